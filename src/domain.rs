@@ -1,0 +1,12 @@
+//! The words of the field as types: money, periods, breakdowns, bands, GPUs, and the ports through
+//! which the rest of the program reaches a clock or a disk. Pure: no clock, no I/O, no runtime.
+
+pub mod band;
+pub mod breakdown;
+pub mod gpu;
+pub mod identity;
+pub mod money;
+pub mod period;
+pub mod ports;
+pub mod report;
+pub mod spend;

@@ -1,0 +1,214 @@
+//! Bands: the floor and the ceiling that a month's spend is held against.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::breakdown::{ChargeCategory, Dimension};
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::{CostBasis, Currency, Money};
+use crate::domain::period::BillingPeriod;
+
+/// A band as configured: which money, on which basis, between which limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Band {
+    /// A unique name: the `band` label.
+    pub name: String,
+    /// Which money.
+    pub scope: Scope,
+    /// On which basis.
+    pub basis: CostBasis,
+    /// Categories that count besides usage and purchases.
+    pub counts: Vec<ChargeCategory>,
+    /// The currency of floor and ceiling.
+    pub currency: Currency,
+    /// Floor and ceiling with the day from which they hold, ascending, at least one.
+    pub limits: Vec<BandLimits>,
+    /// Who is asked when it breaks.
+    pub owner: Option<String>,
+    /// What to do when it breaks.
+    pub runbook_url: Option<String>,
+    /// Which receiver is told; all of them where none is named.
+    pub receiver: Option<String>,
+}
+
+impl Band {
+    /// The limits in force on a period's first day; none before the first of them.
+    pub fn limits_in(&self, period: BillingPeriod) -> Option<&BandLimits> {
+        self.limits
+            .iter()
+            .rev()
+            .find(|limits| limits.effective_from.is_none_or(|from| from <= period.first_day()))
+    }
+}
+
+/// A floor and a ceiling for a whole month, in the band's currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BandLimits {
+    /// The first day; none for always.
+    pub effective_from: Option<Date>,
+    /// The least that is expected.
+    pub floor: Decimal,
+    /// The most that is allowed.
+    pub ceiling: Decimal,
+}
+
+/// Which money a band holds: sources, narrowed by dimension values (all dimensions must match, any
+/// value of each).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// All sources of a provider.
+    pub provider: Option<Provider>,
+    /// Named sources. With neither, every source.
+    pub sources: Vec<SourceId>,
+    /// Dimension and the values that are in, sorted by dimension.
+    pub filters: Vec<(Dimension, Vec<String>)>,
+}
+
+impl Scope {
+    /// Whether a source's money can be in the scope.
+    pub fn includes(&self, source: &SourceId, provider: Provider) -> bool {
+        self.provider.is_none_or(|wanted| wanted == provider)
+            && (self.sources.is_empty() || self.sources.contains(source))
+    }
+}
+
+/// Where a band's spend stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BandStatus {
+    /// Under the floor.
+    Below,
+    /// Between floor and ceiling, both inclusive.
+    Within,
+    /// Over the ceiling.
+    Above,
+    /// Not known; the judgement says why.
+    Unknown,
+}
+
+impl BandStatus {
+    /// Every status, in label order.
+    pub const ALL: [Self; 4] = [Self::Below, Self::Within, Self::Above, Self::Unknown];
+
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Below => "below",
+            Self::Within => "within",
+            Self::Above => "above",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is compared with the band.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BandView {
+    /// The money booked so far, held against the band of the whole month.
+    Actual,
+    /// The complete days so far, held against the share of the band for so much of the month.
+    Pace,
+    /// The expected month end, held against the band of the whole month.
+    Forecast,
+}
+
+impl BandView {
+    /// Every view, in label order.
+    pub const ALL: [Self; 3] = [Self::Actual, Self::Pace, Self::Forecast];
+
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Actual => "actual",
+            Self::Pace => "pace",
+            Self::Forecast => "forecast",
+        }
+    }
+}
+
+/// Which period, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeriodLabel {
+    /// The open one.
+    Current,
+    /// The one before it.
+    Previous,
+}
+
+impl PeriodLabel {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Current, Self::Previous];
+
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Previous => "previous",
+        }
+    }
+}
+
+/// One view of a judged band: the status and, where it is unknown or surprising, the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ViewJudgement {
+    /// Which view.
+    pub view: BandView,
+    /// Where it stands.
+    pub status: BandStatus,
+    /// A sentence for people: why it is unknown, or what was compared with what.
+    pub reason: String,
+}
+
+/// A band held against one billing period.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BandJudgement {
+    /// The band's name.
+    pub band: String,
+    /// The period.
+    pub period: BillingPeriod,
+    /// The open one or the one before.
+    pub label: PeriodLabel,
+    /// Whether every source of the scope calls the period final.
+    pub is_final: bool,
+    /// The basis.
+    pub basis: CostBasis,
+    /// The least that is expected.
+    pub floor: Money,
+    /// The most that is allowed.
+    pub ceiling: Money,
+    /// The money booked so far, the last good figure whatever its age; none if never known.
+    pub spend: Option<Money>,
+    /// The part of `spend` on complete days.
+    pub complete_spend: Option<Money>,
+    /// Complete days of the period counted.
+    pub complete_days: i64,
+    /// The month end at the pace of the complete days: a run-rate, marked as such, until there is
+    /// a forecast. None without a complete day.
+    pub run_rate: Option<Money>,
+    /// `spend / ceiling`.
+    pub ceiling_used_ratio: Option<f64>,
+    /// The views, in the order of [`BandView::ALL`].
+    pub views: Vec<ViewJudgement>,
+    /// When the oldest source of the scope was last read well.
+    pub as_of: Option<Timestamp>,
+    /// Exchange rates that were used, in words: `1 EUR = 1.08 USD (Azure CostUSD)`.
+    pub exchange_rates: Vec<String>,
+    /// Who is asked.
+    pub owner: Option<String>,
+    /// What to do.
+    pub runbook_url: Option<String>,
+}
+
+impl BandJudgement {
+    /// The status under a view.
+    pub fn status(&self, view: BandView) -> BandStatus {
+        self.views
+            .iter()
+            .find(|judged| judged.view == view)
+            .map_or(BandStatus::Unknown, |judged| judged.status)
+    }
+}

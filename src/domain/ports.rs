@@ -1,0 +1,56 @@
+//! The narrow doors through which pure code and collectors reach a clock and the ledger.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::identity::SourceId;
+use crate::domain::money::Money;
+
+/// Tells the time. The demo's clock stands in mid-month; every age and period rule asks this one.
+pub trait Clock: Send + Sync {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// Counts paid requests against a source's monthly cap. What is reserved is on disk before the
+/// request leaves, so that no crash forgets money that may have been spent.
+#[async_trait]
+pub trait Meter: Send + Sync {
+    /// Reserves the price of one request.
+    ///
+    /// `operation` is a fixed word (`GetCostAndUsage`), also the label of
+    /// `source_api_requests_total`. A free request is reserved at price zero, to be counted.
+    ///
+    /// # Errors
+    /// [`MeterError`] when the month's cap does not allow it or the ledger cannot keep it.
+    async fn reserve(
+        &self,
+        source: &SourceId,
+        operation: &'static str,
+        price: Money,
+    ) -> Result<(), MeterError>;
+
+    /// Tells what a quota has left, for `source_quota_remaining`. `quota` and `window` are fixed
+    /// words (`qpu`, `1h`).
+    fn quota(&self, source: &SourceId, quota: &'static str, window: &'static str, remaining: f64);
+}
+
+/// Why a paid request may not leave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MeterError {
+    /// The cap would be passed.
+    #[error("{spent} of the monthly cap of {cap} are spent; the next request costs {price}")]
+    CapReached {
+        /// Reserved so far this month.
+        spent: Money,
+        /// The configured cap.
+        cap: Money,
+        /// What was asked for.
+        price: Money,
+        /// When the next month's cap begins.
+        resets_at: Timestamp,
+    },
+    /// The ledger could not keep the reservation.
+    #[error("failed to keep the reservation: {0}")]
+    Ledger(String),
+}

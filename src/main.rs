@@ -1,0 +1,3 @@
+//! Arguments, telemetry, dispatch, exit code.
+
+fn main() {}

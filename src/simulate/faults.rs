@@ -1,0 +1,58 @@
+//! Faults that a test or a person orders from a simulated server.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// What goes wrong with one answer. The first group is shaped by each server as its provider does;
+/// the second spoils the bytes of a good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// 401 or the provider's expired-token error.
+    Unauthorized,
+    /// 403 or the provider's access-denied error.
+    Forbidden,
+    /// The provider's throttle with its own headers.
+    RateLimited {
+        /// How long it asks to wait.
+        retry_after: Duration,
+    },
+    /// 500 in the provider's shape.
+    ServerError,
+    /// A good answer without any row.
+    Empty,
+    /// A good answer whose own total or row count is wrong.
+    WrongTotal,
+    /// The provider's error for a client whose clock is wrong.
+    SkewedClock,
+    /// The body stops half way, the connection closes.
+    Truncated,
+    /// The whole answer comes after this long.
+    Slow(Duration),
+    /// Bytes that are not the format.
+    Malformed,
+    /// The connection is reset in the middle of the second page.
+    ResetMidPage,
+}
+
+/// The faults that are ordered from one server: the next answers take them in turn.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<VecDeque<Fault>>);
+
+impl Faults {
+    /// Orders a fault for the next `times` answers, behind what is ordered already.
+    pub fn order(&self, fault: Fault, times: usize) {
+        let mut queue = self.0.lock().expect("no holder of the lock panics");
+        queue.extend(std::iter::repeat_n(fault, times));
+    }
+
+    /// Takes the fault of the next answer.
+    pub fn take(&self) -> Option<Fault> {
+        self.0.lock().expect("no holder of the lock panics").pop_front()
+    }
+
+    /// Forgets all orders.
+    pub fn clear(&self) {
+        self.0.lock().expect("no holder of the lock panics").clear();
+    }
+}

@@ -1,0 +1,25 @@
+//! What everyone who shows or tells something reads: one immutable picture, replaced as a whole.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::band::BandJudgement;
+use crate::domain::gpu::GpuReport;
+use crate::domain::spend::{SourceSpend, SourceStatus};
+
+/// The state of the world at one instant. Parts that did not change are shared with the snapshot
+/// before: spend changes in hours, GPUs in seconds.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When it was put together, by the agent's clock.
+    pub at: Timestamp,
+    /// One entry for each billing source that was ever read, in configured order.
+    pub spend: Arc<Vec<SourceSpend>>,
+    /// Every band against its open and its previous period.
+    pub bands: Arc<Vec<BandJudgement>>,
+    /// One entry for each GPU telemetry source that was read lately.
+    pub gpus: Arc<Vec<GpuReport>>,
+    /// One entry for each configured billing source.
+    pub sources: Arc<Vec<SourceStatus>>,
+}

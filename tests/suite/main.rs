@@ -1,0 +1,14 @@
+//! Every test that goes through real sockets or processes, in one binary so that it links once.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod agent;
+mod analyse;
+mod aws;
+mod azure;
+mod config;
+mod faces;
+mod gcp;
+mod simulate_aws;
+mod simulate_azure;
+mod simulate_gcp;
+mod store;

@@ -5,3 +5,4 @@
 
 pub mod charge;
 pub mod faults;
+pub mod spoil;

@@ -1,0 +1,2 @@
+//! The simulated Google Cloud.
+pub mod sql;

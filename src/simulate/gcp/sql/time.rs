@@ -177,7 +177,8 @@ pub fn truncate(civil: DateTime, part: &str) -> Result<DateTime, SqlError> {
         "MINUTE" => Unit::Minute,
         "HOUR" => Unit::Hour,
         _ => {
-            return truncate_date(civil.date(), part).map(|date| date.to_datetime(Time::midnight()));
+            return truncate_date(civil.date(), part)
+                .map(|date| date.to_datetime(Time::midnight()));
         }
     };
     civil

@@ -10,6 +10,9 @@ pub mod azure;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod gpu;
+pub mod plan;
+pub mod poller;
+pub mod reconcile;
 
 use std::time::Duration;
 

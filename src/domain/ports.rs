@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
+use crate::domain::notice::QueuedNotice;
 use crate::domain::period::Window;
 use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
 
@@ -100,4 +101,38 @@ pub trait PollObserver: Send + Sync {
         outcome: Result<(), SourceErrorKind>,
         took: std::time::Duration,
     );
+}
+
+/// The ledger as the outbox needs it. Errors are the ledger's own text.
+#[async_trait]
+pub trait OutboxLedger: Send + Sync {
+    /// The messages whose next attempt is due, oldest first.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String>;
+
+    /// Keeps that a message was taken.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn sent(&self, id: i64, at: Timestamp) -> Result<(), String>;
+
+    /// Keeps that an attempt failed and when the next one is.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn failed(
+        &self,
+        id: i64,
+        at: Timestamp,
+        next_attempt: Timestamp,
+        reason: &str,
+    ) -> Result<(), String>;
+
+    /// Keeps that a message will not be tried again.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn dropped(&self, id: i64, at: Timestamp, reason: &str) -> Result<(), String>;
 }

@@ -405,3 +405,6 @@ impl Facts<'_> {
 fn ratio(amount: Decimal, of: Decimal) -> Option<f64> {
     amount.checked_div(of)?.to_f64()
 }
+
+#[cfg(test)]
+mod tests;

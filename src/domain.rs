@@ -3,6 +3,7 @@
 
 pub mod band;
 pub mod breakdown;
+pub mod exchange;
 pub mod gpu;
 pub mod identity;
 pub mod money;

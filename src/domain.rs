@@ -6,6 +6,7 @@ pub mod breakdown;
 pub mod gpu;
 pub mod identity;
 pub mod money;
+pub mod notice;
 pub mod period;
 pub mod ports;
 pub mod report;

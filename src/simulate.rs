@@ -3,6 +3,7 @@
 //! Servers answer from [`charge::Charge`]s that the scenario made; they know the documented wire
 //! and nothing of the collectors. This room imports the domain only.
 
+pub mod azure;
 pub mod charge;
 pub mod faults;
 pub mod spoil;

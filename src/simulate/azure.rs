@@ -347,6 +347,3 @@ async fn spoiled(fault: Option<Fault>, response: Response) -> Response {
 fn no_content() -> Response {
     (StatusCode::NO_CONTENT, Body::empty()).into_response()
 }
-
-#[cfg(test)]
-mod tests;

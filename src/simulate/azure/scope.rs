@@ -100,12 +100,13 @@ pub fn charges(azure: &Azure, at: Timestamp) -> Arc<Vec<Charge>> {
 }
 
 fn subscriptions(azure: &Azure) -> BTreeMap<String, String> {
-    let now = azure.world.clock().now();
-    let mut known: BTreeMap<String, String> = charges(azure, now)
-        .iter()
-        .map(|charge| (charge.sub_account_id.clone(), charge.sub_account_name.clone()))
-        .collect();
-    known.extend(azure.options.empty_subscriptions.iter().cloned());
+    let mut known: BTreeMap<String, String> =
+        azure.options.empty_subscriptions.iter().cloned().collect();
+    for charge in charges(azure, azure.world.clock().now()).iter() {
+        if !known.contains_key(&charge.sub_account_id) {
+            known.insert(charge.sub_account_id.clone(), charge.sub_account_name.clone());
+        }
+    }
     known
 }
 
@@ -114,9 +115,13 @@ fn not_found(id: &str) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "SubscriptionNotFound", message)
 }
 
+/// The id as the world writes it.
 fn known_subscription(azure: &Azure, id: &str) -> Result<String, Refusal> {
-    let known = subscriptions(azure).into_keys().find(|known| known.eq_ignore_ascii_case(id));
-    known.ok_or_else(|| not_found(id))
+    let charges = charges(azure, azure.world.clock().now());
+    let billed = charges.iter().map(|charge| &charge.sub_account_id);
+    let empty = azure.options.empty_subscriptions.iter().map(|(id, _)| id);
+    let known = billed.chain(empty).find(|known| known.eq_ignore_ascii_case(id));
+    known.cloned().ok_or_else(|| not_found(id))
 }
 
 fn told(azure: &Azure, id: &str, name: &str) -> Value {

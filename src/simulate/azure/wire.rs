@@ -203,3 +203,46 @@ pub fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
         headers.insert(HeaderName::from_static(name), value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn amounts_keep_every_digit() {
+        for (amount, text) in [
+            ("0", "0"),
+            ("12.50", "12.5"),
+            ("19.545363672276512", "19.545363672276512"),
+            ("0.0001", "0.0001"),
+            ("0.000001980949998", "1.980949998E-06"),
+            ("-0.00002", "-2E-05"),
+            ("0.000000000000000000012", "1.2E-20"),
+        ] {
+            assert_eq!(number_text(amount.parse().unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn path_words_are_decoded_and_values_encoded() {
+        assert_eq!(percent_decoded("1234%3A5678_2019-05-31"), "1234:5678_2019-05-31");
+        assert_eq!(percent_decoded("100%"), "100%");
+        assert_eq!(percent_encoded("a b'&"), "a%20b%27%26");
+    }
+
+    proptest! {
+        #[test]
+        fn written_amount_reads_back(mantissa in any::<i64>(), scale in 0u32..20) {
+            let amount = Decimal::new(mantissa, scale);
+            let text = number_text(amount);
+            let value: &RawValue = serde_json::from_str(&text).unwrap();
+            let read: Decimal =
+                value.get().parse().or_else(|_| Decimal::from_scientific(value.get())).unwrap();
+            prop_assert_eq!(read, amount);
+        }
+    }
+}

@@ -25,10 +25,13 @@ pub type Operation = fn(&Azure, &Call, &Scope) -> Result<Answer, Refusal>;
 
 /// A good answer and the same without any row.
 pub struct Answer {
+    /// With its rows.
     pub full: Response,
+    /// Without any.
     pub empty: Response,
     /// Whether it is not the first page.
     pub continues: bool,
+    /// Whether it has a `nextLink`.
     pub more_follow: bool,
 }
 

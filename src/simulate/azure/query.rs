@@ -86,6 +86,7 @@ enum Cell {
 }
 
 impl Page {
+    /// Whether it has a `nextLink`.
     pub fn more_follow(&self) -> bool {
         self.body.as_ref().is_some_and(|body| body.properties.next_link.is_some())
     }
@@ -282,6 +283,7 @@ fn measured(charge: &Charge, measure: Measure, cost_type: CostType) -> Option<De
 }
 
 impl Definition {
+    /// Whether rows are told apart by anything but their date and currency.
     pub fn is_grouped(&self) -> bool {
         !self.groupings.is_empty()
     }

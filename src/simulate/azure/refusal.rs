@@ -24,10 +24,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal with a code and a message for people.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), headers: Vec::new() }
     }
 
+    /// 400 `BadRequest`.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
@@ -69,11 +71,13 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// 404 for a path that this server does not know.
 pub fn no_such_path(call: &Call) -> Refusal {
     let message = format!("The resource '/{}' was not found.", call.path.join("/"));
     Refusal::new(StatusCode::NOT_FOUND, "NotFound", message)
 }
 
+/// 405 for a path that is asked by another method.
 pub fn wrong_method(call: &Call) -> Refusal {
     let message = format!("The requested resource does not support http method '{}'.", call.method);
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)

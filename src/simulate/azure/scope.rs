@@ -70,6 +70,7 @@ impl Scope {
         matches!(self.kind, Kind::Subscription(_) | Kind::ResourceGroup { .. })
     }
 
+    /// Whether the scope is a billing account, the only one with charges and balances.
     pub fn is_billing_account(&self) -> bool {
         matches!(self.kind, Kind::BillingAccount)
     }
@@ -141,6 +142,7 @@ fn told(azure: &Azure, id: &str, name: &str) -> Value {
     })
 }
 
+/// `GET /subscriptions`.
 pub fn list_subscriptions(azure: &Azure) -> Response {
     let value: Vec<Value> =
         subscriptions(azure).iter().map(|(id, name)| told(azure, id, name)).collect();
@@ -148,6 +150,7 @@ pub fn list_subscriptions(azure: &Azure) -> Response {
     Json(json!({"value": value, "count": {"type": "Total", "value": count}})).into_response()
 }
 
+/// `GET /subscriptions/{id}`.
 pub fn one_subscription(azure: &Azure, id: &str) -> Result<Response, Refusal> {
     let known = subscriptions(azure);
     let found = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
@@ -155,6 +158,7 @@ pub fn one_subscription(azure: &Azure, id: &str) -> Result<Response, Refusal> {
     Ok(Json(told(azure, id, name)).into_response())
 }
 
+/// `GET /tenants`.
 pub fn tenants(azure: &Azure) -> Response {
     let id = &azure.options.tenant_id;
     Json(json!({"value": [{

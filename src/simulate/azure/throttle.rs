@@ -46,9 +46,13 @@ impl Default for Throttle {
 /// How long each empty bucket needs; none for one that has enough.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wait {
+    /// The tenant's processing units, over the longest of the three windows.
     pub qpu: Option<Duration>,
+    /// The scope's requests.
     pub entity: Option<Duration>,
+    /// The tenant's requests.
     pub tenant: Option<Duration>,
+    /// The requests of the `ClientType`, or of all callers without one.
     pub client_type: Option<Duration>,
 }
 

@@ -29,6 +29,10 @@ pub struct Call {
 }
 
 impl Call {
+    /// Reads path and query.
+    ///
+    /// # Errors
+    /// 400 for a query string that is not form-encoded.
     pub fn new(parts: &Parts, body: Bytes) -> Result<Self, Refusal> {
         let path = parts.uri.path().split('/').filter(|word| !word.is_empty());
         let parameters = pairs(&parts.uri)
@@ -90,6 +94,10 @@ impl Call {
         link + "$skiptoken=" + skip_token
     }
 
+    /// Checks that the request names an api-version that begins with a date; any date will do.
+    ///
+    /// # Errors
+    /// 400 without one or with another text.
     pub fn check_api_version(&self) -> Result<(), Refusal> {
         let missing =
             "The api-version query parameter (?api-version=) is required for all requests.";
@@ -184,6 +192,7 @@ pub fn fresh_guid() -> String {
     )
 }
 
+/// Adds the ids and cache rules that every answer bears.
 pub fn with_request_ids(mut response: Response) -> Response {
     let id = fresh_guid();
     let headers = response.headers_mut();

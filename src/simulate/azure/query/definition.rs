@@ -36,34 +36,50 @@ pub struct Definition {
     pub digest: u64,
 }
 
+/// On which basis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CostType {
+    /// `ActualCost` and `Usage`: billed.
     Actual,
+    /// `AmortizedCost`: effective.
     Amortized,
 }
 
+/// What a row's date is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
+    /// `UsageDate`.
     Daily,
+    /// `BillingMonth`.
     Monthly,
+    /// No date.
     None,
 }
 
 /// A sum under the name that the aggregation gives it.
 pub struct Column {
+    /// The column's name.
     pub name: String,
+    /// What is summed.
     pub kind: Measure,
 }
 
+/// What can be summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
+    /// The cost in the billing currency.
     Cost,
+    /// The cost in US dollars.
     CostUsd,
+    /// Use in the meters' own units.
     Quantity,
 }
 
+/// By what rows are told apart.
 pub enum Grouping {
+    /// A dimension, named as the request names it.
     Dimension { name: String, value: dimension::Value },
+    /// A tag key.
     Tag(String),
 }
 

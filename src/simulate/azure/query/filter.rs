@@ -9,13 +9,14 @@ use crate::simulate::charge::Charge;
 
 /// Which charges a query tells.
 pub enum Filter {
+    /// Every one of several.
     And(Vec<Filter>),
+    /// Any one of several.
     Or(Vec<Filter>),
+    /// The opposite.
     Not(Box<Filter>),
-    In {
-        value: dimension::Value,
-        among: Vec<String>,
-    },
+    /// A dimension's value is one of these, whatever their case.
+    In { value: dimension::Value, among: Vec<String> },
     /// The charges of a simulated world bear no tags.
     Tag,
 }
@@ -57,6 +58,7 @@ impl Filter {
         }
     }
 
+    /// Whether a charge passes.
     pub fn matches(&self, charge: &Charge) -> bool {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.matches(charge)),

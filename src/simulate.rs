@@ -5,4 +5,5 @@
 
 pub mod charge;
 pub mod faults;
+pub mod scenario;
 pub mod spoil;

@@ -6,4 +6,5 @@
 pub mod azure;
 pub mod charge;
 pub mod faults;
+pub mod scenario;
 pub mod spoil;

@@ -1,17 +1,21 @@
 //! Query's wire by plain HTTP: sums, pages, scopes, filters, refusals, throttles, faults.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use costband::domain::breakdown::ChargeCategory;
+use costband::domain::identity::Provider;
 use costband::domain::money::Currency;
+use costband::domain::ports::Clock;
 use costband::simulate::azure::{AzureOptions, Throttle};
 use costband::simulate::faults::Fault;
+use costband::simulate::scenario::Scenario;
 use jiff::civil::date;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::world::{IDLE, SERVING, Server, TRAINING, body, charge, decimal, told};
+use super::world::{IDLE, SERVING, Server, StandingClock, TRAINING, body, charge, decimal, told};
 
 const MANAGEMENT_GROUP: &str = "providers/Microsoft.Management/managementGroups/gpu-fleet";
 
@@ -65,6 +69,23 @@ async fn ungrouped_total_equals_every_grouping_of_it() {
         let (_, rows, _) = server.rows(&account, &body("Monthly", groups)).await;
         assert_eq!(sum(&rows), total, "{groups:?}");
     }
+}
+
+#[tokio::test]
+async fn scenarios_month_is_told_to_the_last_decimal() {
+    let scenario = Arc::new(Scenario::new(7, Arc::new(StandingClock)));
+    let now = StandingClock.now();
+    let truth = scenario.truth(Provider::Azure, "2026-10".parse().unwrap(), now);
+    let server = Server::of(scenario, Arc::default(), AzureOptions::default()).await;
+    let mut body = body("None", &[]);
+    body["timeframe"] = json!("TheLastMonth");
+    body["dataset"]["filter"] = json!({"dimensions":
+        {"name": "ChargeType", "operator": "In", "values": ["Usage", "UnusedReservation", "Purchase"]}});
+    let (_, rows, _) = server.rows(&server.account(), &body).await;
+    assert_eq!(sum(&rows), truth.spend_billed);
+    body["type"] = json!("AmortizedCost");
+    let (_, rows, _) = server.rows(&server.account(), &body).await;
+    assert_eq!(sum(&rows), truth.spend_effective);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub const IDLE: &str = "2c9e407a-b316-4f58-8d20-7f3b8c4e5d03";
 /// The first day of the world.
 pub const FIRST: Date = date(2026, 10, 1);
 
-struct StandingClock;
+pub struct StandingClock;
 
 impl Clock for StandingClock {
     fn now(&self) -> Timestamp {
@@ -142,10 +142,18 @@ impl Server {
     }
 
     pub async fn over(charges: Vec<Charge>, options: AzureOptions) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let charges = Arc::new(charges);
-        let faults = Arc::new(Faults::default());
         let world = Arc::new(SmallWorld(Arc::clone(&charges)));
+        Self::of(world, charges, options).await
+    }
+
+    pub async fn of(
+        world: Arc<dyn World>,
+        charges: Arc<Vec<Charge>>,
+        options: AzureOptions,
+    ) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let faults = Arc::new(Faults::default());
         let router = azure::router(world, Arc::clone(&faults), options.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

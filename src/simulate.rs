@@ -3,5 +3,8 @@
 //! Servers answer from [`charge::Charge`]s that the scenario made; they know the documented wire
 //! and nothing of the collectors. This room imports the domain only.
 
+pub mod azure;
 pub mod charge;
 pub mod faults;
+pub mod scenario;
+pub mod spoil;

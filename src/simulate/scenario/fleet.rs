@@ -42,7 +42,7 @@ pub struct GpuDevice {
     pub pod: Option<Pod>,
     /// The slices, where it is split. A split device tells nothing of its own use.
     pub slices: Vec<MigSlice>,
-    /// Whether its memory temperature is "not supported" (`0x7ffffffffffffff2`) in numbers.
+    /// Whether it says "not supported" as a number for utilisation and memory temperature.
     pub sentinel: bool,
 }
 

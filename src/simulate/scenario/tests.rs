@@ -120,6 +120,52 @@ fn newest_days_grow_in_steps_and_rest_within_two_days() {
 }
 
 #[test]
+fn google_increments_add_up_to_the_whole_day() {
+    let world = world(1, 1);
+    let known = world.charges(Provider::Gcp, at("2026-11-16T10:00:00Z"));
+    for (day, hours) in [("2026-10-31", 24), ("2026-11-01", 25), ("2026-11-02", 24)] {
+        let day: Date = day.parse().unwrap();
+        let gpu = "Nvidia H100 80GB GPU running in Americas";
+        let rows = || known.iter().filter(|row| row.day == day && row.sku == gpu);
+        assert_eq!(rows().count(), 3, "{day}");
+        assert_eq!(rows().map(|row| row.quantity).sum::<Decimal>(), Decimal::from(8 * hours));
+        let cost = (line::decimal("9.796550569") * Decimal::from(8 * hours)).round_dp(6);
+        assert_eq!(rows().map(|row| row.billed).sum::<Decimal>(), cost);
+        let credits = rows().flat_map(|row| &row.credits).map(|(_, _, amount)| amount);
+        assert_eq!(credits.sum::<Decimal>(), -cost, "the commitment covers all of it");
+    }
+}
+
+#[test]
+fn truth_tells_discounts_from_promotions() {
+    let world = world(1, 0);
+    let now = at("2026-11-16T10:00:00Z");
+    let known = world.charges(Provider::Gcp, now);
+    let mut charge = known.iter().find(|row| row.service_name == "Cloud Run").unwrap().clone();
+    charge.billed = Decimal::from(100);
+    charge.effective = Decimal::from(100);
+    charge.credits = [
+        ("SUSTAINED_USAGE_DISCOUNT", -20),
+        ("COMMITTED_USAGE_DISCOUNT", -10),
+        ("PROMOTION", -5),
+        ("FREE_TIER", -1),
+    ]
+    .map(|(kind, amount)| (kind.to_owned(), kind.to_lowercase(), Decimal::from(amount)))
+    .to_vec();
+    let tax = Charge {
+        category: ChargeCategory::Tax,
+        billed: Decimal::from(7),
+        credits: Vec::new(),
+        ..charge.clone()
+    };
+    let other_invoice = Charge { invoice_period: period("2026-12"), ..charge.clone() };
+    let truth = Truth::of(&[charge, tax, other_invoice], period("2026-11"), Currency::USD);
+    assert_eq!(truth.spend_billed, Decimal::from(70));
+    assert_eq!(truth.by_service["Cloud Run"].effective, Decimal::from(70));
+    assert_eq!((truth.credit, truth.tax), (Decimal::from(-6), Decimal::from(7)));
+}
+
+#[test]
 fn some_old_day_is_restated_after_it_rested() {
     let world = world(1, 2);
     for provider in Provider::ALL {

@@ -2,4 +2,5 @@
 
 pub mod band;
 pub mod period;
+pub mod scope;
 pub mod spend;

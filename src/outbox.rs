@@ -87,7 +87,7 @@ impl Outbox {
                     tracing::warn!(receiver = name, %error, "failed to deliver a notification");
                 }
                 let next = next_attempt(now, notice.attempts, &error);
-                self.ledger.failed(notice.id, now, next, &error.reason).await
+                self.ledger.failed(notice.id, next, &error.reason).await
             }
         };
         self.note(kept);

@@ -9,6 +9,7 @@ pub mod charge;
 mod control;
 pub mod dcgm;
 pub mod faults;
+pub mod gcp;
 pub mod scenario;
 pub mod spoil;
 
@@ -29,6 +30,10 @@ use crate::simulate::scenario::Scenario;
 pub struct SimulateAddresses {
     /// Cost Explorer and STS.
     pub aws: SocketAddr,
+    /// BigQuery and Cloud Billing.
+    pub gcp: SocketAddr,
+    /// Azure Resource Manager and its tokens.
+    pub azure: SocketAddr,
     /// dcgm-exporter pages.
     pub gpu: SocketAddr,
 }
@@ -37,7 +42,7 @@ impl Default for SimulateAddresses {
     /// Free ports of the loopback.
     fn default() -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { aws: free, gpu: free }
+        Self { aws: free, gcp: free, azure: free, gpu: free }
     }
 }
 
@@ -62,6 +67,10 @@ impl Served {
 pub struct Simulated {
     /// Cost Explorer and STS.
     pub aws: Served,
+    /// BigQuery and Cloud Billing.
+    pub gcp: Served,
+    /// Azure Resource Manager and its tokens.
+    pub azure: Served,
     /// dcgm-exporter pages.
     pub gpu: Served,
     tasks: JoinSet<io::Result<()>>,
@@ -86,6 +95,14 @@ pub async fn serve(world: Arc<Scenario>, bind: SimulateAddresses) -> io::Result<
     Ok(Simulated {
         aws: start(&mut tasks, bind.aws, |faults| {
             aws::router(Arc::clone(&clouds), faults, aws::AwsOptions::default())
+        })
+        .await?,
+        gcp: start(&mut tasks, bind.gcp, |faults| {
+            gcp::router(Arc::clone(&clouds), faults, gcp::GcpOptions::default())
+        })
+        .await?,
+        azure: start(&mut tasks, bind.azure, |faults| {
+            azure::router(Arc::clone(&clouds), faults, azure::AzureOptions::default())
         })
         .await?,
         gpu: start(&mut tasks, bind.gpu, |faults| dcgm::router(Arc::clone(&world), faults)).await?,

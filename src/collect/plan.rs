@@ -89,6 +89,7 @@ mod tests {
             id: SourceId::new("aws"),
             provider: Provider::Aws,
             lag: SignedDuration::from_hours(48),
+            final_after: SignedDuration::from_hours(120),
             poll_every: Duration::from_secs(8 * 3600),
             deadline: Duration::from_secs(600),
             monthly_cap: Some(cap.parse().expect("an amount")),

@@ -122,13 +122,7 @@ pub trait OutboxLedger: Send + Sync {
     ///
     /// # Errors
     /// The ledger could not be written.
-    async fn failed(
-        &self,
-        id: i64,
-        at: Timestamp,
-        next_attempt: Timestamp,
-        reason: &str,
-    ) -> Result<(), String>;
+    async fn failed(&self, id: i64, next_attempt: Timestamp, reason: &str) -> Result<(), String>;
 
     /// Keeps that a message will not be tried again.
     ///

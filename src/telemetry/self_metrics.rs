@@ -8,7 +8,10 @@ use prometheus::{
     TextEncoder,
 };
 
+use rust_decimal::prelude::ToPrimitive;
+
 use crate::domain::identity::SourceId;
+use crate::domain::money::Money;
 use crate::domain::ports::PollObserver;
 use crate::domain::report::SourceErrorKind;
 use crate::telemetry::names::{self, Family};
@@ -87,10 +90,11 @@ impl SelfMetrics {
     }
 
     /// Counts a request that was reserved, and its price.
-    pub fn request_reserved(&self, source: &SourceId, operation: &str, price: f64, currency: &str) {
+    pub fn request_reserved(&self, source: &SourceId, operation: &str, price: Money) {
         self.api_requests.with_label_values(&[source.as_str(), operation]).inc();
-        if price > 0.0 {
-            self.api_cost.with_label_values(&[source.as_str(), currency]).inc_by(price);
+        if let Some(amount) = price.amount.to_f64().filter(|amount| *amount > 0.0) {
+            let labels = [source.as_str(), price.currency.as_str()];
+            self.api_cost.with_label_values(&labels).inc_by(amount);
         }
     }
 

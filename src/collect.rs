@@ -10,6 +10,7 @@ pub mod azure;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod gpu;
+pub mod http;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod plan;
 pub mod poller;
 pub mod reconcile;
+pub mod http;
 
 use std::time::Duration;
 

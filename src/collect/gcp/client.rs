@@ -163,14 +163,14 @@ impl<'a> Client<'a> {
         let failed = |error| self.failed(&Failure::from(&error), tried);
         let job = self.job(statement, location).send().await.map_err(failed)?;
         if job.metadata().job_complete == Some(true) {
-            return job.until_done().await.map_err(failed);
+            return Box::pin(job.until_done()).await.map_err(failed);
         }
         let Some(reference) = job.metadata().job_reference.clone() else {
             let what = "it names no job and is not complete".to_owned();
             return Err(self.failed(&Failure::Malformed(what), tried));
         };
         let attached = self.bigquery.attach_job(reference).await.map_err(failed)?;
-        attached.until_done().await.map_err(failed)
+        Box::pin(attached.until_done()).await.map_err(failed)
     }
 
     async fn pages(&self, complete: CompleteQuery, tried: &str) -> Result<Vec<Row>, SourceError> {

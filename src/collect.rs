@@ -10,10 +10,10 @@ pub mod azure;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod gpu;
+pub mod http;
 pub mod plan;
 pub mod poller;
 pub mod reconcile;
-pub mod http;
 
 use std::time::Duration;
 
@@ -158,4 +158,11 @@ pub struct Cadence {
     /// The most that the requests may cost in a calendar month, such as `30 USD`.
     #[serde(default)]
     pub monthly_cap: Option<Amount>,
+}
+
+impl Cadence {
+    /// How long nothing new must come for a past month before it counts as final.
+    pub fn final_after(&self) -> SignedDuration {
+        self.final_after.unwrap_or(Span::hours(120)).signed()
+    }
 }

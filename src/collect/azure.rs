@@ -123,6 +123,7 @@ impl AzureSource {
             descriptor: Descriptor {
                 provider: Provider::Azure,
                 lag: signed(cadence.lag, LAG),
+                final_after: cadence.final_after(),
                 poll_every: cadence.poll_every.unwrap_or(POLL_EVERY).duration(),
                 deadline,
                 monthly_cap: cadence.monthly_cap.map(|amount| amount.0),

@@ -69,6 +69,7 @@ impl Gcp {
             id: settings.source.clone(),
             provider: Provider::Gcp,
             lag: settings.lag.signed(),
+            final_after: settings.final_after,
             poll_every: settings.poll_every,
             deadline: settings.deadline,
             monthly_cap: Some(settings.monthly_cap),

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -145,6 +146,8 @@ pub struct Settings {
     pub lag: Span,
     /// How old the newest good reading may grow.
     pub maximum_age: Span,
+    /// How long nothing new must come for a past invoice month before it is final.
+    pub final_after: SignedDuration,
     /// The most that the queries may cost in a calendar month.
     pub monthly_cap: Money,
 }
@@ -240,6 +243,7 @@ impl Settings {
             poll_every: cadence.poll_every.unwrap_or(Span::hours(4)).duration(),
             deadline: cadence.deadline.unwrap_or(Span::seconds(600)).duration(),
             lag: cadence.lag.unwrap_or(Span::hours(48)),
+            final_after: cadence.final_after(),
             maximum_age: cadence.maximum_age.unwrap_or(Span::hours(48)),
             monthly_cap,
         })

@@ -254,19 +254,19 @@ async fn pages<'a>(
                 None => return Err(error),
             },
         };
-        reading.page(&page)?;
+        reading.page(&page).map_err(|error| session.redacted(error))?;
         match page.next_page_token().filter(|next| !next.is_empty()) {
             None => return Ok(reading),
             Some(next) if tokens.insert(next.to_owned()) => token = Some(next.to_owned()),
             Some(next) => {
-                return Err(SourceError::new(
+                return Err(session.redacted(SourceError::new(
                     SourceErrorKind::Malformed,
                     format!(
                         "{OPERATION} answered `{}` with the page token {} for the second time",
                         query.name(),
                         quote(next)
                     ),
-                ));
+                )));
             }
         }
     }

@@ -113,7 +113,12 @@ impl Session {
             .set_next_page_token(token.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| redacted(sdk_error(OPERATION, &error), &self.secrets))
+            .map_err(|error| self.redacted(sdk_error(OPERATION, &error)))
+    }
+
+    /// An error without the secrets of this session.
+    pub(crate) fn redacted(&self, error: SourceError) -> SourceError {
+        redacted(error, &self.secrets)
     }
 }
 
@@ -266,7 +271,7 @@ async fn check_identity(sts: &SdkConfig, account: &str) -> Result<(), SourceErro
     .hint("use credentials of the configured account, or correct `account`"))
 }
 
-/// An error without the secrets of this session, whoever repeated them.
+/// An error without secrets, whoever repeated them.
 fn redacted(mut error: SourceError, secrets: &[Secret]) -> SourceError {
     for secret in secrets {
         if !secret.expose().is_empty() && error.message.contains(secret.expose()) {

@@ -1,8 +1,10 @@
-//! The AWS source against moto's server and against a server that answers as a test orders.
+//! The AWS source against moto's server, the simulated Cost Explorer, and a server that
+//! answers as a test orders.
 
 mod environment;
 mod fake;
 mod moto;
+mod simulated;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};

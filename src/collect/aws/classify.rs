@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use aws_sdk_costexplorer::config::http::HttpResponse;
 use aws_sdk_costexplorer::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
 use crate::domain::report::{SourceError, SourceErrorKind};
 
@@ -139,7 +141,7 @@ fn by_status(status: u16) -> SourceErrorKind {
 
 fn permission_hint(operation: &str, text: &str) -> String {
     match operation {
-        "AssumeRole" => {
+        "AssumeRole" | "AssumeRoleWithWebIdentity" => {
             "let the role's trust policy name this identity and the external id".to_owned()
         }
         _ if text.contains("not enabled for cost explorer") => {
@@ -195,10 +197,22 @@ where
     }
 }
 
-/// Names why no credentials were found. `error` is the provider's own, with its causes.
+/// Names why no credentials were found. `error` is the provider's own, with its causes; a role that
+/// STS refused is named by its answer.
 pub(crate) fn credentials_error(error: &(dyn Error + 'static)) -> SourceError {
+    for cause in causes(error) {
+        if let Some(refused) = cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
+            return sdk_error("AssumeRole", refused);
+        }
+        if let Some(refused) =
+            cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>()
+        {
+            return sdk_error("AssumeRoleWithWebIdentity", refused);
+        }
+    }
     let text = chain(error);
-    let kind = match connector(error) {
+    let connector = causes(error).find_map(|cause| cause.downcast_ref::<ConnectorError>());
+    let kind = match connector {
         Some(connector) if connector.is_timeout() => SourceErrorKind::Timeout,
         Some(connector) if connector.is_io() => SourceErrorKind::Unavailable,
         _ if text.contains("timed out") => SourceErrorKind::Timeout,
@@ -207,8 +221,6 @@ pub(crate) fn credentials_error(error: &(dyn Error + 'static)) -> SourceError {
     let hint = if text.contains("HTTP header value") {
         "remove the line break at the end of the pod identity token \
          (`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` or `AWS_CONTAINER_AUTHORIZATION_TOKEN`)"
-    } else if text.contains("AssumeRole") || text.contains("not authorized to perform") {
-        "let the role's trust policy name this identity and the external id"
     } else {
         "check `credentials`, the environment and the profile files of this process"
     };
@@ -251,10 +263,6 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-fn connector<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ConnectorError> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
 fn reset(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
         cause
@@ -293,5 +301,4 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "classify/tests.rs"]
 mod tests;

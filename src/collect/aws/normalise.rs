@@ -266,5 +266,4 @@ fn decimal(text: &str) -> Option<Decimal> {
 }
 
 #[cfg(test)]
-#[path = "normalise/tests.rs"]
 mod tests;

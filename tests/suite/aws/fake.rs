@@ -41,11 +41,12 @@ pub(super) enum Answer {
     Never,
 }
 
+type Log = Arc<Mutex<Vec<Seen>>>;
 type Script = dyn Fn(&Seen, usize) -> Answer + Send + Sync;
 
 pub(super) struct Fake {
     pub(super) endpoint: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Log,
 }
 
 impl Fake {
@@ -57,7 +58,7 @@ impl Fake {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Log::default();
         let script: Arc<Script> = Arc::new(script);
         let router = Router::new().fallback(answer).with_state((Arc::clone(&seen), script));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -71,7 +72,7 @@ impl Fake {
 }
 
 async fn answer(
-    State((seen, script)): State<(Arc<Mutex<Vec<Seen>>>, Arc<Script>)>,
+    State((seen, script)): State<(Log, Arc<Script>)>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,

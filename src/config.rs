@@ -1,5 +1,251 @@
 //! Configuration: what a user writes becomes what the program uses, or a list of problems.
+//!
+//! YAML -> overrides from the environment -> structure against the JSON Schema -> types -> meaning.
+//! Each stage goes on with what is sound, so that all faults are told at once.
 
+mod environment;
+pub mod file;
 pub mod problems;
+mod schema;
 pub mod secret;
+mod structure;
+mod validate;
 pub mod values;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::file::{CapacityType, FileConfig, Language, LogFormat};
+use crate::config::problems::{Problem, Problems};
+pub use crate::config::schema::{SourceSchema, schema};
+use crate::config::secret::{Secret, SecretError, SecretRef};
+use crate::config::structure::{Findings, RENAMED};
+use crate::domain::band::Band;
+use crate::domain::exchange::ExchangeRates;
+use crate::domain::identity::{Provider, SourceId};
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the HTTP face listens.
+    pub listen: SocketAddr,
+    /// The token that requests must bear; none asks for none.
+    pub bearer_token: Option<SecretRef>,
+    /// The language of the page and of messages.
+    pub language: Language,
+    /// What the agent says about itself.
+    pub log: LogConfig,
+    /// The ledger.
+    pub store: StoreConfig,
+    /// The billing sources, by kind and then in the order of the file; names are unique, among
+    /// `gpu` too.
+    pub sources: Vec<SourceEntry>,
+    /// The pages of GPU telemetry.
+    pub gpu: Vec<GpuSource>,
+    /// The bands; each has limits and a unique name.
+    pub bands: Vec<Band>,
+    /// The dated table of exchange rates.
+    pub exchange_rates: ExchangeRates,
+    /// Receivers of signed webhooks; names are unique.
+    pub webhooks: Vec<WebhookConfig>,
+    /// How many values of one dimension become series.
+    pub series_limit_per_dimension: u32,
+}
+
+/// What the agent says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines, in the words of `RUST_LOG`.
+    pub filter: Option<String>,
+}
+
+/// The ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Its file.
+    pub path: PathBuf,
+    /// How long days are kept.
+    pub retention: SignedDuration,
+}
+
+/// One entry under `sources`, to be built by its kind. Its structure is that of the kind's schema;
+/// keys without a value are left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceEntry {
+    /// The kind: the key under `sources`.
+    pub kind: String,
+    /// Its unique name.
+    pub name: SourceId,
+    /// The provider, where the kind is named after one.
+    pub provider: Option<Provider>,
+    /// `sources.aws[0]`, for problems.
+    pub path: String,
+    /// The entry.
+    pub value: Value,
+}
+
+/// A page of GPU telemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuSource {
+    /// Its unique name.
+    pub name: SourceId,
+    /// Its address, http or https, variables replaced.
+    pub url: Url,
+    /// The cluster that the GPUs belong to.
+    pub cluster: String,
+    /// The cloud that the GPUs are in; none on premises.
+    pub provider: Option<Provider>,
+    /// How the capacity was bought.
+    pub capacity_type: CapacityType,
+    /// How often it is read.
+    pub every: Duration,
+    /// How long one reading may take; never longer than `every`.
+    pub timeout: Duration,
+}
+
+/// A receiver of signed webhooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// Its unique name.
+    pub name: String,
+    /// Where messages go.
+    pub address: WebhookAddress,
+    /// The signing key: `whsec_` and base64 (Standard Webhooks).
+    pub secret: SecretRef,
+    /// How long one delivery may take.
+    pub timeout: Duration,
+}
+
+/// Where a webhook goes. It may hold a token, so it is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum WebhookAddress {
+    /// An address, http or https.
+    Url(Url),
+    /// An address that is kept as a secret.
+    Secret(SecretRef),
+}
+
+impl WebhookAddress {
+    /// The address, read now where it is kept as a secret.
+    ///
+    /// # Errors
+    /// [`SecretError`] where the file or variable cannot be read.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        match self {
+            Self::Url(url) => Ok(Secret::new(url.as_str())),
+            Self::Secret(secret) => secret.read(),
+        }
+    }
+}
+
+impl fmt::Debug for WebhookAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[address]")
+    }
+}
+
+/// Reads a configuration: its text, the environment as it is, and the kinds of billing sources in
+/// this build.
+///
+/// # Errors
+/// Every fault at once, in the order of their paths.
+pub fn load(
+    text: &str,
+    environment: impl Iterator<Item = (String, String)>,
+    kinds: &[SourceSchema],
+) -> Result<Config, Problems> {
+    load_and_build(text, environment, kinds, |_, _| {})
+}
+
+/// Reads a configuration as [`load`] does, and hands each entry under `sources` whose structure is
+/// sound to `build`, which makes a source of it or notes what is wrong, so that these faults are
+/// told together with all others.
+///
+/// # Errors
+/// Every fault at once, in the order of their paths.
+pub fn load_and_build(
+    text: &str,
+    environment: impl Iterator<Item = (String, String)>,
+    kinds: &[SourceSchema],
+    mut build: impl FnMut(&SourceEntry, &mut Problems),
+) -> Result<Config, Problems> {
+    let environment: BTreeMap<String, String> = environment.collect();
+    let schema = schema(kinds);
+    let document = schema::Document(&schema);
+    let mut findings = Findings::default();
+    let mut value = yaml::read(text).map_err(|message| {
+        let mut problems = Problems::new();
+        problems.add("", message);
+        problems
+    })?;
+    let set = environment::apply(&document, &environment, &mut value, &mut findings.problems);
+    structure::check(&document, RENAMED, &mut value, &mut findings);
+    let config = match FileConfig::deserialize(value) {
+        Ok(file) => Some(validate::validate(file, &environment, &mut findings)),
+        Err(_) => {
+            // The error's text may hold a value that is a secret.
+            findings.add("", "its types and its schema disagree, which is a fault of costband");
+            None
+        }
+    };
+    for entry in config.iter().flat_map(|config| &config.sources) {
+        if !findings.is_sound(&entry.path) {
+            continue;
+        }
+        let mut found = Problems::new();
+        build(entry, &mut found);
+        for problem in found.iter() {
+            if findings.problems.iter().all(|known| known.path != problem.path) {
+                findings.problems.add(&problem.path, &problem.message);
+            }
+        }
+    }
+    match config {
+        Some(config) if findings.problems.is_empty() => Ok(config),
+        _ => Err(told(&findings.problems, &set)),
+    }
+}
+
+/// The problems by path, each once, with the variable that set what is wrong.
+fn told(found: &Problems, set: &BTreeMap<String, String>) -> Problems {
+    let mut sorted: Vec<Problem> = found.iter().cloned().collect();
+    sorted.sort_by_cached_key(|problem| (natural(&problem.path), problem.message.clone()));
+    sorted.dedup();
+    let mut problems = Problems::new();
+    for problem in sorted {
+        let variable = set.iter().find(|(path, variable)| {
+            let rest = problem.path.strip_prefix(path.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                && !problem.message.contains(variable.as_str())
+        });
+        match variable {
+            Some((_, variable)) => problems.add(
+                problem.path,
+                format!("{} (from the environment variable `{variable}`)", problem.message),
+            ),
+            None => problems.add(problem.path, problem.message),
+        }
+    }
+    problems
+}
+
+/// A key by which `bands[10]` comes after `bands[2]`.
+fn natural(path: &str) -> Vec<(u64, String)> {
+    path.split(['.', '[', ']'])
+        .map(|part| match part.parse() {
+            Ok(index) => (index, String::new()),
+            Err(_) => (u64::MAX, part.to_owned()),
+        })
+        .collect()
+}

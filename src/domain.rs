@@ -3,9 +3,11 @@
 
 pub mod band;
 pub mod breakdown;
+pub mod exchange;
 pub mod gpu;
 pub mod identity;
 pub mod money;
+pub mod notice;
 pub mod period;
 pub mod ports;
 pub mod report;

@@ -5,10 +5,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
 
 /// A span of time with its unit: `30s`, `15m`, `8h`, `2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -186,4 +188,142 @@ impl JsonSchema for Amount {
             "description": "An amount of money with its currency: `30 USD`.",
         })
     }
+}
+
+/// An exact decimal: `50000.10`, `50_000` or the same as text. Never a binary fraction: what a
+/// number of the file could not hold exactly comes as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Figure(pub Decimal);
+
+const FIGURE_PATTERN: &str = "^-?[0-9][0-9_]*(\\.[0-9_]+)?$";
+
+impl FromStr for Figure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.replace('_', "");
+        let sign_and_digits = digits.strip_prefix('-').unwrap_or(&digits);
+        let sound = sign_and_digits.starts_with(|c: char| c.is_ascii_digit())
+            && sign_and_digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+        sound.then(|| digits.parse().ok()).flatten().map(Self).ok_or_else(|| {
+            format!(
+                "`{text}` is not a decimal number: want at most 28 digits such as `50000` or `50_000.10`"
+            )
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Figure {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Number(number) => number.to_string(),
+            _ => return Err(serde::de::Error::custom("want a decimal number")),
+        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Figure {
+    fn schema_name() -> Cow<'static, str> {
+        "Figure".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "pattern": FIGURE_PATTERN,
+            "description": "An exact decimal number: `50000.10`, `50_000`.",
+        })
+    }
+}
+
+/// A calendar day: `2026-11-01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Day(pub Date);
+
+impl FromStr for Day {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a day: want one such as `2026-11-01`");
+        if text.len() != "2026-11-01".len() {
+            return Err(wrong());
+        }
+        text.parse().map(Self).map_err(|_| wrong())
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl JsonSchema for Day {
+    fn schema_name() -> Cow<'static, str> {
+        "Day".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+            "description": "A calendar day: `2026-11-01`.",
+        })
+    }
+}
+
+/// A currency's ISO 4217 code: `USD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CurrencyCode(pub Currency);
+
+impl FromStr for CurrencyCode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not a currency: want three letters such as `USD`"))
+    }
+}
+
+impl TryFrom<String> for CurrencyCode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl JsonSchema for CurrencyCode {
+    fn schema_name() -> Cow<'static, str> {
+        "CurrencyCode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z]{3}$",
+            "description": "A currency's ISO 4217 code: `USD`.",
+        })
+    }
+}
+
+/// Whether a text satisfies one of the types above, told by the type's name in the schema. None
+/// for a name that is not one of them.
+pub(super) fn check_text(schema_name: &str, text: &str) -> Option<Result<(), String>> {
+    Some(match schema_name {
+        "Span" => text.parse::<Span>().map(drop),
+        "ByteSize" => text.parse::<ByteSize>().map(drop),
+        "Amount" => Amount::try_from(text.to_owned()).map(drop),
+        "Figure" => text.parse::<Figure>().map(drop),
+        "Day" => text.parse::<Day>().map(drop),
+        "CurrencyCode" => text.parse::<CurrencyCode>().map(drop),
+        _ => return None,
+    })
 }

@@ -61,6 +61,13 @@ impl Faults {
         queue.pop_front()
     }
 
+    /// Takes the fault of the next answer where it applies to it. The head of the queue waits while
+    /// `applies` says that this answer is not the one that it spoils.
+    pub fn take_if(&self, applies: impl FnOnce(&Fault) -> bool) -> Option<Fault> {
+        let mut queue = self.0.lock().expect("no holder of the lock panics");
+        if queue.front().is_some_and(applies) { queue.pop_front() } else { None }
+    }
+
     /// Forgets all orders.
     pub fn clear(&self) {
         self.0.lock().expect("no holder of the lock panics").clear();

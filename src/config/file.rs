@@ -1,0 +1,319 @@
+//! What a user writes: the types behind the configuration file, and their defaults in words.
+//!
+//! Doc comments become the descriptions of the JSON Schema. Every field may be missing here, so
+//! that what is sound of a faulty file can still be looked at; `required` stands in the schema.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::secret::SecretRef;
+use crate::config::values::{CurrencyCode, Day, Figure, Span};
+
+/// The configuration of costband. Durations and sizes carry a unit, secrets are named by file or
+/// environment variable, and any key can be overridden by a variable such as
+/// `COSTBAND__STORE__PATH`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    /// The address of metrics, JSON and the page; `127.0.0.1:9750` by default.
+    pub listen: Option<String>,
+    /// The HTTP face.
+    pub web: Option<WebFile>,
+    /// The language of the page and of messages; `en` by default.
+    pub language: Option<Language>,
+    /// What the agent says about itself on stderr.
+    pub log: Option<LogFile>,
+    /// The ledger.
+    pub store: Option<StoreFile>,
+    /// The bills that are read: for each kind of source a list of entries.
+    pub sources: Option<BTreeMap<String, Vec<Value>>>,
+    /// The pages of GPU telemetry (dcgm-exporter) that are read.
+    pub gpu: Option<Vec<GpuFile>>,
+    /// The bands that spend is held against. Without this key: the preset of each cloud that
+    /// `sources` names. An empty list: none.
+    pub bands: Option<Vec<BandFile>>,
+    /// Rates for bills that are not in their band's currency and whose provider tells no figure in
+    /// it.
+    pub exchange_rates: Option<Vec<ExchangeRateFile>>,
+    /// Who is told.
+    pub notify: Option<NotifyFile>,
+    /// Limits on the number of exported series.
+    pub series: Option<SeriesFile>,
+}
+
+/// The HTTP face.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebFile {
+    /// The token that every request but the health checks must bear; none is asked by default.
+    pub bearer_token: Option<SecretRef>,
+}
+
+/// A language that people read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Korean.
+    Ko,
+}
+
+/// What the agent says about itself on stderr.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// How lines look; `auto` by default.
+    pub format: Option<LogFormat>,
+    /// Which lines, in the words of `RUST_LOG`; `info` by default.
+    pub filter: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The ledger.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StoreFile {
+    /// The ledger's file; `costband.db` in the working directory by default.
+    pub path: Option<PathBuf>,
+    /// How long days are kept; `800d` by default, `93d` at least.
+    pub retention: Option<Span>,
+}
+
+/// A page of GPU telemetry.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GpuFile {
+    /// A unique name: the `source` label.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// The page's address. `$(VARIABLE)` is replaced from the environment, as in
+    /// `http://$(HOST_IP):9400/metrics`.
+    #[schemars(required)]
+    pub url: Option<String>,
+    /// The cluster that the GPUs belong to; the entry's name by default.
+    pub cluster: Option<String>,
+    /// The cloud that the GPUs are in; `none` by default, for one's own hardware.
+    pub provider: Option<GpuProvider>,
+    /// How the capacity was bought; `unknown` by default.
+    pub capacity_type: Option<CapacityType>,
+    /// How often the page is read; `30s` by default.
+    pub every: Option<Span>,
+    /// How long one reading may take; `10s` by default, and never longer than `every`.
+    pub timeout: Option<Span>,
+}
+
+/// Where GPUs are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GpuProvider {
+    /// Amazon Web Services.
+    Aws,
+    /// Google Cloud.
+    Gcp,
+    /// Azure.
+    Azure,
+    /// In no cloud.
+    #[default]
+    None,
+}
+
+/// How GPU capacity was bought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CapacityType {
+    /// By the hour, for as long as wanted.
+    OnDemand,
+    /// By the hour, until the provider wants it back.
+    Spot,
+    /// For a term.
+    Reserved,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+impl CapacityType {
+    /// The label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on_demand",
+            Self::Spot => "spot",
+            Self::Reserved => "reserved",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A band: which money, between which limits, for a month.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BandFile {
+    /// A unique name: the `band` label. A preset's name by default.
+    pub name: Option<String>,
+    /// Provider, floor and ceiling of a cloud's usual month with one GPU cluster: `aws`
+    /// 50,000-100,000, `gcp` 45,000-90,000, `azure` 48,000-95,000 USD. Each can be overridden.
+    pub preset: Option<CloudName>,
+    /// All sources of one cloud. With neither this nor `sources`: every source.
+    pub provider: Option<CloudName>,
+    /// The named sources.
+    pub sources: Option<Vec<String>>,
+    /// What narrows the money further: all dimensions must match, any value of each.
+    pub scope: Option<ScopeFile>,
+    /// Whether invoiced or amortised cost is held against the band; `effective` by default.
+    pub basis: Option<Basis>,
+    /// What counts besides usage and purchases; nothing by default.
+    pub counts: Option<Vec<ExtraCategory>>,
+    /// The currency of floor and ceiling; `USD` by default.
+    pub currency: Option<CurrencyCode>,
+    /// The least that a month is expected to cost.
+    pub floor: Option<Figure>,
+    /// The most that a month may cost.
+    pub ceiling: Option<Figure>,
+    /// Floors and ceilings with the day from which they hold, instead of `floor` and `ceiling`.
+    pub limits: Option<Vec<LimitsFile>>,
+    /// Who is asked when the band breaks.
+    pub owner: Option<String>,
+    /// What to do when the band breaks: a link.
+    pub runbook_url: Option<String>,
+    /// The receiver that is told; all of them by default.
+    pub receiver: Option<String>,
+}
+
+/// A cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CloudName {
+    /// Amazon Web Services.
+    Aws,
+    /// Google Cloud.
+    Gcp,
+    /// Azure.
+    Azure,
+}
+
+/// Values that are in, for each dimension.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeFile {
+    /// Service names as the bill writes them.
+    pub service_name: Option<Vec<String>>,
+    /// AWS accounts, Google Cloud projects, Azure subscriptions.
+    pub sub_account_id: Option<Vec<String>>,
+    /// Regions as the bill writes them.
+    pub region_id: Option<Vec<String>>,
+    /// Machine types.
+    pub instance_type: Option<Vec<String>>,
+    /// Google Cloud SKU descriptions, Azure meters.
+    pub sku: Option<Vec<String>>,
+}
+
+/// The basis on which cost is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// What is invoiced.
+    Billed,
+    /// Amortised: prepaid blocks and commitments spread over their term.
+    #[default]
+    Effective,
+}
+
+/// A category of charges that spend leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExtraCategory {
+    /// Tax.
+    Tax,
+    /// Promotional credits.
+    Credit,
+    /// Refunds and corrections of earlier periods.
+    Adjustment,
+}
+
+/// A floor and a ceiling from a day on.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFile {
+    /// The first day; only the first entry may do without, for always. A period is judged by the
+    /// limits of its first day.
+    pub effective_from: Option<Day>,
+    /// The least that a month is expected to cost.
+    #[schemars(required)]
+    pub floor: Option<Figure>,
+    /// The most that a month may cost.
+    #[schemars(required)]
+    pub ceiling: Option<Figure>,
+}
+
+/// One line of the table of exchange rates.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeRateFile {
+    /// The currency of a bill.
+    #[schemars(required)]
+    pub from: Option<CurrencyCode>,
+    /// The currency of a band.
+    #[schemars(required)]
+    pub to: Option<CurrencyCode>,
+    /// The day from which the rate holds, until the next line.
+    #[schemars(required)]
+    pub date: Option<Day>,
+    /// How much of `to` one unit of `from` is worth.
+    #[schemars(required)]
+    pub rate: Option<Figure>,
+}
+
+/// Who is told.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyFile {
+    /// Receivers of signed webhooks (Standard Webhooks).
+    pub webhooks: Option<Vec<WebhookFile>>,
+}
+
+/// A receiver of signed webhooks.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookFile {
+    /// A unique name: the `receiver` label.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// Where messages go; `$(VARIABLE)` is replaced from the environment. An address that holds a
+    /// token belongs into `url_from`.
+    pub url: Option<String>,
+    /// Where messages go, kept as a secret, instead of `url`.
+    pub url_from: Option<SecretRef>,
+    /// The signing key: `whsec_` and base64, as in the Standard Webhooks specification.
+    #[schemars(required)]
+    pub secret: Option<SecretRef>,
+    /// How long one delivery may take; `10s` by default.
+    pub timeout: Option<Span>,
+}
+
+/// Limits on the number of exported series.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeriesFile {
+    /// How many values of one dimension become series, 1 to 10,000; the others are added up in
+    /// `__other__`. `200` by default.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub limit_per_dimension: Option<u32>,
+}

@@ -1,0 +1,330 @@
+//! What a structure cannot say: meanings, references and limits. All faults at once, each with its
+//! path; what a structural fault already tells is not told again.
+
+mod bands;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use rust_decimal::Decimal;
+
+use crate::config::file::{
+    ExchangeRateFile, FileConfig, GpuFile, GpuProvider, LogFile, NotifyFile, StoreFile, WebhookFile,
+};
+use crate::config::structure::Findings;
+use crate::config::values::Span;
+use crate::config::{
+    Config, GpuSource, LogConfig, SourceEntry, StoreConfig, WebhookAddress, WebhookConfig,
+};
+use crate::domain::exchange::ExchangeRates;
+use crate::domain::identity::{Provider, SourceId};
+
+/// The shortest retention: the previous period is judged until it is final, and the pace of the
+/// month before that explains it.
+const LEAST_RETENTION: Span = Span::hours(93 * 24);
+const DEFAULT_SERIES_LIMIT: u32 = 200;
+
+/// Makes what the program uses of what is sound, and notes what is not.
+pub(super) fn validate(
+    file: FileConfig,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Config {
+    let mut names = Names::default();
+    let sources = sources(&file, &mut names, findings);
+    let gpu = gpu(file.gpu.as_deref().unwrap_or_default(), &mut names, environment, findings);
+    let written = ["sources", "gpu"].iter().any(|key| !findings.is_sound(key));
+    if sources.is_empty() && file.gpu.iter().flatten().next().is_none() && !written {
+        findings
+            .add("", "there is nothing to read: want a bill under `sources` or a page under `gpu`");
+    }
+    let webhooks = webhooks(file.notify.as_ref(), environment, findings);
+    let receivers = Known {
+        names: webhooks.iter().map(|webhook| webhook.name.as_str()).collect(),
+        complete: webhooks.len() == count(file.notify.as_ref()),
+    };
+    let bands = bands::bands(file.bands.as_deref(), &sources, &receivers, findings);
+    let log = file.log.unwrap_or_default();
+    Config {
+        listen: listen(file.listen.as_deref(), findings),
+        bearer_token: file.web.and_then(|web| web.bearer_token),
+        language: file.language.unwrap_or_default(),
+        log: log_config(log),
+        store: store(file.store.unwrap_or_default(), findings),
+        gpu,
+        bands,
+        exchange_rates: exchange_rates(
+            file.exchange_rates.as_deref().unwrap_or_default(),
+            findings,
+        ),
+        webhooks,
+        series_limit_per_dimension: file
+            .series
+            .and_then(|series| series.limit_per_dimension)
+            .unwrap_or(DEFAULT_SERIES_LIMIT),
+        sources,
+    }
+}
+
+/// Names that may be referred to. Where an entry is faulty, not all of them are known.
+struct Known<'a> {
+    names: Vec<&'a str>,
+    complete: bool,
+}
+
+/// Where each name was given, to keep them apart.
+#[derive(Default)]
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Notes a name that must be unique and fit into a label; whether it is and does.
+    fn take(&mut self, name: &str, path: &str, findings: &mut Findings) -> bool {
+        if let Err(message) = label_safe(name) {
+            findings.add(path, message);
+            return false;
+        }
+        if let Some(other) = self.0.get(name) {
+            findings.add(path, format!("`{name}` is already the name at `{other}`"));
+            return false;
+        }
+        self.0.insert(name.to_owned(), path.to_owned());
+        true
+    }
+}
+
+/// Names become label values, file names and parts of addresses.
+fn label_safe(name: &str) -> Result<(), String> {
+    let fits = name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if fits {
+        Ok(())
+    } else {
+        Err("is not a name: want 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit first"
+            .to_owned())
+    }
+}
+
+fn sources(file: &FileConfig, names: &mut Names, findings: &mut Findings) -> Vec<SourceEntry> {
+    let mut sources = Vec::new();
+    for (kind, entries) in file.sources.iter().flatten() {
+        for (index, value) in entries.iter().enumerate() {
+            let path = format!("sources.{kind}[{index}]");
+            let name_path = format!("{path}.name");
+            let Some(name) = value.get("name").and_then(serde_json::Value::as_str) else {
+                findings.add(&name_path, "is missing");
+                continue;
+            };
+            names.take(name, &name_path, findings);
+            sources.push(SourceEntry {
+                kind: kind.clone(),
+                name: SourceId::new(name),
+                provider: Provider::ALL.into_iter().find(|provider| provider.as_str() == kind),
+                path,
+                value: value.clone(),
+            });
+        }
+    }
+    sources
+}
+
+fn gpu(
+    entries: &[GpuFile],
+    names: &mut Names,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Vec<GpuSource> {
+    let mut sources = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let path = format!("gpu[{index}]");
+        let every = entry.every.unwrap_or(Span::seconds(30)).duration();
+        let usual = Duration::from_secs(10).min(every);
+        let timeout = entry.timeout.map_or(usual, Span::duration);
+        if every < Duration::from_secs(1) {
+            findings.add(&format!("{path}.every"), "is too often: want at least `1s`");
+        } else if timeout > every {
+            findings.add(
+                &format!("{path}.timeout"),
+                format!("{timeout:?} is longer than `every`, {every:?}"),
+            );
+        } else if timeout.is_zero() {
+            findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
+        }
+        let url = entry
+            .url
+            .as_deref()
+            .and_then(|text| address(text, &format!("{path}.url"), environment, findings));
+        let name = entry
+            .name
+            .as_deref()
+            .filter(|name| names.take(name, &format!("{path}.name"), findings));
+        if let (Some(name), Some(url)) = (name, url) {
+            sources.push(GpuSource {
+                name: SourceId::new(name),
+                url,
+                cluster: entry.cluster.clone().unwrap_or_else(|| name.to_owned()),
+                provider: match entry.provider.unwrap_or_default() {
+                    GpuProvider::Aws => Some(Provider::Aws),
+                    GpuProvider::Gcp => Some(Provider::Gcp),
+                    GpuProvider::Azure => Some(Provider::Azure),
+                    GpuProvider::None => None,
+                },
+                capacity_type: entry.capacity_type.unwrap_or_default(),
+                every,
+                timeout,
+            });
+        }
+    }
+    sources
+}
+
+/// An address with its variables replaced. Messages never repeat it: it may hold a token.
+fn address(
+    text: &str,
+    path: &str,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Option<Url> {
+    let mut address = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("$(") {
+        let Some((variable, behind)) = after.split_once(')') else {
+            findings.add(path, "has a `$(` without its `)`");
+            return None;
+        };
+        let Some(value) = environment.get(variable) else {
+            findings.add(path, format!("the environment variable `{variable}` is not set"));
+            return None;
+        };
+        address.push_str(before);
+        address.push_str(value);
+        rest = behind;
+    }
+    address.push_str(rest);
+    let url = Url::parse(&address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        findings.add(path, "is not an address: want one that begins with `http://` or `https://`");
+    }
+    url
+}
+
+fn count(notify: Option<&NotifyFile>) -> usize {
+    notify.and_then(|notify| notify.webhooks.as_ref()).map_or(0, Vec::len)
+}
+
+fn webhooks(
+    notify: Option<&NotifyFile>,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Vec<WebhookConfig> {
+    let entries = notify.and_then(|notify| notify.webhooks.as_deref()).unwrap_or_default();
+    let mut names = Names::default();
+    let mut webhooks = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let path = format!("notify.webhooks[{index}]");
+        let timeout = entry.timeout.unwrap_or(Span::seconds(10)).duration();
+        if timeout.is_zero() {
+            findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
+        }
+        let address = webhook_address(entry, &path, environment, findings);
+        let name = entry
+            .name
+            .as_deref()
+            .filter(|name| names.take(name, &format!("{path}.name"), findings));
+        if let (Some(name), Some(address), Some(secret)) = (name, address, &entry.secret) {
+            webhooks.push(WebhookConfig {
+                name: name.to_owned(),
+                address,
+                secret: secret.clone(),
+                timeout,
+            });
+        }
+    }
+    webhooks
+}
+
+fn webhook_address(
+    entry: &WebhookFile,
+    path: &str,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Option<WebhookAddress> {
+    let url_path = format!("{path}.url");
+    match (&entry.url, &entry.url_from) {
+        (Some(text), None) => {
+            address(text, &url_path, environment, findings).map(WebhookAddress::Url)
+        }
+        (None, Some(secret)) => Some(WebhookAddress::Secret(secret.clone())),
+        (Some(_), Some(_)) => {
+            findings.add(&url_path, "stands beside `url_from`: want one of the two");
+            None
+        }
+        (None, None) => {
+            if findings.is_sound(&format!("{path}.url_from")) {
+                findings.add(&url_path, "is missing: want `url` or `url_from`");
+            }
+            None
+        }
+    }
+}
+
+fn listen(text: Option<&str>, findings: &mut Findings) -> SocketAddr {
+    let usual = SocketAddr::from(([127, 0, 0, 1], 9750));
+    let Some(text) = text else { return usual };
+    text.parse().unwrap_or_else(|_| {
+        findings.add(
+            "listen",
+            format!("`{text}` is not an address and a port: want such as `127.0.0.1:9750` or `[::]:9750`"),
+        );
+        usual
+    })
+}
+
+fn log_config(log: LogFile) -> LogConfig {
+    LogConfig { format: log.format.unwrap_or_default(), filter: log.filter }
+}
+
+fn store(file: StoreFile, findings: &mut Findings) -> StoreConfig {
+    let retention = file.retention.unwrap_or(Span::hours(800 * 24));
+    if retention < LEAST_RETENTION {
+        findings.add(
+            "store.retention",
+            "is too short to judge the previous period and to compare it: want at least `93d`",
+        );
+    }
+    let path = file.path.unwrap_or_else(|| PathBuf::from("costband.db"));
+    if path.as_os_str().is_empty() {
+        findings.add("store.path", "is empty: want the ledger's file");
+    }
+    StoreConfig { path, retention: retention.signed() }
+}
+
+fn exchange_rates(lines: &[ExchangeRateFile], findings: &mut Findings) -> ExchangeRates {
+    let mut table = ExchangeRates::new();
+    for (index, line) in lines.iter().enumerate() {
+        let path = format!("exchange_rates[{index}]");
+        if line.rate.is_some_and(|rate| rate.0 <= Decimal::ZERO) {
+            findings.add(&format!("{path}.rate"), "is not above zero");
+            continue;
+        }
+        let (Some(from), Some(to), Some(date), Some(rate)) =
+            (line.from, line.to, line.date, line.rate)
+        else {
+            continue;
+        };
+        if from == to {
+            findings.add(&format!("{path}.to"), format!("`{}` is worth itself", to.0));
+        } else if table.insert(from.0, to.0, date.0, rate.0).is_some() {
+            findings.add(
+                &format!("{path}.date"),
+                format!("`{}` has a rate from {} to {} already", date.0, from.0, to.0),
+            );
+        }
+    }
+    table
+}

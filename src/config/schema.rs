@@ -107,7 +107,7 @@ impl Shape {
     /// Whether it admits a JSON Schema type.
     pub(super) fn admits(&self, kind: &str) -> bool {
         let types = self.types();
-        types.is_empty() || types.contains(&kind)
+        types.is_empty() || types.contains(&kind) || kind == "integer" && types.contains(&"number")
     }
 
     /// Whether it is nothing but null.
@@ -115,11 +115,18 @@ impl Shape {
         self.types() == ["null"]
     }
 
+    /// Whether it is a reference to a secret, by name or written out in place.
+    pub(super) fn is_secret(&self) -> bool {
+        self.name.as_deref() == Some("SecretRef") || self.keys() == ["env", "file"]
+    }
+
     /// The words that it admits, where it is a closed list of words.
     pub(super) fn words(&self) -> Option<Vec<&str>> {
         match (self.schema.get("const"), self.schema.get("enum")) {
             (Some(Value::String(word)), _) => Some(vec![word]),
-            (None, Some(Value::Array(words))) => Some(words.iter().filter_map(Value::as_str).collect()),
+            (None, Some(Value::Array(words))) => {
+                Some(words.iter().filter_map(Value::as_str).collect())
+            }
             _ => None,
         }
     }
@@ -138,7 +145,9 @@ impl Shape {
     /// The keys that are listed.
     pub(super) fn keys(&self) -> Vec<&str> {
         let properties = self.schema.get("properties").and_then(Value::as_object);
-        properties.map(|properties| properties.keys().map(String::as_str).collect()).unwrap_or_default()
+        properties
+            .map(|properties| properties.keys().map(String::as_str).collect())
+            .unwrap_or_default()
     }
 
     /// The keys that must be there.

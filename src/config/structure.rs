@@ -43,10 +43,11 @@ impl Findings {
 
     /// Whether nothing at a place or below it is faulty.
     pub(super) fn is_sound(&self, path: &str) -> bool {
-        !self.is_excused(path)
-            && !self.excused.iter().any(|fault| {
-                fault.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
-            })
+        let below = |start: &str| {
+            let next = self.excused.range(start.to_owned()..).next();
+            next.is_some_and(|fault| fault.starts_with(start))
+        };
+        !self.is_excused(path) && !below(&format!("{path}.")) && !below(&format!("{path}["))
     }
 
     fn fault(&mut self, path: &str, message: impl Into<String>) {
@@ -144,7 +145,7 @@ impl Checker<'_> {
     }
 
     fn check_shape(&mut self, shape: &Shape, value: &mut Value, path: &str) -> bool {
-        if shape.name.as_deref() == Some("SecretRef") {
+        if shape.is_secret() {
             return self.check_secret(value, path);
         }
         if let (Some(name), Value::String(_) | Value::Number(_)) = (&shape.name, &*value)
@@ -160,7 +161,7 @@ impl Checker<'_> {
             return self.check_word(&words, value, path);
         }
         let kind = kind_of(value);
-        if !(shape.admits(kind) || kind == "integer" && shape.admits("number")) {
+        if !shape.admits(kind) {
             return self.refuse_type(&[shape], value, path);
         }
         match value {
@@ -172,7 +173,12 @@ impl Checker<'_> {
         }
     }
 
-    fn check_object(&mut self, shape: &Shape, entries: &mut Map<String, Value>, path: &str) -> bool {
+    fn check_object(
+        &mut self,
+        shape: &Shape,
+        entries: &mut Map<String, Value>,
+        path: &str,
+    ) -> bool {
         let written: BTreeSet<String> = entries
             .iter()
             .filter(|(_, value)| !value.is_null())
@@ -265,7 +271,8 @@ impl Checker<'_> {
 
     fn check_number(&mut self, shape: &Shape, number: &serde_json::Number, path: &str) -> bool {
         let bound = |key: &str| shape.schema.get(key).and_then(Value::as_f64);
-        let (Some(told), least, most) = (number.as_f64(), bound("minimum"), bound("maximum")) else {
+        let (Some(told), least, most) = (number.as_f64(), bound("minimum"), bound("maximum"))
+        else {
             return true;
         };
         if least.is_some_and(|least| told < least) || most.is_some_and(|most| told > most) {
@@ -301,10 +308,8 @@ impl Checker<'_> {
     fn check_secret(&mut self, value: &mut Value, path: &str) -> bool {
         const WANT: &str = "want `file: PATH` or `env: VARIABLE`";
         let Value::Object(entries) = value else {
-            return self.fault(
-                path,
-                format!("a secret is never written in the configuration: {WANT}"),
-            );
+            return self
+                .fault(path, format!("a secret is never written in the configuration: {WANT}"));
         };
         entries.retain(|_, value| !value.is_null());
         if entries.keys().any(|key| key != "file" && key != "env") {
@@ -340,7 +345,7 @@ impl Checker<'_> {
             }
         }
         // Where no text is wanted, text may be a secret at the wrong place.
-        let unsafe_to_show = shapes.iter().any(|shape| shape.name.as_deref() == Some("SecretRef"))
+        let unsafe_to_show = shapes.iter().any(|shape| shape.is_secret())
             || shapes.iter().all(|shape| shape.admits("object") || shape.admits("array"));
         let found = match value {
             Value::String(_) if unsafe_to_show => "text".to_owned(),

@@ -12,8 +12,7 @@ use reqwest::Url;
 use rust_decimal::Decimal;
 
 use crate::config::file::{
-    ExchangeRateFile, FileConfig, GpuFile, GpuProvider, LogFile, NotifyFile, StoreFile,
-    WebhookFile,
+    ExchangeRateFile, FileConfig, GpuFile, GpuProvider, LogFile, NotifyFile, StoreFile, WebhookFile,
 };
 use crate::config::structure::Findings;
 use crate::config::values::Span;
@@ -39,7 +38,8 @@ pub(super) fn validate(
     let gpu = gpu(file.gpu.as_deref().unwrap_or_default(), &mut names, environment, findings);
     let written = ["sources", "gpu"].iter().any(|key| !findings.is_sound(key));
     if sources.is_empty() && file.gpu.iter().flatten().next().is_none() && !written {
-        findings.add("", "there is nothing to read: want a bill under `sources` or a page under `gpu`");
+        findings
+            .add("", "there is nothing to read: want a bill under `sources` or a page under `gpu`");
     }
     let webhooks = webhooks(file.notify.as_ref(), environment, findings);
     let receivers = Known {

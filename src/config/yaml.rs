@@ -61,11 +61,9 @@ fn explain(error: &Error, text: &str) -> String {
     };
     let reason = whole.lines().next().unwrap_or("no reason given").trim();
     let mut message = match error.location() {
-        Some(at) if !reason.contains("line ") => format!(
-            "failed to read YAML at line {}, column {}: {reason}",
-            at.line(),
-            at.column()
-        ),
+        Some(at) if !reason.contains("line ") => {
+            format!("failed to read YAML at line {}, column {}: {reason}", at.line(), at.column())
+        }
         _ => format!("failed to read YAML: {reason}"),
     };
     let tab = text.lines().position(|line| {
@@ -209,7 +207,8 @@ mod tests {
 
     #[test]
     fn digits_that_binary_cannot_hold_stay_as_they_are_written() {
-        let text = "a: 50000.10\nb: 50_000\nc: 12345678901234567.89\nd: [0.1, 1e3]\ne: -2.50 # note\n";
+        let text =
+            "a: 50000.10\nb: 50_000\nc: 12345678901234567.89\nd: [0.1, 1e3]\ne: -2.50 # note\n";
         assert_eq!(
             read(text).unwrap(),
             json!({

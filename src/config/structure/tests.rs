@@ -111,7 +111,10 @@ fn a_wrong_type_is_told_with_what_was_found() {
         (json!({"size": 10}), "`size`: `10` is out of range: want a number from 1 to 9"),
         (json!({"words": "a"}), "`words`: want a list, found text"),
         (json!({"words": []}), "`words`: has 0 entries: want at least 1"),
-        (json!({"words": ["a", 5]}), "`words[1]`: want text, found the number `5`; put it in quotes"),
+        (
+            json!({"words": ["a", 5]}),
+            "`words[1]`: want text, found the number `5`; put it in quotes",
+        ),
         (json!({"words": ["a", null]}), "`words[1]`: want text, found nothing"),
         (json!({"list": ["a", {"floor": 1}]}), "`list[0]`: want a mapping, found text"),
         (json!({"open": 5}), "`open`: want a mapping, found the number `5`"),
@@ -121,10 +124,19 @@ fn a_wrong_type_is_told_with_what_was_found() {
             "`account`: want text, found the number `123456789012`; put it in quotes",
         ),
         (json!({"name": ""}), "`name`: is empty"),
-        (json!({"basis": "Billed"}), "`basis`: `Billed` is not one of `billed`, `effective`: did you mean `billed`?"),
+        (
+            json!({"basis": "Billed"}),
+            "`basis`: `Billed` is not one of `billed`, `effective`: did you mean `billed`?",
+        ),
         (json!({"basis": true}), "`basis`: want one of `billed`, `effective`, found `true`"),
-        (json!({"either": 5}), "`either`: want text or a mapping, found the number `5`; put it in quotes"),
-        (json!({"how": {"method": "static", "di": "x"}}), "`how.di`: is not a known key: did you mean `id`?"),
+        (
+            json!({"either": 5}),
+            "`either`: want text or a mapping, found the number `5`; put it in quotes",
+        ),
+        (
+            json!({"how": {"method": "static", "di": "x"}}),
+            "`how.di`: is not a known key: did you mean `id`?",
+        ),
         (json!({"how": {"method": "profile"}}), "`how.profile`: is missing"),
     ] {
         assert_eq!(fault(value), told);

@@ -31,9 +31,8 @@ pub(super) fn bands(
             sources.iter().any(|source| source.provider == Some(provider_of(*provider)))
         };
         let clouds = [CloudName::Aws, CloudName::Gcp, CloudName::Azure].into_iter().filter(billed);
-        let presets: Vec<BandFile> = clouds
-            .map(|cloud| BandFile { preset: Some(cloud), ..BandFile::default() })
-            .collect();
+        let presets: Vec<BandFile> =
+            clouds.map(|cloud| BandFile { preset: Some(cloud), ..BandFile::default() }).collect();
         // Sources were looked at already: a preset of them has no fault of its own.
         return read(&presets, sources, receivers, &mut Findings::default());
     };
@@ -56,7 +55,8 @@ fn read(
         let limits = limits(entry, currency, &path, findings);
         let receiver = receiver(entry, &path, receivers, findings);
         if let Some(address) = &entry.runbook_url
-            && !reqwest::Url::parse(address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+            && !reqwest::Url::parse(address)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
         {
             findings.add(
                 &format!("{path}.runbook_url"),
@@ -178,7 +178,8 @@ fn filters(
         let Some(values) = values else { continue };
         let place = format!("{path}.scope.{dimension}");
         if values.is_empty() {
-            findings.add(&place, "is an empty list, which holds no money: leave the key out for all");
+            findings
+                .add(&place, "is an empty list, which holds no money: leave the key out for all");
         }
         if values.iter().any(|value| value.trim().is_empty()) {
             findings.add(&place, "has an empty value");
@@ -231,9 +232,17 @@ fn limits(
         if !findings.is_sound(&list_path) {
             return Vec::new();
         }
-        let floor = figure(entry, entry.floor, |(_, floor, _)| floor, currency, path, "floor", findings);
-        let ceiling =
-            figure(entry, entry.ceiling, |(_, _, ceiling)| ceiling, currency, path, "ceiling", findings);
+        let floor =
+            figure(entry, entry.floor, |(_, floor, _)| floor, currency, path, "floor", findings);
+        let ceiling = figure(
+            entry,
+            entry.ceiling,
+            |(_, _, ceiling)| ceiling,
+            currency,
+            path,
+            "ceiling",
+            findings,
+        );
         return held(floor, ceiling, path, findings)
             .map(|(floor, ceiling)| BandLimits { effective_from: None, floor, ceiling })
             .into_iter()
@@ -288,9 +297,7 @@ fn figure(
             findings.add(&place, format!("is missing: the preset's is in USD, not in {currency}"));
             None
         }
-        (None, Some(preset)) => {
-            findings.is_sound(&place).then(|| Decimal::from(of_preset(preset)))
-        }
+        (None, Some(preset)) => findings.is_sound(&place).then(|| Decimal::from(of_preset(preset))),
         (None, None) => {
             findings.add(&place, "is missing");
             None

@@ -1,1 +1,6 @@
-//! The room `analyse`.
+//! Judgement: what the ledger's rows mean. Pure: rows and an instant in, figures out.
+
+pub mod band;
+pub mod period;
+pub mod scope;
+pub mod spend;

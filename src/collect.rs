@@ -10,6 +10,10 @@ pub mod azure;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod gpu;
+pub mod http;
+pub mod plan;
+pub mod poller;
+pub mod reconcile;
 
 use std::time::Duration;
 
@@ -36,6 +40,9 @@ pub struct Descriptor {
     pub provider: Provider,
     /// How long after a day's end its costs may still arrive.
     pub lag: SignedDuration,
+    /// How long after a past period's end nothing new must come before the period is final, where
+    /// the provider does not say so itself (GCP).
+    pub final_after: SignedDuration,
     /// How often it is polled when all is well.
     pub poll_every: Duration,
     /// How long one poll may take in all.
@@ -141,10 +148,21 @@ pub struct Cadence {
     /// How long after a day's end its costs may still arrive, `48h` by default.
     #[serde(default)]
     pub lag: Option<Span>,
+    /// How long nothing new must come for a past month before it counts as final, where the
+    /// provider does not say so itself (Google Cloud); `120h` by default.
+    #[serde(default)]
+    pub final_after: Option<Span>,
     /// How old the newest good reading may grow before statuses become unknown, `48h` by default.
     #[serde(default)]
     pub maximum_age: Option<Span>,
     /// The most that the requests may cost in a calendar month, such as `30 USD`.
     #[serde(default)]
     pub monthly_cap: Option<Amount>,
+}
+
+impl Cadence {
+    /// How long nothing new must come for a past month before it counts as final.
+    pub fn final_after(&self) -> SignedDuration {
+        self.final_after.unwrap_or(Span::hours(120)).signed()
+    }
 }

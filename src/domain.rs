@@ -7,6 +7,7 @@ pub mod exchange;
 pub mod gpu;
 pub mod identity;
 pub mod money;
+pub mod notice;
 pub mod period;
 pub mod ports;
 pub mod report;

@@ -1,4 +1,35 @@
-//! costband
+//! costband keeps the cloud spend of a GPU fleet inside its monthly band: it reads what AWS, Google
+//! Cloud and Azure have billed and how busy the GPUs are, holds each month against a floor and a
+//! ceiling, and tells Prometheus, Grafana and people.
+//!
+//! Values travel to the right, imports point to the left:
+//!
+//! ```text
+//!  config ──> collect ──> store ──> analyse ──> snapshot ──┬─> export ──> web
+//!             aws gcp     ledger    spend period           │   metrics     page, JSON, health
+//!             azure gpu   (SQLite)  band scope             └─> outbox ──> notify
+//!                                                              queued      signed webhook
+//!  simulate: a seeded world and one faithful server for each protocol that collect speaks
+//! ```
+//!
+//! - [`domain`]: the words of the field as types, and the ports to a clock and a ledger. Pure.
+//! - [`config`]: what a user writes becomes what the program uses, or every problem at once.
+//! - [`collect`]: one trait, one line for each kind of bill, one loop that polls them; GPU pages.
+//! - [`store`]: the ledger. One writer, one transaction for each poll, nothing lost on `kill -9`.
+//! - [`analyse`]: what rows mean. Complete days, final periods, bands. Pure.
+//! - [`snapshot`]: one immutable picture that everyone reads.
+//! - [`export`]: the picture for machines: the metrics page and the JSON documents.
+//! - [`web`]: the HTTP face.
+//! - [`outbox`], [`notify`]: messages that were committed with their reason, and who takes them.
+//! - [`simulate`]: the clouds without a cloud, for `costband demo` and for tests.
+//! - [`telemetry`], [`runtime`]: what the agent says of itself; how it lives and ends.
+//! - [`app`]: puts the parts together; [`cli`]: one thin file for each command.
+//!
+//! Parts do not import one another; they meet in [`app`]. A poll travels so: a poller asks its
+//! [`collect::Source`] for a window of days, holds the report against itself, and hands it to the
+//! ledger, which replaces the days in one transaction and keeps what moved. The publisher reads
+//! the ledger, judges, renders the page once, and queues what people must know in the same
+//! transaction as the state that it tells of. A scrape copies bytes.
 
 pub mod analyse;
 pub mod app;

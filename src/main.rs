@@ -1,3 +1,7 @@
 //! Arguments, telemetry, dispatch, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    costband::cli::main()
+}

@@ -1,1 +1,218 @@
-//! The room `web`.
+//! The HTTP face: metrics, health, JSON and the page. It reads the newest snapshot and can change
+//! nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::secret::SecretRef;
+use crate::export::api;
+use crate::export::page::Page;
+use crate::runtime::readiness::Readiness;
+use crate::runtime::supervisor::Shutdown;
+use crate::snapshot::Snapshot;
+use crate::telemetry::self_metrics::SelfMetrics;
+
+pub mod page;
+pub mod words;
+
+/// A snapshot with its rendered metrics page.
+#[derive(Debug)]
+pub struct Published {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// Its business series.
+    pub page: Page,
+}
+
+/// What the face needs.
+#[derive(Clone)]
+pub struct Face {
+    /// The newest published snapshot.
+    pub published: watch::Receiver<Option<Arc<Published>>>,
+    /// What `/readyz` says.
+    pub readiness: Arc<Readiness>,
+    /// The agent's own metrics.
+    pub self_metrics: SelfMetrics,
+    /// Where the bearer token comes from; none for no token.
+    pub bearer_token: Option<SecretRef>,
+    /// The language of the page where the browser asks for none that it has.
+    pub language: words::Language,
+    /// Whether the clouds are simulated: the page says so.
+    pub demo: bool,
+}
+
+/// Every route of the face.
+pub fn router(face: Face) -> Router {
+    let guarded = Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))
+        .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
+        .route("/api/v1/sources", get(|face: State<Face>| document(face, api::sources)))
+        .route("/api/v1/gpu", get(|face: State<Face>| document(face, api::gpus)))
+        .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
+        .layer(middleware::from_fn_with_state(face.clone(), require_token));
+    Router::new()
+        .merge(guarded)
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(|| async {
+            (StatusCode::NOT_FOUND, "not found; see /, /metrics and /api/v1/openapi.json\n")
+        })
+        .with_state(face)
+}
+
+/// Serves the face until shutdown.
+///
+/// # Errors
+/// The socket's error.
+pub async fn serve(
+    listener: TcpListener,
+    face: Face,
+    mut shutdown: Shutdown,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(face))
+        .with_graceful_shutdown(async move { shutdown.requested().await })
+        .await
+}
+
+/// Binds the address.
+///
+/// # Errors
+/// The system's error, with the address and what to do.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("failed to listen on `{address}`: {error}; choose another `listen` address"),
+        )
+    })
+}
+
+async fn require_token(State(face): State<Face>, request: Request, next: Next) -> Response {
+    let Some(reference) = &face.bearer_token else { return next.run(request).await };
+    let token = match reference.read() {
+        Ok(token) => token,
+        Err(error) => {
+            tracing::error!(%error, "failed to read the bearer token");
+            return (StatusCode::SERVICE_UNAVAILABLE, "the bearer token cannot be read\n")
+                .into_response();
+        }
+    };
+    let sent = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let same = aws_lc_rs::constant_time::verify_slices_are_equal(
+        sent.as_bytes(),
+        token.expose().as_bytes(),
+    );
+    if same.is_ok() {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+    (StatusCode::UNAUTHORIZED, challenge, "want a bearer token\n").into_response()
+}
+
+async fn ready(State(face): State<Face>) -> Response {
+    match face.readiness.check() {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response()
+        }
+    }
+}
+
+async fn metrics(State(face): State<Face>, headers: HeaderMap) -> Response {
+    let own = face.self_metrics.encode();
+    let published = face.published.borrow().clone();
+    let gzip = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(accepts_gzip);
+    let mut response = Response::new(Body::empty());
+    let body = match published {
+        Some(published) if gzip => {
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            published.page.gzip_with_text(&own)
+        }
+        Some(published) => published.page.with_text(&own),
+        None => own.into(),
+    };
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+    );
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    *response.body_mut() = body.into();
+    response
+}
+
+/// Whether one item of an Accept-Encoding header takes gzip (RFC 9110, section 12.5.3).
+fn accepts_gzip(item: &str) -> bool {
+    let mut parts = item.split(';').map(str::trim);
+    let coding = parts.next().unwrap_or_default();
+    let refused = parts.any(|part| {
+        part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0))
+    });
+    coding.eq_ignore_ascii_case("gzip") && !refused
+}
+
+async fn document<T: Serialize>(
+    State(face): State<Face>,
+    make: impl FnOnce(&Snapshot) -> T,
+) -> Response {
+    let published = face.published.borrow().clone();
+    match published {
+        Some(published) => json(StatusCode::OK, &make(&published.snapshot)),
+        None => {
+            let error = serde_json::json!({"error": "the first snapshot is not published yet"});
+            json(StatusCode::SERVICE_UNAVAILABLE, &error)
+        }
+    }
+}
+
+fn json(status: StatusCode, document: &impl Serialize) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "failed to write a document");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn index(State(face): State<Face>, headers: HeaderMap) -> Response {
+    let language = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(words::Language::preferred)
+        .unwrap_or(face.language);
+    let published = face.published.borrow().clone();
+    let snapshot = published.as_ref().map(|published| &published.snapshot);
+    let html = page::render(snapshot, language, face.demo).into_string();
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, html).into_response()
+}

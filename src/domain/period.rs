@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -21,12 +22,15 @@ pub enum BillingZone {
     Pacific,
 }
 
+static PACIFIC: LazyLock<TimeZone> =
+    LazyLock::new(|| TimeZone::get("America/Los_Angeles").expect("the zone is compiled in"));
+
 impl BillingZone {
     /// The IANA zone.
     pub fn time_zone(self) -> TimeZone {
         match self {
             Self::Utc => TimeZone::UTC,
-            Self::Pacific => TimeZone::get("America/Los_Angeles").expect("the zone is compiled in"),
+            Self::Pacific => PACIFIC.clone(),
         }
     }
 
@@ -233,3 +237,6 @@ impl fmt::Display for Window {
         write!(f, "{}..{}", self.start, self.end)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@ use jiff::Timestamp;
 
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
+use crate::domain::notice::QueuedNotice;
+use crate::domain::period::Window;
+use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
 
 /// Tells the time. The demo's clock stands in mid-month; every age and period rule asks this one.
 pub trait Clock: Send + Sync {
@@ -53,4 +56,77 @@ pub enum MeterError {
     /// The ledger could not keep the reservation.
     #[error("failed to keep the reservation: {0}")]
     Ledger(String),
+}
+
+/// The ledger as the poller needs it.
+#[async_trait]
+pub trait PollLedger: Send + Sync {
+    /// The state of a source's polling.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn schedule(&self, source: &SourceId) -> Result<ScheduleEntry, String>;
+
+    /// The days that the next poll looks at.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn window(&self, source: &SourceId, now: Timestamp) -> Result<Window, String>;
+
+    /// Keeps a report in one transaction, with the time of the next poll.
+    ///
+    /// # Errors
+    /// The ledger's own text; nothing was kept.
+    async fn commit(&self, report: SourceReport, next_poll: Timestamp) -> Result<(), String>;
+
+    /// Keeps a failure, with the time of the next poll.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn record_failure(
+        &self,
+        source: &SourceId,
+        at: Timestamp,
+        error: &SourceError,
+        next_poll: Timestamp,
+    ) -> Result<(), String>;
+}
+
+/// Hears of every poll that ended, for the self metrics.
+pub trait PollObserver: Send + Sync {
+    /// A poll ended well, or with a kind of error, after so long.
+    fn poll_ended(
+        &self,
+        source: &SourceId,
+        outcome: Result<(), SourceErrorKind>,
+        took: std::time::Duration,
+    );
+}
+
+/// The ledger as the outbox needs it. Errors are the ledger's own text.
+#[async_trait]
+pub trait OutboxLedger: Send + Sync {
+    /// The messages whose next attempt is due, oldest first.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String>;
+
+    /// Keeps that a message was taken.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn sent(&self, id: i64, at: Timestamp) -> Result<(), String>;
+
+    /// Keeps that an attempt failed and when the next one is.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn failed(&self, id: i64, next_attempt: Timestamp, reason: &str) -> Result<(), String>;
+
+    /// Keeps that a message will not be tried again.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn dropped(&self, id: i64, at: Timestamp, reason: &str) -> Result<(), String>;
 }

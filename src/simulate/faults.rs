@@ -51,6 +51,23 @@ impl Faults {
         self.0.lock().expect("no holder of the lock panics").pop_front()
     }
 
+    /// Takes the fault of the next answer of a paged operation. A [`Fault::ResetMidPage`] at the
+    /// head of the queue waits while `more_follow` says that this is the first of several pages.
+    pub fn take_for(&self, more_follow: bool) -> Option<Fault> {
+        let mut queue = self.0.lock().expect("no holder of the lock panics");
+        if more_follow && queue.front() == Some(&Fault::ResetMidPage) {
+            return None;
+        }
+        queue.pop_front()
+    }
+
+    /// Takes the fault of the next answer where it applies to it. The head of the queue waits while
+    /// `applies` says that this answer is not the one that it spoils.
+    pub fn take_if(&self, applies: impl FnOnce(&Fault) -> bool) -> Option<Fault> {
+        let mut queue = self.0.lock().expect("no holder of the lock panics");
+        if queue.front().is_some_and(applies) { queue.pop_front() } else { None }
+    }
+
     /// Forgets all orders.
     pub fn clear(&self) {
         self.0.lock().expect("no holder of the lock panics").clear();

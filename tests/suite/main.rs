@@ -3,6 +3,7 @@
 
 mod agent;
 mod analyse;
+mod architecture;
 mod aws;
 mod azure;
 mod config;

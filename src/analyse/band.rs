@@ -1,0 +1,410 @@
+//! Holds the money of a band against its floor and ceiling, for one billing period.
+//!
+//! *Unknown* is a status of its own: it is taken only when the newest reading is too old, and only
+//! where the money already booked does not decide. An amount that was never known stays absent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::analyse::spend::{DailySeries, DayMoney, SourceRules};
+use crate::domain::band::{
+    Band, BandJudgement, BandLimits, BandStatus, BandView, PeriodLabel, ViewJudgement,
+};
+use crate::domain::exchange::ExchangeRates;
+use crate::domain::money::{CostBasis, Currency, Money};
+use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::report::Completeness;
+use crate::domain::spend::{PeriodSpend, SourceSpend};
+
+/// One source of a band's scope: its rules, its spend, and the band's part of it.
+#[derive(Debug, Clone, Copy)]
+pub struct BandSource<'a> {
+    /// The source's rules.
+    pub rules: &'a SourceRules,
+    /// Its spend; none before the first reading.
+    pub spend: Option<&'a SourceSpend>,
+    /// The band's money in it.
+    pub series: &'a DailySeries,
+    /// The newest committed poll.
+    pub last_success: Option<Timestamp>,
+}
+
+/// Judges a band for its open or its previous period. None where no limits are in force for it, or
+/// where the band has no source.
+pub fn judge(
+    band: &Band,
+    sources: &[BandSource<'_>],
+    rates: &ExchangeRates,
+    label: PeriodLabel,
+    now: Timestamp,
+) -> Option<BandJudgement> {
+    let zone = common_zone(sources)?;
+    let current = BillingPeriod::at(now, zone);
+    let period = match label {
+        PeriodLabel::Current => current,
+        PeriodLabel::Previous => current.previous(),
+    };
+    let limits = band.limits_in(period)?;
+    let booked = Booked::read(band, sources, rates, period);
+    let facts = Facts {
+        band,
+        limits,
+        period,
+        zone,
+        is_final: sources.iter().all(|source| source.is_final(period)),
+        stale: stale_reason(sources, period, now),
+        now,
+    };
+    let (spend, complete) = (booked.spend(), booked.complete(sources, period, zone));
+    let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
+    let views = vec![
+        facts.actual(&spend),
+        facts.pace(&spend, complete),
+        facts.forecast(&spend, complete, run_rate),
+    ];
+    let money = |amount| Money::new(amount, band.currency);
+    let known = spend.ok();
+    Some(BandJudgement {
+        band: band.name.clone(),
+        period,
+        label,
+        is_final: facts.is_final,
+        basis: band.basis,
+        floor: money(limits.floor),
+        ceiling: money(limits.ceiling),
+        spend: known.map(money),
+        complete_spend: known.and(complete).map(|complete| money(complete.sum)),
+        complete_days: complete.map_or(0, |complete| complete.days),
+        run_rate: run_rate.map(money),
+        ceiling_used_ratio: known.and_then(|spend| ratio(spend, limits.ceiling)),
+        views,
+        as_of: sources.iter().map(|source| source.last_success).min().flatten(),
+        exchange_rates: booked.used_rates.into_iter().collect(),
+        owner: band.owner.clone(),
+        runbook_url: band.runbook_url.clone(),
+    })
+}
+
+impl BandSource<'_> {
+    fn period(&self, wanted: BillingPeriod) -> Option<&PeriodSpend> {
+        self.spend?.periods.iter().find(|spend| spend.period == wanted)
+    }
+
+    fn is_final(&self, wanted: BillingPeriod) -> bool {
+        self.period(wanted).is_some_and(|spend| spend.is_final)
+    }
+}
+
+/// The zone of a band's months: Pacific when all of its sources bill so, else UTC.
+fn common_zone(sources: &[BandSource<'_>]) -> Option<BillingZone> {
+    let zone = |source: &BandSource<'_>| source.rules.provider.billing_zone();
+    let first = zone(sources.first()?);
+    Some(if sources.iter().all(|source| zone(source) == first) { first } else { BillingZone::Utc })
+}
+
+fn stale_reason(
+    sources: &[BandSource<'_>],
+    period: BillingPeriod,
+    now: Timestamp,
+) -> Option<String> {
+    sources.iter().filter(|source| !source.is_final(period)).find_map(|source| {
+        let id = &source.rules.id;
+        let Some(last) = source.last_success else {
+            return Some(format!("`{id}` was never read"));
+        };
+        let age = now.duration_since(last);
+        (age > source.rules.maximum_age).then(|| {
+            format!(
+                "the newest reading of `{id}` is {} h old, its maximum age is {} h",
+                age.as_hours(),
+                source.rules.maximum_age.as_hours()
+            )
+        })
+    })
+}
+
+/// The band's money of one period in the band's currency.
+struct Booked {
+    by_day: BTreeMap<Date, Decimal>,
+    problem: Option<String>,
+    used_rates: BTreeSet<String>,
+}
+
+impl Booked {
+    fn read(
+        band: &Band,
+        sources: &[BandSource<'_>],
+        rates: &ExchangeRates,
+        period: BillingPeriod,
+    ) -> Self {
+        let mut booked =
+            Self { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
+        for source in sources {
+            for (day, currency, money) in source.series.period(period) {
+                match booked.convert(band, source, rates, (day, currency, money)) {
+                    Ok(amount) => booked.add(day, amount),
+                    Err(problem) => booked.problem = Some(problem),
+                }
+            }
+        }
+        if booked.by_day.is_empty() && booked.problem.is_none() {
+            booked.problem = Some(format!("no cost of {period} is known yet"));
+        }
+        booked
+    }
+
+    fn add(&mut self, day: Date, amount: Decimal) {
+        let sum = self.by_day.entry(day).or_insert(Decimal::ZERO);
+        match sum.checked_add(amount) {
+            Some(total) => *sum = total,
+            None => self.problem = Some("the sum has more than 28 digits".to_owned()),
+        }
+    }
+
+    /// The provider's own figure in the band's currency first, then the configured dated table.
+    fn convert(
+        &mut self,
+        band: &Band,
+        source: &BandSource<'_>,
+        rates: &ExchangeRates,
+        (day, currency, money): (Date, Currency, &DayMoney),
+    ) -> Result<Decimal, String> {
+        let id = &source.rules.id;
+        let own = money.own.amounts().on(band.basis).ok_or_else(|| {
+            let other = match band.basis {
+                CostBasis::Billed => CostBasis::Effective,
+                CostBasis::Effective | CostBasis::List => CostBasis::Billed,
+            };
+            format!(
+                "`{id}` does not tell the {} cost; `basis: {}` may be known",
+                band.basis.as_str(),
+                other.as_str()
+            )
+        })?;
+        if currency == band.currency {
+            return Ok(own);
+        }
+        let told = money.usd.and_then(|usd| usd.amounts().on(band.basis));
+        if let (Currency::USD, Some(usd)) = (band.currency, told) {
+            self.used_rates.insert(format!("{currency} to USD as `{id}` tells it"));
+            return Ok(usd);
+        }
+        let (rate, of) = rates.rate(currency, band.currency, day).ok_or_else(|| {
+            format!(
+                "no rate from {currency} to {} for {day}; add one to `exchange_rates`",
+                band.currency
+            )
+        })?;
+        self.used_rates.insert(format!(
+            "1 {currency} = {} {} (configured for {of})",
+            rate.normalize(),
+            band.currency
+        ));
+        own.checked_mul(rate).ok_or_else(|| "the sum has more than 28 digits".to_owned())
+    }
+
+    /// The whole sum, or why it is not known.
+    fn spend(&self) -> Result<Decimal, String> {
+        match &self.problem {
+            Some(problem) => Err(problem.clone()),
+            None => self
+                .by_day
+                .values()
+                .try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))
+                .ok_or_else(|| "the sum has more than 28 digits".to_owned()),
+        }
+    }
+
+    /// The sum over the days that are complete in every source.
+    fn complete(
+        &self,
+        sources: &[BandSource<'_>],
+        period: BillingPeriod,
+        zone: BillingZone,
+    ) -> Option<Complete> {
+        let mut complete = Complete { sum: Decimal::ZERO, days: 0, seconds: 0 };
+        for day in period.window().days() {
+            let is_complete = sources.iter().all(|source| {
+                let mut days = source
+                    .period(period)
+                    .into_iter()
+                    .flat_map(|spend| &spend.days)
+                    .filter(|spend| spend.day == day)
+                    .peekable();
+                days.peek().is_some()
+                    && days.all(|spend| spend.completeness >= Completeness::Complete)
+            });
+            if is_complete {
+                let amount = self.by_day.get(&day).copied().unwrap_or_default();
+                complete.sum = complete.sum.checked_add(amount)?;
+                complete.days += 1;
+                complete.seconds += zone.end_of(day).as_second() - zone.start_of(day).as_second();
+            }
+        }
+        (complete.days > 0).then_some(complete)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Complete {
+    sum: Decimal,
+    days: i64,
+    seconds: i64,
+}
+
+struct Facts<'a> {
+    band: &'a Band,
+    limits: &'a BandLimits,
+    period: BillingPeriod,
+    zone: BillingZone,
+    is_final: bool,
+    stale: Option<String>,
+    now: Timestamp,
+}
+
+impl Facts<'_> {
+    fn is_over(&self) -> bool {
+        self.now >= self.period.end(self.zone)
+    }
+
+    fn money(&self, amount: Decimal) -> Money {
+        Money::new(amount.round_dp(2), self.band.currency)
+    }
+
+    fn view(&self, view: BandView, status: BandStatus, reason: String) -> ViewJudgement {
+        ViewJudgement { view, status, reason }
+    }
+
+    fn place(&self, amount: Decimal, floor: Decimal, ceiling: Decimal) -> BandStatus {
+        if amount > ceiling {
+            BandStatus::Above
+        } else if amount < floor {
+            BandStatus::Below
+        } else {
+            BandStatus::Within
+        }
+    }
+
+    /// The booked money against the whole month's band. Money over the ceiling stays `above`
+    /// however old the reading is; `below` and `within` can still change and become unknown.
+    fn actual(&self, spend: &Result<Decimal, String>) -> ViewJudgement {
+        let view = BandView::Actual;
+        let spend = match spend {
+            Ok(spend) => *spend,
+            Err(problem) => return self.view(view, BandStatus::Unknown, problem.clone()),
+        };
+        let status = self.place(spend, self.limits.floor, self.limits.ceiling);
+        match &self.stale {
+            Some(stale) if status != BandStatus::Above => {
+                self.view(view, BandStatus::Unknown, stale.clone())
+            }
+            _ => {
+                let so_far = if self.is_over() { "" } else { " so far" };
+                let reason = format!(
+                    "{}{so_far} against {} to {}",
+                    self.money(spend),
+                    self.money(self.limits.floor),
+                    self.money(self.limits.ceiling)
+                );
+                self.view(view, status, reason)
+            }
+        }
+    }
+
+    /// The complete days against the same share of the band.
+    fn pace(&self, spend: &Result<Decimal, String>, complete: Option<Complete>) -> ViewJudgement {
+        let view = BandView::Pace;
+        let complete = match self.judgeable(spend, complete) {
+            Ok(complete) => complete,
+            Err(reason) => return self.view(view, BandStatus::Unknown, reason),
+        };
+        let whole = Decimal::from(self.period.seconds(self.zone));
+        let part = Decimal::from(complete.seconds);
+        let share = |limit: Decimal| limit * part / whole;
+        let (floor, ceiling) = (share(self.limits.floor), share(self.limits.ceiling));
+        let reason = format!(
+            "{} on {} complete days against {} to {} for so many",
+            self.money(complete.sum),
+            complete.days,
+            self.money(floor),
+            self.money(ceiling)
+        );
+        self.view(view, self.place(complete.sum, floor, ceiling), reason)
+    }
+
+    /// The expected month end. Until there is a forecast, a run-rate that says so.
+    fn forecast(
+        &self,
+        spend: &Result<Decimal, String>,
+        complete: Option<Complete>,
+        run_rate: Option<Decimal>,
+    ) -> ViewJudgement {
+        let view = BandView::Forecast;
+        if let Ok(spend) = spend
+            && *spend > self.limits.ceiling
+        {
+            let reason = format!("{} are booked already", self.money(*spend));
+            return self.view(view, BandStatus::Above, reason);
+        }
+        if let (true, Ok(spend)) = (self.is_final, spend) {
+            let status = self.place(*spend, self.limits.floor, self.limits.ceiling);
+            let reason = format!("the month is final at {}", self.money(*spend));
+            return self.view(view, status, reason);
+        }
+        match (self.judgeable(spend, complete), run_rate) {
+            (Ok(complete), Some(run_rate)) => {
+                let reason = format!(
+                    "{} at the run-rate of {} complete days, which stands in for a forecast",
+                    self.money(run_rate),
+                    complete.days
+                );
+                let status = self.place(run_rate, self.limits.floor, self.limits.ceiling);
+                self.view(view, status, reason)
+            }
+            (Ok(_), None) => {
+                self.view(view, BandStatus::Unknown, "the run-rate is too large".to_owned())
+            }
+            (Err(reason), _) => self.view(view, BandStatus::Unknown, reason),
+        }
+    }
+
+    fn judgeable(
+        &self,
+        spend: &Result<Decimal, String>,
+        complete: Option<Complete>,
+    ) -> Result<Complete, String> {
+        if let Err(problem) = spend {
+            return Err(problem.clone());
+        }
+        if let Some(stale) = &self.stale {
+            return Err(stale.clone());
+        }
+        complete.ok_or_else(|| {
+            "no day is complete yet: a day counts once it is older than the provider's lag and two \
+             readings at least 6 h apart agree"
+                .to_owned()
+        })
+    }
+
+    /// The complete days' sum scaled to the period's length; the whole sum once it is final.
+    fn run_rate(&self, spend: Option<Decimal>, complete: Option<Complete>) -> Option<Decimal> {
+        let spend = spend?;
+        if self.is_final {
+            return Some(spend);
+        }
+        let complete = complete?;
+        let whole = Decimal::from(self.period.seconds(self.zone));
+        complete.sum.checked_mul(whole)?.checked_div(Decimal::from(complete.seconds))
+    }
+}
+
+fn ratio(amount: Decimal, of: Decimal) -> Option<f64> {
+    amount.checked_div(of)?.to_f64()
+}
+
+#[cfg(test)]
+mod tests;

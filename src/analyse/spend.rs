@@ -1,0 +1,333 @@
+//! Rows become spend: totals from the primary breakdown, views from the others, and one daily
+//! series for each band. Every sum is made from exactly one breakdown.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+
+use crate::analyse::period::{self, PeriodReadings};
+use crate::domain::band::PeriodLabel;
+use crate::domain::breakdown::{
+    Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
+};
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::{CostBasis, Currency};
+use crate::domain::period::BillingPeriod;
+use crate::domain::report::{Completeness, DayReading};
+use crate::domain::spend::{DaySpend, PeriodSpend, SourceSpend};
+
+/// What judging needs to know of a source.
+#[derive(Debug, Clone)]
+pub struct SourceRules {
+    /// The source.
+    pub id: SourceId,
+    /// Its provider.
+    pub provider: Provider,
+    /// How long after a day's end its costs may still arrive.
+    pub lag: SignedDuration,
+    /// How long GCP must bring nothing new before a past period is final.
+    pub quiet: SignedDuration,
+    /// How old the newest good reading may grow before statuses become unknown.
+    pub maximum_age: SignedDuration,
+}
+
+/// The rows of one source that a band holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The name of the breakdown that answers the band's scope.
+    pub query: String,
+    /// What narrows it further: a row is in when each dimension has one of the values.
+    pub filters: Vec<(Dimension, Vec<String>)>,
+    /// Categories that count besides spend, read from the source's category breakdown.
+    pub counts: Vec<ChargeCategory>,
+}
+
+/// A sum in which one unknown amount makes the sum of that basis unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AmountSum {
+    amounts: Amounts,
+    rows: u64,
+}
+
+impl AmountSum {
+    /// Adds the amounts of a row.
+    pub fn add(&mut self, other: &Amounts) {
+        if self.rows == 0 {
+            self.amounts = *other;
+        } else {
+            let sum = |a: Option<Decimal>, b: Option<Decimal>| a?.checked_add(b?);
+            self.amounts = Amounts {
+                billed: sum(self.amounts.billed, other.billed),
+                effective: sum(self.amounts.effective, other.effective),
+                list: sum(self.amounts.list, other.list),
+            };
+        }
+        self.rows += 1;
+    }
+
+    /// The sums.
+    pub fn amounts(&self) -> Amounts {
+        self.amounts
+    }
+}
+
+/// One day's money of a band in one currency, with the provider's own figure in US dollars.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DayMoney {
+    /// In the billing currency.
+    pub own: AmountSum,
+    /// In US dollars, where every row told it.
+    pub usd: Option<AmountSum>,
+}
+
+impl DayMoney {
+    fn add(&mut self, row: &CostRow) {
+        let first = self.own.rows == 0;
+        self.own.add(&row.amounts);
+        self.usd = match (&row.usd, self.usd) {
+            (Some(usd), before) if first || before.is_some() => {
+                let mut sum = before.unwrap_or_default();
+                sum.add(usd);
+                Some(sum)
+            }
+            _ => None,
+        };
+    }
+}
+
+/// A band's money of one source: by billing period, usage day and currency.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DailySeries(pub BTreeMap<(BillingPeriod, Date, Currency), DayMoney>);
+
+impl DailySeries {
+    /// The days of a period.
+    pub fn period(
+        &self,
+        period: BillingPeriod,
+    ) -> impl Iterator<Item = (Date, Currency, &DayMoney)> {
+        self.0
+            .iter()
+            .filter(move |((of, _, _), _)| *of == period)
+            .map(|((_, day, currency), money)| (*day, *currency, money))
+    }
+}
+
+#[derive(Default)]
+struct PeriodFold {
+    totals: BTreeMap<Currency, AmountSum>,
+    excluded: BTreeMap<(Currency, ChargeCategory), AmountSum>,
+    by: BTreeMap<Dimension, BTreeMap<(String, Currency), AmountSum>>,
+    days: BTreeMap<(Date, Currency), AmountSum>,
+}
+
+/// Takes a source's rows one by one and makes its spend and its bands' series of them.
+pub struct SpendFold<'a> {
+    rules: &'a SourceRules,
+    breakdowns: &'a [Breakdown],
+    selections: &'a [Selection],
+    /// The one breakdown that each dimension is told from, with the key's place in it.
+    views: Vec<(Dimension, usize, usize)>,
+    periods: BTreeMap<BillingPeriod, PeriodFold>,
+    series: Vec<DailySeries>,
+}
+
+impl<'a> SpendFold<'a> {
+    /// Begins with the source's live breakdowns and what its bands select.
+    pub fn new(
+        rules: &'a SourceRules,
+        breakdowns: &'a [Breakdown],
+        selections: &'a [Selection],
+    ) -> Self {
+        let whole = |role| matches!(role, BreakdownRole::Primary | BreakdownRole::Secondary);
+        let views = Dimension::ALL
+            .into_iter()
+            .filter_map(|dimension| {
+                breakdowns.iter().enumerate().filter(|(_, b)| whole(b.role)).find_map(
+                    |(index, breakdown)| {
+                        let key = breakdown.dimensions.iter().position(|d| *d == dimension)?;
+                        Some((dimension, index, key))
+                    },
+                )
+            })
+            .collect();
+        Self {
+            rules,
+            breakdowns,
+            selections,
+            views,
+            periods: BTreeMap::new(),
+            series: vec![DailySeries::default(); selections.len()],
+        }
+    }
+
+    /// Takes a row of the breakdown at an index of the list given to [`SpendFold::new`].
+    pub fn row(&mut self, index: usize, row: &CostRow) {
+        let Some(breakdown) = self.breakdowns.get(index) else { return };
+        let period = self.periods.entry(row.period()).or_default();
+        if breakdown.role == BreakdownRole::Primary {
+            period.totals.entry(row.currency).or_default().add(&row.amounts);
+            period.days.entry((row.day, row.currency)).or_default().add(&row.amounts);
+        }
+        if breakdown.role == BreakdownRole::Categories && !row.category.in_spend() {
+            let key = (row.currency, row.category);
+            period.excluded.entry(key).or_default().add(&row.amounts);
+        }
+        for (dimension, _, key) in self.views.iter().filter(|(_, at, _)| *at == index) {
+            let key = row.keys.get(*key).cloned().unwrap_or_default();
+            let view = period.by.entry(*dimension).or_default();
+            view.entry((key, row.currency)).or_default().add(&row.amounts);
+        }
+        for (selection, series) in self.selections.iter().zip(&mut self.series) {
+            if selects(selection, breakdown, row) {
+                series.0.entry((row.period(), row.day, row.currency)).or_default().add(row);
+            }
+        }
+    }
+
+    /// Ends with the ledger's readings of the days: the spend of the open and the previous period,
+    /// and one series for each selection.
+    pub fn finish(self, readings: &[DayReading], now: Timestamp) -> (Spend, Vec<DailySeries>) {
+        let zone = self.rules.provider.billing_zone();
+        let current = BillingPeriod::at(now, zone);
+        let mut periods = Vec::new();
+        for (label, wanted) in
+            [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
+        {
+            if let Some(fold) = self.periods.get(&wanted) {
+                periods.push(finish_period(self.rules, label, wanted, fold, readings, now));
+            }
+        }
+        let last_complete_day = last_complete_day(&periods);
+        (Spend { periods, last_complete_day }, self.series)
+    }
+}
+
+/// A source's spend as far as its rows tell it; the ledger adds names and the like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spend {
+    /// The open period first.
+    pub periods: Vec<PeriodSpend>,
+    /// The newest day that is complete in every currency.
+    pub last_complete_day: Option<(Date, BTreeMap<Currency, Amounts>)>,
+}
+
+impl Spend {
+    /// With what the ledger knows besides.
+    pub fn into_source(
+        self,
+        rules: &SourceRules,
+        data_through: Option<Timestamp>,
+        names: BTreeMap<(Dimension, String), String>,
+        budgets: Vec<crate::domain::report::NativeBudget>,
+        restatements_total: u64,
+    ) -> SourceSpend {
+        SourceSpend {
+            source: rules.id.clone(),
+            provider: rules.provider,
+            periods: self.periods,
+            data_through,
+            last_complete_day: self.last_complete_day,
+            names,
+            budgets,
+            restatements_total,
+        }
+    }
+}
+
+fn selects(selection: &Selection, breakdown: &Breakdown, row: &CostRow) -> bool {
+    if breakdown.role == BreakdownRole::Categories {
+        let wanted = selection.counts.contains(&row.category) && !row.category.in_spend();
+        if wanted {
+            return true;
+        }
+    }
+    breakdown.query == selection.query
+        && selection.filters.iter().all(|(dimension, values)| {
+            breakdown
+                .dimensions
+                .iter()
+                .position(|held| held == dimension)
+                .and_then(|place| row.keys.get(place))
+                .is_some_and(|key| values.contains(key))
+        })
+}
+
+fn finish_period(
+    rules: &SourceRules,
+    label: PeriodLabel,
+    wanted: BillingPeriod,
+    fold: &PeriodFold,
+    readings: &[DayReading],
+    now: Timestamp,
+) -> PeriodSpend {
+    let zone = rules.provider.billing_zone();
+    let mut all = PeriodReadings::default();
+    for reading in readings.iter().filter(|reading| wanted.contains(reading.day)) {
+        all.add(reading);
+    }
+    let is_final = label == PeriodLabel::Previous
+        && period::is_final(rules.provider, wanted, &all, rules.quiet);
+    let of = |day: Date, currency: Currency| {
+        readings.iter().find(move |reading| reading.day == day && reading.currency == currency)
+    };
+    let days = fold
+        .days
+        .iter()
+        .map(|((day, currency), sum)| DaySpend {
+            day: *day,
+            currency: *currency,
+            amounts: sum.amounts(),
+            completeness: of(*day, *currency).map_or(Completeness::Provisional, |reading| {
+                period::completeness(reading, zone, rules.lag, is_final, now)
+            }),
+        })
+        .collect();
+    let sums = |map: &BTreeMap<(String, Currency), AmountSum>| {
+        map.iter().map(|(key, sum)| (key.clone(), sum.amounts())).collect()
+    };
+    PeriodSpend {
+        label,
+        period: wanted,
+        is_final,
+        start: wanted.start(zone),
+        totals: fold.totals.iter().map(|(key, sum)| (*key, sum.amounts())).collect(),
+        excluded: fold.excluded.iter().map(|(key, sum)| (*key, sum.amounts())).collect(),
+        by: fold.by.iter().map(|(dimension, map)| (*dimension, sums(map))).collect(),
+        days,
+        reconciliation_difference: reconciliation_difference(readings, wanted),
+    }
+}
+
+/// The provider's ungrouped total less the primary's sum on the basis that both know, over the
+/// days of a period.
+fn reconciliation_difference(
+    readings: &[DayReading],
+    wanted: BillingPeriod,
+) -> BTreeMap<Currency, Decimal> {
+    let mut differences = BTreeMap::new();
+    for reading in readings.iter().filter(|reading| wanted.contains(reading.day)) {
+        let Some(control) = reading.control else { continue };
+        let difference = [CostBasis::Effective, CostBasis::Billed]
+            .into_iter()
+            .find_map(|basis| control.on(basis)?.checked_sub(reading.primary.on(basis)?));
+        if let Some(difference) = difference {
+            *differences.entry(reading.currency).or_insert(Decimal::ZERO) += difference;
+        }
+    }
+    differences
+}
+
+fn last_complete_day(periods: &[PeriodSpend]) -> Option<(Date, BTreeMap<Currency, Amounts>)> {
+    let days = || periods.iter().flat_map(|period| &period.days);
+    let complete = |day: Date| {
+        days().filter(|d| d.day == day).all(|d| d.completeness >= Completeness::Complete)
+    };
+    let newest = days().map(|d| d.day).filter(|day| complete(*day)).max()?;
+    let mut sums: BTreeMap<Currency, AmountSum> = BTreeMap::new();
+    for day in days().filter(|d| d.day == newest) {
+        sums.entry(day.currency).or_default().add(&day.amounts);
+    }
+    Some((newest, sums.into_iter().map(|(key, sum)| (key, sum.amounts())).collect()))
+}

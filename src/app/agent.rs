@@ -1,0 +1,257 @@
+//! The agent: every part started, named and supervised, until it is asked to end.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::{Notify, watch};
+
+use crate::app::gpu;
+use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
+use crate::app::publish::{GpuReports, Publisher};
+use crate::app::setup::Setup;
+use crate::app::spend::SpendReader;
+use crate::collect::poller::Poller;
+use crate::config::{WebhookAddress, WebhookConfig};
+use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
+use crate::export::metrics::Renderer;
+use crate::notify::Receiver;
+use crate::notify::webhook::{Address, Webhook};
+use crate::outbox::Outbox;
+use crate::runtime::readiness::Readiness;
+use crate::runtime::supervisor::{Shutdown, Supervisor};
+use crate::store::{Ledger, LedgerHandle, LedgerMeter};
+use crate::telemetry::self_metrics::SelfMetrics;
+use crate::web::words::Language;
+use crate::web::{self, Face, Published};
+
+/// The parts that polling needs, with or without the rest of the agent around them.
+#[derive(Clone)]
+pub struct Polling {
+    /// The ledger's thread.
+    pub handle: LedgerHandle,
+    /// One poller for each source, in configured order.
+    pub pollers: Vec<Poller>,
+    /// The agent's own metrics.
+    pub metrics: SelfMetrics,
+    changed: watch::Sender<u64>,
+}
+
+impl Polling {
+    /// Wires sources to an open ledger.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(setup: &Setup, ledger: Ledger, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let handle = LedgerHandle::spawn(ledger).context("failed to start the ledger's thread")?;
+        let metrics = SelfMetrics::new();
+        let changed = watch::Sender::new(0);
+        let descriptors = || setup.sources.iter().map(|source| source.descriptor());
+        let caps = descriptors().map(|d| (d.id.clone(), d.monthly_cap)).collect();
+        let meter: Arc<dyn Meter> = Arc::new(CountingMeter {
+            meter: LedgerMeter::new(handle.clone(), caps, clock.clone()),
+            metrics: metrics.clone(),
+        });
+        let ledger: Arc<dyn PollLedger> = Arc::new(PollPort {
+            handle: handle.clone(),
+            rules: setup.rules(),
+            breakdowns: descriptors().map(|d| d.breakdowns.clone()).collect(),
+            metrics: metrics.clone(),
+            changed: changed.clone(),
+        });
+        let observer: Arc<dyn PollObserver> = Arc::new(metrics.clone());
+        let pollers = setup
+            .sources
+            .iter()
+            .map(|source| Poller {
+                source: source.clone(),
+                ledger: ledger.clone(),
+                meter: meter.clone(),
+                observer: observer.clone(),
+                clock: clock.clone(),
+            })
+            .collect();
+        Ok(Self { handle, pollers, metrics, changed })
+    }
+}
+
+/// An agent whose address is bound and whose tasks run.
+pub struct Agent {
+    /// Where the face listens.
+    pub address: SocketAddr,
+    /// The newest snapshot, for tests and for the demo.
+    pub published: watch::Receiver<Option<Arc<Published>>>,
+    supervisor: Supervisor,
+    readiness: Arc<Readiness>,
+    handle: LedgerHandle,
+}
+
+impl Agent {
+    /// Binds the address and starts every task.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or a client cannot be built.
+    pub async fn start(
+        setup: &Setup,
+        polling: Polling,
+        clock: Arc<dyn Clock>,
+        demo: bool,
+    ) -> anyhow::Result<Self> {
+        let listener = web::bind(setup.config.listen).await?;
+        let address = listener.local_addr().context("failed to read the bound address")?;
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("costband/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("failed to build the HTTP client; are CA certificates installed?")?;
+        let readiness = Arc::new(Readiness::default());
+        let bell = Arc::new(Notify::new());
+        let (published, snapshots) = watch::channel(None);
+        let (reports, gpus) = watch::channel(GpuReports::new());
+        let mut supervisor = Supervisor::new();
+
+        for poller in &polling.pollers {
+            let name = format!("poller:{}", poller.source.descriptor().id);
+            let mut shutdown = supervisor.shutdown();
+            let poller = poller.clone();
+            supervisor.spawn(name, async move {
+                tokio::select! {
+                    () = poller.run() => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        }
+        for source in &setup.config.gpu {
+            let scraping =
+                gpu::run(client.clone(), gpu::target(source), clock.clone(), reports.clone());
+            spawn(&mut supervisor, format!("gpu:{}", source.name), scraping);
+        }
+        let receivers: HashMap<String, Arc<dyn Receiver>> = setup
+            .config
+            .webhooks
+            .iter()
+            .map(|webhook| (webhook.name.clone(), receiver(webhook, &client)))
+            .collect();
+        let publisher = Publisher {
+            ledger: polling.handle.clone(),
+            reader: SpendReader::new(setup),
+            clock: clock.clone(),
+            changed: polling.changed.subscribe(),
+            gpus,
+            receivers: receivers.keys().cloned().collect(),
+            bell: bell.clone(),
+            published,
+            readiness: readiness.clone(),
+            metrics: polling.metrics.clone(),
+            renderer: Renderer::new(
+                usize::try_from(setup.config.series_limit_per_dimension).unwrap_or(usize::MAX),
+            ),
+        };
+        // Both live as long as the publisher listens to them.
+        let (changed, kept_reports) = (polling.changed.clone(), reports);
+        spawn(&mut supervisor, "publisher", async move {
+            publisher.run().await;
+            drop((changed, kept_reports));
+        });
+        let outbox = Outbox {
+            ledger: Arc::new(OutboxPort(polling.handle.clone())),
+            receivers,
+            clock: clock.clone(),
+            metrics: polling.metrics.clone(),
+            bell,
+        };
+        spawn(&mut supervisor, "outbox", outbox.run());
+        let handle = polling.handle.clone();
+        spawn(&mut supervisor, "retention", retention(handle, clock, setup.config.store.retention));
+        let handle = polling.handle.clone();
+        spawn(&mut supervisor, "ledger", async move { handle.ended().await });
+        let face = Face {
+            published: snapshots.clone(),
+            readiness: readiness.clone(),
+            self_metrics: polling.metrics.clone(),
+            bearer_token: setup.config.bearer_token.clone(),
+            language: match setup.config.language {
+                crate::config::file::Language::En => Language::En,
+                crate::config::file::Language::Ko => Language::Ko,
+            },
+            demo,
+        };
+        let shutdown = supervisor.shutdown();
+        supervisor.spawn("web", serve(listener, face, shutdown));
+        Ok(Self {
+            address,
+            published: snapshots,
+            supervisor,
+            readiness,
+            handle: polling.handle.clone(),
+        })
+    }
+
+    /// Runs until `stop`, then ends in order: readiness, intake, ledger.
+    ///
+    /// # Errors
+    /// The name of a task that ended by itself, or what the ledger refused at its close.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let readiness = self.readiness.clone();
+        let outcome = self
+            .supervisor
+            .run(async move {
+                stop.await;
+                readiness.stopping();
+            })
+            .await;
+        if outcome.is_ok() {
+            self.handle.close().await.context("failed to close the ledger")?;
+        }
+        outcome.context("the agent ended")
+    }
+}
+
+fn spawn(
+    supervisor: &mut Supervisor,
+    name: impl Into<String>,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let mut shutdown = supervisor.shutdown();
+    supervisor.spawn(name, async move {
+        tokio::select! {
+            () = task => {}
+            () = shutdown.requested() => {}
+        }
+    });
+}
+
+async fn serve(listener: tokio::net::TcpListener, face: Face, shutdown: Shutdown) {
+    if let Err(error) = web::serve(listener, face, shutdown).await {
+        tracing::error!(%error, "the HTTP face failed");
+    }
+}
+
+/// Drops what is older than the ledger keeps, once a day.
+async fn retention(handle: LedgerHandle, clock: Arc<dyn Clock>, keep: jiff::SignedDuration) {
+    let mut days = tokio::time::interval(std::time::Duration::from_secs(86_400));
+    loop {
+        days.tick().await;
+        let now = clock.now();
+        match handle.call(move |ledger| ledger.prune(now, keep)).await {
+            Ok(Ok(pruned)) => tracing::debug!(?pruned, "ledger pruned"),
+            Ok(Err(error)) => tracing::error!(%error, "failed to prune the ledger"),
+            Err(_) => return,
+        }
+    }
+}
+
+fn receiver(webhook: &WebhookConfig, client: &reqwest::Client) -> Arc<dyn Receiver> {
+    Arc::new(Webhook {
+        name: webhook.name.clone(),
+        address: match &webhook.address {
+            WebhookAddress::Url(url) => {
+                Address::Plain(crate::config::secret::Secret::new(url.as_str()))
+            }
+            WebhookAddress::Secret(reference) => Address::Kept(reference.clone()),
+        },
+        secret: webhook.secret.clone(),
+        timeout: webhook.timeout,
+        client: client.clone(),
+    })
+}

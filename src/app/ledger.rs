@@ -1,0 +1,203 @@
+//! The ledger behind the ports of polling and of the outbox.
+
+use async_trait::async_trait;
+use jiff::{Timestamp, ToSpan};
+use tokio::sync::watch;
+
+use crate::analyse::period::{PeriodReadings, is_final};
+use crate::analyse::spend::SourceRules;
+use crate::domain::breakdown::Breakdown;
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::Money;
+use crate::domain::notice::QueuedNotice;
+use crate::domain::period::{BillingPeriod, Window, next_day};
+use crate::domain::ports::{Meter, MeterError, OutboxLedger, PollLedger};
+use crate::domain::report::{ScheduleEntry, SourceError, SourceReport};
+use crate::store::{Ledger, LedgerError, LedgerHandle, LedgerMeter};
+use crate::telemetry::self_metrics::SelfMetrics;
+
+/// How many closed months the first start reads.
+const FIRST_MONTHS: usize = 2;
+/// Until this day of a month the month before is read again even when it is final, so that a
+/// closed month that moves is seen.
+const WATCHED_UNTIL_DAY: i8 = 10;
+/// How many days before a GCP period its invoice may reach back.
+const GCP_LATE_DAYS: i64 = 5;
+
+/// The ledger as pollers see it.
+#[derive(Clone)]
+pub struct PollPort {
+    /// The ledger.
+    pub handle: LedgerHandle,
+    /// The rules of every source.
+    pub rules: Vec<SourceRules>,
+    /// The breakdowns that each source reports, in the same order.
+    pub breakdowns: Vec<Vec<Breakdown>>,
+    /// Counts what the ledger refuses.
+    pub metrics: SelfMetrics,
+    /// Tells the publisher that something was kept.
+    pub changed: watch::Sender<u64>,
+}
+
+impl PollPort {
+    async fn call<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger) -> Result<R, LedgerError> + Send + 'static,
+    ) -> Result<R, String> {
+        let outcome = match self.handle.call(work).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => {
+                self.metrics.ledger_failed(error.operation().as_str());
+                error.to_string()
+            }
+            Err(gone) => gone.to_string(),
+        };
+        Err(outcome)
+    }
+}
+
+#[async_trait]
+impl PollLedger for PollPort {
+    async fn schedule(&self, source: &SourceId) -> Result<ScheduleEntry, String> {
+        let source = source.clone();
+        let place = self.rules.iter().position(|rules| rules.id == source);
+        let breakdowns = place.and_then(|place| self.breakdowns.get(place)).cloned();
+        self.call(move |ledger| {
+            let mut entry = ledger.schedule(&source)?;
+            entry.cursor = ledger.cursor_for(&source, &breakdowns.unwrap_or_default())?;
+            Ok(entry)
+        })
+        .await
+    }
+
+    async fn window(&self, source: &SourceId, now: Timestamp) -> Result<Window, String> {
+        let rules = self
+            .rules
+            .iter()
+            .find(|rules| rules.id == *source)
+            .cloned()
+            .ok_or_else(|| format!("the source `{source}` is not configured"))?;
+        self.call(move |ledger| open_window(ledger, &rules, now)).await
+    }
+
+    async fn commit(&self, report: SourceReport, next_poll: Timestamp) -> Result<(), String> {
+        let source = report.source.clone();
+        let committed = self.call(move |ledger| ledger.commit(&report, Some(next_poll))).await?;
+        for restatement in &committed.restatements {
+            tracing::warn!(%source, day = %restatement.day, "a complete day moved");
+        }
+        tracing::debug!(%source, rows = committed.rows, "report committed");
+        self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    async fn record_failure(
+        &self,
+        source: &SourceId,
+        at: Timestamp,
+        error: &SourceError,
+        next_poll: Timestamp,
+    ) -> Result<(), String> {
+        let (source, kind, message) = (source.clone(), error.kind, error.to_string());
+        self.call(move |ledger| ledger.record_failure(&source, at, kind, &message, next_poll))
+            .await?;
+        self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}
+
+/// The days that the next poll looks at: two closed months at the first start, then the previous
+/// period until it is final, and the open one up to today.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn open_window(
+    ledger: &Ledger,
+    rules: &SourceRules,
+    now: Timestamp,
+) -> Result<Window, LedgerError> {
+    let zone = rules.provider.billing_zone();
+    let today = zone.day_of(now);
+    let current = BillingPeriod::containing(today);
+    let previous = current.previous();
+    let first = if ledger.first_day(&rules.id)?.is_none() {
+        (0..FIRST_MONTHS).fold(current, |period, _| period.previous()).first_day()
+    } else {
+        let mut readings = PeriodReadings::default();
+        for reading in ledger.day_readings(&rules.id, &previous.window())? {
+            readings.add(&reading);
+        }
+        let settled = is_final(rules.provider, previous, &readings, rules.quiet)
+            && today.day() > WATCHED_UNTIL_DAY;
+        if settled { current.first_day() } else { previous.first_day() }
+    };
+    let first = match rules.provider {
+        Provider::Gcp => first.saturating_sub(GCP_LATE_DAYS.days()),
+        Provider::Aws | Provider::Azure => first,
+    };
+    Ok(Window::new(first, next_day(today)))
+}
+
+/// The ledger as the outbox sees it.
+#[derive(Clone)]
+pub struct OutboxPort(pub LedgerHandle);
+
+impl OutboxPort {
+    async fn call<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger) -> Result<R, LedgerError> + Send + 'static,
+    ) -> Result<R, String> {
+        match self.0.call(work).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(gone) => Err(gone.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl OutboxLedger for OutboxPort {
+    async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String> {
+        self.call(move |ledger| ledger.outbox_due(now)).await
+    }
+
+    async fn sent(&self, id: i64, at: Timestamp) -> Result<(), String> {
+        self.call(move |ledger| ledger.outbox_sent(id, at)).await
+    }
+
+    async fn failed(&self, id: i64, next_attempt: Timestamp, reason: &str) -> Result<(), String> {
+        let reason = reason.to_owned();
+        self.call(move |ledger| ledger.outbox_failed(id, next_attempt, &reason)).await
+    }
+
+    async fn dropped(&self, id: i64, at: Timestamp, reason: &str) -> Result<(), String> {
+        let reason = reason.to_owned();
+        self.call(move |ledger| ledger.outbox_dropped(id, at, &reason)).await
+    }
+}
+
+/// The ledger's meter, with the self metrics beside it.
+pub struct CountingMeter {
+    /// Reserves on disk.
+    pub meter: LedgerMeter,
+    /// Counts for the page.
+    pub metrics: SelfMetrics,
+}
+
+#[async_trait]
+impl Meter for CountingMeter {
+    async fn reserve(
+        &self,
+        source: &SourceId,
+        operation: &'static str,
+        price: Money,
+    ) -> Result<(), MeterError> {
+        self.meter.reserve(source, operation, price).await?;
+        self.metrics.request_reserved(source, operation, price);
+        Ok(())
+    }
+
+    fn quota(&self, source: &SourceId, quota: &'static str, window: &'static str, remaining: f64) {
+        self.meter.quota(source, quota, window, remaining);
+        self.metrics.quota_remaining(source, quota, window, remaining);
+    }
+}

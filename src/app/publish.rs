@@ -1,0 +1,140 @@
+//! Makes a snapshot whenever something was kept, a GPU page was read, or time alone changed a
+//! judgement; renders its page once and hands both to the face.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, watch};
+
+use crate::app::notices;
+use crate::app::spend::{Reading, SpendReader};
+use crate::domain::band::BandJudgement;
+use crate::domain::gpu::GpuReport;
+use crate::domain::identity::SourceId;
+use crate::domain::ports::Clock;
+use crate::export::metrics::Renderer;
+use crate::export::page::Page;
+use crate::runtime::readiness::Readiness;
+use crate::snapshot::Snapshot;
+use crate::store::LedgerHandle;
+use crate::telemetry::self_metrics::SelfMetrics;
+use crate::web::Published;
+
+/// How often ages are looked at when nothing else happens.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long a reading of the ledger is judged again before days may have become complete.
+const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
+
+/// The newest report of each GPU telemetry source.
+pub type GpuReports = BTreeMap<SourceId, GpuReport>;
+
+/// What publishing needs.
+pub struct Publisher {
+    /// The ledger.
+    pub ledger: LedgerHandle,
+    /// Reads and judges.
+    pub reader: SpendReader,
+    /// The agent's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Counts commits and failures that were kept.
+    pub changed: watch::Receiver<u64>,
+    /// The newest GPU reports.
+    pub gpus: watch::Receiver<GpuReports>,
+    /// The names of the receivers.
+    pub receivers: Vec<String>,
+    /// Rings when a message was queued.
+    pub bell: Arc<Notify>,
+    /// Where snapshots go.
+    pub published: watch::Sender<Option<Arc<Published>>>,
+    /// Told of the first snapshot.
+    pub readiness: Arc<Readiness>,
+    /// Counts what the ledger refuses.
+    pub metrics: SelfMetrics,
+    /// Renders pages.
+    pub renderer: Renderer,
+}
+
+struct Read {
+    reading: Arc<Reading>,
+    at: Timestamp,
+}
+
+impl Publisher {
+    /// Publishes for ever.
+    pub async fn run(mut self) {
+        let mut read: Option<Read> = None;
+        loop {
+            let now = self.clock.now();
+            let old = read.as_ref().is_none_or(|read| {
+                let age = now.duration_since(read.at);
+                age >= READ_EVERY || age.is_negative()
+            });
+            if self.changed.has_changed().unwrap_or(false) || old {
+                self.changed.mark_unchanged();
+                match self.read(now).await {
+                    Ok(reading) => read = Some(Read { reading, at: now }),
+                    Err(error) => {
+                        self.metrics.ledger_failed("read");
+                        tracing::error!(%error, "failed to read the ledger");
+                    }
+                }
+            }
+            if let Some(read) = &read {
+                self.publish(&read.reading, now).await;
+            }
+            tokio::select! {
+                changed = self.changed.changed() => {
+                    if changed.is_err() { return; }
+                    // The loop reads the mark; keep it.
+                    self.changed.mark_changed();
+                }
+                changed = self.gpus.changed() => { if changed.is_err() { return; } }
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    async fn read(&self, now: Timestamp) -> Result<Arc<Reading>, String> {
+        let reader = self.reader.clone();
+        match self.ledger.call(move |ledger| reader.read(ledger, now)).await {
+            Ok(Ok(reading)) => Ok(Arc::new(reading)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(gone) => Err(gone.to_string()),
+        }
+    }
+
+    async fn publish(&mut self, reading: &Arc<Reading>, now: Timestamp) {
+        let judged = self.reader.judge(reading, now);
+        self.queue(judged.clone(), now).await;
+        let gpus: Vec<GpuReport> = self.gpus.borrow_and_update().values().cloned().collect();
+        let snapshot = Snapshot {
+            at: now,
+            spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
+            bands: Arc::new(judged),
+            gpus: Arc::new(gpus),
+            sources: Arc::new(reading.sources.clone()),
+        };
+        let page = Page::new(self.renderer.render(&snapshot));
+        self.published.send_replace(Some(Arc::new(Published { snapshot, page })));
+        self.readiness.snapshot_published();
+    }
+
+    async fn queue(&self, judged: Vec<BandJudgement>, now: Timestamp) {
+        let (reader, receivers) = (self.reader.clone(), self.receivers.clone());
+        let queued = self
+            .ledger
+            .call(move |ledger| notices::queue(ledger, &reader, &receivers, &judged, now))
+            .await;
+        match queued {
+            Ok(Ok(0)) => {}
+            Ok(Ok(_)) => self.bell.notify_one(),
+            Ok(Err(error)) => {
+                self.metrics.ledger_failed(error.operation().as_str());
+                tracing::error!(%error, "failed to queue notifications");
+            }
+            Err(gone) => tracing::error!(error = %gone, "failed to queue notifications"),
+        }
+    }
+}

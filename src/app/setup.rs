@@ -1,0 +1,150 @@
+//! A valid configuration becomes sources that can be polled and bands that can be answered.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::analyse::scope::{self, Answer};
+use crate::analyse::spend::{Selection, SourceRules};
+use crate::collect::plan::{Plan, plan};
+use crate::collect::{Descriptor, SOURCES, Source};
+use crate::config::problems::Problems;
+use crate::config::{Config, SourceSchema, load_and_build};
+use crate::domain::band::{Band, Scope};
+use crate::domain::identity::SourceId;
+use crate::domain::period::Window;
+
+/// Everything that is known before anything listens, spawns or dials.
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// The billing sources, in configured order.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// For each source, in the same order, what each band selects of it: the band's index and the
+    /// selection.
+    pub selections: Vec<Vec<(usize, Selection)>>,
+}
+
+impl Setup {
+    /// Reads a configuration file and the environment.
+    ///
+    /// # Errors
+    /// Every problem at once, each with its path.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let mut problems = Problems::new();
+            problems.add(
+                "",
+                format!(
+                    "failed to read the configuration file `{}`: {error}; give its path with `-c`",
+                    path.display()
+                ),
+            );
+            problems
+        })?;
+        Self::from_text(&text, std::env::vars())
+    }
+
+    /// Reads a configuration from its text.
+    ///
+    /// # Errors
+    /// As [`Setup::load`].
+    pub fn from_text(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let mut built: Vec<Box<dyn Source>> = Vec::new();
+        let config = load_and_build(text, environment, &schemas(), |entry, problems| {
+            let kind = SOURCES.iter().find(|kind| kind.name == entry.kind);
+            if let Some(kind) = kind
+                && let Some(source) = (kind.build)(&entry.value, &entry.path, problems)
+            {
+                built.push(source);
+            }
+        })?;
+        let mut problems = Problems::new();
+        let selections = answer_bands(&config.bands, &mut built, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let sources = built.into_iter().map(Arc::from).collect();
+        Ok(Self { config, sources, selections })
+    }
+
+    /// What judging needs to know of each source.
+    pub fn rules(&self) -> Vec<SourceRules> {
+        self.sources.iter().map(|source| rules(source.descriptor())).collect()
+    }
+
+    /// What polling a window of a source will ask and cost.
+    pub fn plan(source: &dyn Source, window: &Window) -> Plan {
+        plan(source.descriptor(), source.plan(window))
+    }
+
+    /// A source by name.
+    pub fn source(&self, id: &SourceId) -> Option<&Arc<dyn Source>> {
+        self.sources.iter().find(|source| source.descriptor().id == *id)
+    }
+}
+
+/// The schemas of the kinds of sources in this build.
+pub fn schemas() -> Vec<SourceSchema> {
+    SOURCES.iter().map(|kind| SourceSchema { name: kind.name, schema: kind.schema }).collect()
+}
+
+fn rules(descriptor: &Descriptor) -> SourceRules {
+    SourceRules {
+        id: descriptor.id.clone(),
+        provider: descriptor.provider,
+        lag: descriptor.lag,
+        quiet: descriptor.final_after,
+        maximum_age: descriptor.maximum_age,
+    }
+}
+
+/// Finds, for every band and every source of its scope, the one breakdown that answers it; a scope
+/// that no standard breakdown answers becomes a query of its own, or a problem with the reason.
+fn answer_bands(
+    bands: &[Band],
+    sources: &mut [Box<dyn Source>],
+    problems: &mut Problems,
+) -> Vec<Vec<(usize, Selection)>> {
+    let mut selections = vec![Vec::new(); sources.len()];
+    for (index, band) in bands.iter().enumerate() {
+        let path = format!("bands[{index}].scope");
+        let mut answered = false;
+        for (source, selections) in sources.iter_mut().zip(&mut selections) {
+            let descriptor = source.descriptor();
+            if !band.scope.includes(&descriptor.id, descriptor.provider) {
+                continue;
+            }
+            answered = true;
+            match select(band, source.as_mut()) {
+                Ok(selection) => selections.push((index, selection)),
+                Err(reason) => problems.add(
+                    path.as_str(),
+                    format!("the band `{}` cannot be answered: {reason}", band.name),
+                ),
+            }
+        }
+        if !answered {
+            problems.add(path, format!("the band `{}` holds no configured source", band.name));
+        }
+    }
+    selections
+}
+
+fn select(band: &Band, source: &mut dyn Source) -> Result<Selection, String> {
+    let counts = band.counts.clone();
+    let Scope { filters, .. } = &band.scope;
+    match scope::answer(band, &source.descriptor().breakdowns) {
+        Answer::Breakdown { query } => Ok(Selection { query, filters: filters.clone(), counts }),
+        Answer::NeedsQuery { filters } => {
+            let query = format!("band:{}", band.name);
+            source
+                .add_filtered(&query, &filters)
+                .map_err(|reason| format!("`{}` {reason}", source.descriptor().id))?;
+            Ok(Selection { query, filters: Vec::new(), counts })
+        }
+        Answer::Refused(reason) => Err(reason),
+    }
+}

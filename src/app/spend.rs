@@ -1,0 +1,189 @@
+//! Reads the ledger and makes spend, statuses and judgements of it: the same for the agent and for
+//! the one-shot report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan};
+
+use crate::analyse::band::{BandSource, judge};
+use crate::analyse::spend::{DailySeries, Selection, SourceRules, SpendFold};
+use crate::app::setup::Setup;
+use crate::domain::band::{Band, BandJudgement, PeriodLabel};
+use crate::domain::breakdown::{Breakdown, BreakdownRole};
+use crate::domain::exchange::ExchangeRates;
+use crate::domain::money::Money;
+use crate::domain::period::{BillingPeriod, BillingZone, Window};
+use crate::domain::spend::{SourceSpend, SourceStatus};
+use crate::store::{Ledger, LedgerError};
+
+/// What reading needs of a setup, cheap to hand to the ledger's thread.
+#[derive(Clone)]
+pub struct SpendReader {
+    sources: Arc<Vec<ReadSource>>,
+    bands: Arc<Vec<Band>>,
+    rates: Arc<ExchangeRates>,
+}
+
+struct ReadSource {
+    rules: SourceRules,
+    monthly_cap: Option<Money>,
+    bands: Vec<usize>,
+    selections: Vec<Selection>,
+}
+
+/// What the ledger says of every source at one instant.
+pub struct Reading {
+    /// Each source's money, in configured order; none for one that was never read.
+    pub spend: Vec<Option<SourceSpend>>,
+    /// How each source's polling goes.
+    pub sources: Vec<SourceStatus>,
+    series: Vec<Vec<DailySeries>>,
+}
+
+impl SpendReader {
+    /// A reader for a setup's sources and bands.
+    pub fn new(setup: &Setup) -> Self {
+        let sources = setup
+            .sources
+            .iter()
+            .zip(setup.rules())
+            .zip(&setup.selections)
+            .map(|((source, rules), selections)| ReadSource {
+                rules,
+                monthly_cap: source.descriptor().monthly_cap,
+                bands: selections.iter().map(|(band, _)| *band).collect(),
+                selections: selections.iter().map(|(_, selection)| selection.clone()).collect(),
+            })
+            .collect();
+        Self {
+            sources: Arc::new(sources),
+            bands: Arc::new(setup.config.bands.clone()),
+            rates: Arc::new(setup.config.exchange_rates.clone()),
+        }
+    }
+
+    /// Reads the open and the previous period of every source.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn read(&self, ledger: &Ledger, now: Timestamp) -> Result<Reading, LedgerError> {
+        let mut reading = Reading { spend: Vec::new(), sources: Vec::new(), series: Vec::new() };
+        for source in self.sources.iter() {
+            let (spend, series, status) = read_source(ledger, source, now)?;
+            reading.spend.push(spend);
+            reading.series.push(series);
+            reading.sources.push(status);
+        }
+        Ok(reading)
+    }
+
+    /// Judges every band against its open and its previous period.
+    pub fn judge(&self, reading: &Reading, now: Timestamp) -> Vec<BandJudgement> {
+        let mut judged = Vec::new();
+        for label in PeriodLabel::ALL {
+            for (index, band) in self.bands.iter().enumerate() {
+                let held = self.band_sources(reading, index);
+                judged.extend(judge(band, &held, &self.rates, label, now));
+            }
+        }
+        judged
+    }
+
+    fn band_sources<'a>(&'a self, reading: &'a Reading, band: usize) -> Vec<BandSource<'a>> {
+        self.sources
+            .iter()
+            .enumerate()
+            .filter_map(|(index, source)| {
+                let place = source.bands.iter().position(|held| *held == band)?;
+                Some(BandSource {
+                    rules: &source.rules,
+                    spend: reading.spend.get(index)?.as_ref(),
+                    series: reading.series.get(index)?.get(place)?,
+                    last_success: reading.sources.get(index)?.last_success,
+                })
+            })
+            .collect()
+    }
+
+    /// Who is told of a band: its receiver, or none for all of them.
+    pub fn receiver(&self, band: &str) -> Option<&str> {
+        self.bands.iter().find(|held| held.name == band)?.receiver.as_deref()
+    }
+}
+
+fn read_source(
+    ledger: &Ledger,
+    source: &ReadSource,
+    now: Timestamp,
+) -> Result<(Option<SourceSpend>, Vec<DailySeries>, SourceStatus), LedgerError> {
+    let (rules, id) = (&source.rules, &source.rules.id);
+    let breakdowns = ledger.breakdowns(id)?;
+    let periods = periods(rules, now);
+    let mut fold = SpendFold::new(rules, &breakdowns, &source.selections);
+    for (index, breakdown) in breakdowns.iter().enumerate() {
+        if is_read(breakdown, &source.selections) {
+            ledger.for_each_row(breakdown, &periods, |row| fold.row(index, row))?;
+        }
+    }
+    let readings = ledger.day_readings(id, &days(&periods))?;
+    let (spend, series) = fold.finish(&readings, now);
+    let schedule = ledger.schedule(id)?;
+    let names = ledger
+        .names(id)?
+        .into_iter()
+        .map(|entity| ((entity.dimension, entity.key), entity.name))
+        .collect::<BTreeMap<_, _>>();
+    let spend = schedule
+        .last_success
+        .is_some()
+        .then(|| {
+            Ok::<_, LedgerError>(spend.into_source(
+                rules,
+                schedule.data_through,
+                names,
+                ledger.budgets(id)?,
+                ledger.restatements_total(id)?,
+            ))
+        })
+        .transpose()?;
+    let status = SourceStatus {
+        source: id.clone(),
+        provider: rules.provider,
+        up: match (schedule.failures, schedule.last_success) {
+            (0, None) => None,
+            (0, Some(_)) => Some(true),
+            _ => Some(false),
+        },
+        last_success: schedule.last_success,
+        last_error: schedule.last_error,
+        next_poll: schedule.next_poll,
+        spent: ledger.spent(id, now)?,
+        monthly_cap: source.monthly_cap,
+    };
+    Ok((spend, series, status))
+}
+
+/// A breakdown that is neither told nor selected need not be read.
+fn is_read(breakdown: &Breakdown, selections: &[Selection]) -> bool {
+    breakdown.role != BreakdownRole::Filtered
+        || selections.iter().any(|selection| selection.query == breakdown.query)
+}
+
+/// The open and the previous period in the provider's zone and in UTC, which bands of several
+/// providers go by.
+fn periods(rules: &SourceRules, now: Timestamp) -> Vec<BillingPeriod> {
+    let periods: BTreeSet<BillingPeriod> = [rules.provider.billing_zone(), BillingZone::Utc]
+        .into_iter()
+        .map(|zone| BillingPeriod::at(now, zone))
+        .flat_map(|current| [current, current.previous()])
+        .collect();
+    periods.into_iter().collect()
+}
+
+/// The usage days that can be on the bills of some periods.
+fn days(periods: &[BillingPeriod]) -> Window {
+    let first = periods.first().map_or(jiff::civil::Date::MIN, |period| period.first_day());
+    let last = periods.last().map_or(jiff::civil::Date::MAX, |period| period.end_day());
+    Window::new(first.saturating_sub(31.days()), last)
+}

@@ -1,0 +1,134 @@
+//! `costband check`: validates a configuration and prints what it will ask, how often, for how
+//! much. It dials nobody.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::app::setup::Setup;
+use crate::cli::{ConfigFile, Failure, print};
+use crate::domain::money::Money;
+use crate::domain::period::{BillingPeriod, Window, next_day};
+use crate::domain::ports::Clock;
+use crate::runtime::clock::SystemClock;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Validate a configuration and print the request plan with its price",
+    after_help = "Example:\n  costband check -c costband.yaml\n\nEvery problem is told at once, each with its path; the exit code is 64 then.\nNothing is asked of any provider."
+)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let setup = Setup::load(&self.config.config)?;
+        print(&describe(&setup, &SystemClock))
+    }
+}
+
+fn describe(setup: &Setup, clock: &dyn Clock) -> String {
+    let mut out = String::from("The configuration is valid.\n");
+    for source in &setup.sources {
+        let descriptor = source.descriptor();
+        let today = descriptor.provider.billing_zone().day_of(clock.now());
+        let current = BillingPeriod::containing(today);
+        let usual = Window::new(current.previous().first_day(), next_day(today));
+        let first = Window::new(current.previous().previous().first_day(), next_day(today));
+        let plan = Setup::plan(source.as_ref(), &usual);
+        let _ = writeln!(out, "\n{} ({})", descriptor.id, descriptor.provider.display_name());
+        let _ = writeln!(out, "  {:<22} {:>8}  {:>12}  for", "request", "at most", "price each");
+        for request in &plan.requests {
+            let _ = writeln!(
+                out,
+                "  {:<22} {:>8}  {:>12}  {}",
+                request.operation,
+                request.at_most,
+                price(request.price),
+                request.purpose
+            );
+        }
+        let _ = writeln!(
+            out,
+            "  a poll of two periods costs at most {}; the first one reads three and costs at most {}",
+            price(plan.price_of_a_poll),
+            price(Setup::plan(source.as_ref(), &first).price_of_a_poll)
+        );
+        let _ = write!(
+            out,
+            "  every {}: at most {} in a month of 31 days",
+            span(plan.every),
+            price(plan.price_of_a_month)
+        );
+        match descriptor.monthly_cap {
+            Some(cap) => {
+                let _ = writeln!(out, ", under a cap of {cap}");
+            }
+            None => out.push('\n'),
+        }
+        if let Some(wanted) = plan.stretched_from {
+            let _ = writeln!(out, "  the cap stretches the cadence from {}", span(wanted));
+        }
+        if plan.is_less_than_daily() {
+            out.push_str("  WARNING: that is less than once a day; raise `monthly_cap`\n");
+        }
+    }
+    out.push_str("\nbands\n");
+    for (index, band) in setup.config.bands.iter().enumerate() {
+        for limits in &band.limits {
+            let _ = write!(
+                out,
+                "  {}: {} to {} {} a month ({} cost)",
+                band.name,
+                limits.floor.normalize(),
+                limits.ceiling.normalize(),
+                band.currency,
+                band.basis.as_str()
+            );
+            if let Some(from) = limits.effective_from {
+                let _ = write!(out, " from {from}");
+            }
+            out.push('\n');
+        }
+        for (source, selections) in setup.sources.iter().zip(&setup.selections) {
+            for (_, selection) in selections.iter().filter(|(held, _)| *held == index) {
+                let id = &source.descriptor().id;
+                let _ = writeln!(out, "    from `{id}`, breakdown `{}`", selection.query);
+            }
+        }
+    }
+    for gpu in &setup.config.gpu {
+        let _ =
+            writeln!(out, "\nGPU telemetry `{}`: {} every {}", gpu.name, gpu.url, span(gpu.every));
+    }
+    for webhook in &setup.config.webhooks {
+        let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);
+    }
+    out
+}
+
+/// A price for people; `free` where there is none.
+pub(super) fn price(price: Option<Money>) -> String {
+    match price {
+        Some(price) if !price.amount.is_zero() => price.to_string(),
+        _ => "free".to_owned(),
+    }
+}
+
+/// A span in its largest whole unit, to a tenth.
+pub(super) fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (unit, name) = match seconds {
+        172_800.. => (86_400, "d"),
+        3_600.. => (3_600, "h"),
+        60.. => (60, "min"),
+        _ => (1, "s"),
+    };
+    let tenths = seconds * 10 / unit;
+    if tenths.is_multiple_of(10) {
+        format!("{} {name}", tenths / 10)
+    } else {
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    }
+}

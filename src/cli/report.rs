@@ -1,0 +1,263 @@
+//! `costband report`: where every band stands, from the ledger, for people and for CI.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::app::agent::Polling;
+use crate::app::setup::Setup;
+use crate::app::spend::SpendReader;
+use crate::cli::{ConfigFile, Failure, load, print};
+use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
+use crate::domain::period::BillingZone;
+use crate::domain::ports::Clock;
+use crate::export::api;
+use crate::runtime::clock::SystemClock;
+use crate::snapshot::Snapshot;
+use crate::store::Ledger;
+use crate::web::page::amount;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Print where every band stands, from the ledger",
+    after_help = "Examples:\n  costband report -c costband.yaml\n  costband report -c costband.yaml --format markdown --as-of 2026-10-31\n  costband report -c costband.yaml --refresh --fail-on above\n\nReading the ledger is free and may go on beside a running agent. --refresh polls the\nproviders first, within their caps, and wants the ledger for itself."
+)]
+pub(super) struct Report {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Judges as at the end of this day (UTC), by what is known today.
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<Date>,
+    /// Polls every source first.
+    #[arg(long)]
+    refresh: bool,
+    /// Ends with exit code 2 when a band of the open period is there.
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people on a terminal.
+    Table,
+    /// As `/api/v1/bands`.
+    Json,
+    /// One line for each band and period.
+    Csv,
+    /// For an issue or a chat.
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Spend so far is above the ceiling.
+    Above,
+    /// The expected month end is below the floor.
+    Below,
+    /// Spend so far or the expected month end is above the ceiling.
+    ForecastAbove,
+}
+
+impl FailOn {
+    fn is_breached_by(self, band: &BandJudgement) -> bool {
+        let is = |view, status| band.status(view) == status;
+        match self {
+            Self::Above => is(BandView::Actual, BandStatus::Above),
+            Self::Below => is(BandView::Forecast, BandStatus::Below),
+            Self::ForecastAbove => {
+                is(BandView::Actual, BandStatus::Above) || is(BandView::Forecast, BandStatus::Above)
+            }
+        }
+    }
+}
+
+impl Report {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let setup = load(&self.config.config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        if self.refresh {
+            refresh(&setup, clock.clone()).await?;
+        }
+        let now = self.instant(clock.now());
+        let ledger =
+            Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let reader = SpendReader::new(&setup);
+        let reading = reader.read(&ledger, now).map_err(anyhow::Error::from)?;
+        let snapshot = Snapshot {
+            at: now,
+            bands: Arc::new(reader.judge(&reading, now)),
+            spend: Arc::new(reading.spend.into_iter().flatten().collect()),
+            gpus: Arc::new(Vec::new()),
+            sources: Arc::new(reading.sources),
+        };
+        print(&self.render(&snapshot)?)?;
+        let breached: Vec<&str> = snapshot
+            .bands
+            .iter()
+            .filter(|band| band.label == PeriodLabel::Current)
+            .filter(|band| self.fail_on.is_some_and(|fail_on| fail_on.is_breached_by(band)))
+            .map(|band| band.band.as_str())
+            .collect();
+        if breached.is_empty() {
+            return Ok(());
+        }
+        let wanted = self.fail_on.and_then(|fail_on| fail_on.to_possible_value());
+        let wanted = wanted.map_or_else(String::new, |value| value.get_name().to_owned());
+        Err(Failure::Breach(format!("{wanted}: {}", breached.join(", "))))
+    }
+
+    /// The end of the day that `--as-of` names, or now where that has not come yet.
+    fn instant(&self, now: Timestamp) -> Timestamp {
+        let end = self.as_of.map(|day| BillingZone::Utc.end_of(day));
+        end.map_or(now, |end| {
+            end.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(end).min(now)
+        })
+    }
+
+    fn render(&self, snapshot: &Snapshot) -> Result<String, Failure> {
+        Ok(match self.format {
+            Format::Table => table(snapshot),
+            Format::Markdown => markdown(snapshot),
+            Format::Csv => csv(snapshot),
+            Format::Json => {
+                let text = serde_json::to_string_pretty(&api::bands(snapshot))
+                    .map_err(anyhow::Error::from)?;
+                format!("{text}\n")
+            }
+        })
+    }
+}
+
+async fn refresh(setup: &Setup, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+    let polling = Polling::new(setup, ledger, clock)?;
+    for poller in &polling.pollers {
+        let id = &poller.source.descriptor().id;
+        match poller.poll_once().await {
+            Ok(()) => eprintln!("{id}: read"),
+            Err(error) => eprintln!("{id}: failed ({}): {error}", error.kind.as_str()),
+        }
+    }
+    Ok(polling.handle.close().await.map_err(anyhow::Error::from)?)
+}
+
+const HEADINGS: [&str; 8] =
+    ["band", "period", "spend", "floor", "ceiling", "so far", "pace", "month end"];
+
+fn cells(band: &BandJudgement) -> [String; 8] {
+    let unknown = || "unknown".to_owned();
+    let status = |view| band.status(view).as_str().to_owned();
+    let run_rate = band.run_rate.map(|rate| format!(" ({})", amount(rate))).unwrap_or_default();
+    [
+        band.band.clone(),
+        format!("{}{}", band.period, if band.is_final { " final" } else { "" }),
+        band.spend.map_or_else(unknown, amount),
+        amount(band.floor),
+        amount(band.ceiling),
+        status(BandView::Actual),
+        status(BandView::Pace),
+        format!("{}{run_rate}", status(BandView::Forecast)),
+    ]
+}
+
+fn table(snapshot: &Snapshot) -> String {
+    let rows: Vec<[String; 8]> = snapshot.bands.iter().map(cells).collect();
+    let mut widths = HEADINGS.map(|heading| heading.chars().count());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = format!("as of {}\n\n", snapshot.at.strftime("%Y-%m-%d %H:%M UTC"));
+    let mut line = |cells: &[String; 8]| {
+        let mut text = String::new();
+        for (place, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let is_amount = (2..=4).contains(&place);
+            let _ = if is_amount {
+                write!(text, "{cell:>width$}  ")
+            } else {
+                write!(text, "{cell:<width$}  ")
+            };
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    };
+    line(&HEADINGS.map(str::to_owned));
+    rows.iter().for_each(&mut line);
+    out.push_str(&reasons(snapshot));
+    out
+}
+
+/// Why a status is unknown, and which source fails.
+fn reasons(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    for band in snapshot.bands.iter().filter(|band| band.label == PeriodLabel::Current) {
+        for view in band.views.iter().filter(|view| view.status == BandStatus::Unknown) {
+            let _ = writeln!(out, "{}, {}: {}", band.band, view.view.as_str(), view.reason);
+        }
+    }
+    for source in snapshot.sources.iter() {
+        if let Some((kind, text)) = &source.last_error {
+            let _ = writeln!(out, "{}: {}: {text}", source.source, kind.as_str());
+        }
+    }
+    if out.is_empty() { out } else { format!("\n{out}") }
+}
+
+fn markdown(snapshot: &Snapshot) -> String {
+    let line = |cells: &[String; 8]| {
+        let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let mut out = format!("As of {}\n\n", snapshot.at.strftime("%Y-%m-%d %H:%M UTC"));
+    out.push_str(&line(&HEADINGS.map(str::to_owned)));
+    out.push_str("|---|---|--:|--:|--:|---|---|---|\n");
+    for band in snapshot.bands.iter() {
+        out.push_str(&line(&cells(band)));
+    }
+    out
+}
+
+/// Exact amounts for spreadsheets (RFC 4180). An unknown amount is an empty field.
+fn csv(snapshot: &Snapshot) -> String {
+    let mut out = String::from(
+        "band,period,is_final,basis,currency,floor,ceiling,spend,complete_days,run_rate,actual,pace,forecast\r\n",
+    );
+    for band in snapshot.bands.iter() {
+        let exact = |money: Option<crate::domain::money::Money>| {
+            money.map(|money| money.amount.normalize().to_string()).unwrap_or_default()
+        };
+        let fields = [
+            quoted(&band.band),
+            band.period.to_string(),
+            band.is_final.to_string(),
+            band.basis.as_str().to_owned(),
+            band.ceiling.currency.to_string(),
+            exact(Some(band.floor)),
+            exact(Some(band.ceiling)),
+            exact(band.spend),
+            band.complete_days.to_string(),
+            exact(band.run_rate),
+            band.status(BandView::Actual).as_str().to_owned(),
+            band.status(BandView::Pace).as_str().to_owned(),
+            band.status(BandView::Forecast).as_str().to_owned(),
+        ];
+        out.push_str(&fields.join(","));
+        out.push_str("\r\n");
+    }
+    out
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}

@@ -1,0 +1,158 @@
+//! The one loop that polls a source: on its own schedule, one poll at a time, with a deadline,
+//! jitter and back-off. The schedule is in the ledger, so that a restart polls nothing early.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::collect::reconcile::reconcile;
+use crate::collect::{PollRequest, Source, plan};
+use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
+use crate::domain::report::{SourceError, SourceErrorKind};
+
+/// What a poller works with.
+#[derive(Clone)]
+pub struct Poller {
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// Where reports and schedules are kept.
+    pub ledger: Arc<dyn PollLedger>,
+    /// Who counts paid requests.
+    pub meter: Arc<dyn Meter>,
+    /// Who hears of the end of each poll.
+    pub observer: Arc<dyn PollObserver>,
+    /// The agent's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The longest sleep between two looks at the clock, so that a clock that is set forward or a
+/// machine that was suspended is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+const FIRST_RETRY_OF_A_LASTING_ERROR: Duration = Duration::from_secs(300);
+const LONGEST_RETRY: Duration = Duration::from_secs(3600);
+
+impl Poller {
+    /// Polls whenever the source is due, for ever.
+    pub async fn run(self) {
+        let id = self.source.descriptor().id.clone();
+        let mut last_error: Option<SourceError> = None;
+        loop {
+            self.wait_until_due().await;
+            match self.poll_once().await {
+                Ok(()) => {
+                    if last_error.take().is_some() {
+                        tracing::info!(source = %id, "source recovered");
+                    } else {
+                        tracing::debug!(source = %id, "source polled");
+                    }
+                }
+                Err(error) => {
+                    if last_error.as_ref().map(|last| last.kind) != Some(error.kind) {
+                        tracing::warn!(source = %id, kind = error.kind.as_str(), %error,
+                            "failed to poll source");
+                    }
+                    last_error = Some(error);
+                }
+            }
+        }
+    }
+
+    async fn wait_until_due(&self) {
+        let id = &self.source.descriptor().id;
+        loop {
+            let due = match self.ledger.schedule(id).await {
+                Ok(entry) => entry.next_poll,
+                Err(error) => {
+                    tracing::warn!(source = %id, %error, "failed to read the schedule");
+                    tokio::time::sleep(LONGEST_SLEEP).await;
+                    continue;
+                }
+            };
+            let now = self.clock.now();
+            let Some(due) = due.filter(|due| *due > now) else { return };
+            let wait = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+            tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
+        }
+    }
+
+    /// Polls now, whatever the schedule says, and keeps the outcome.
+    ///
+    /// # Errors
+    /// The source's error; the ledger's last good rows stay.
+    pub async fn poll_once(&self) -> Result<(), SourceError> {
+        let started = Instant::now();
+        let outcome = self.poll_and_keep().await;
+        let id = &self.source.descriptor().id;
+        self.observer.poll_ended(
+            id,
+            outcome.as_ref().copied().map_err(|error| error.kind),
+            started.elapsed(),
+        );
+        if let Err(error) = &outcome {
+            let now = self.clock.now();
+            let failures = self.ledger.schedule(id).await.map_or(0, |entry| entry.failures);
+            let next = after(now, self.retry_delay(error, failures));
+            if let Err(reason) = self.ledger.record_failure(id, now, error, next).await {
+                tracing::error!(source = %id, %reason, "failed to keep a poll's failure");
+                tokio::time::sleep(FIRST_RETRY).await;
+            }
+        }
+        outcome
+    }
+
+    async fn poll_and_keep(&self) -> Result<(), SourceError> {
+        let descriptor = self.source.descriptor();
+        let kept = |reason: String| {
+            SourceError::new(
+                SourceErrorKind::Unavailable,
+                format!("failed to use the ledger: {reason}"),
+            )
+        };
+        let now = self.clock.now();
+        let entry = self.ledger.schedule(&descriptor.id).await.map_err(kept)?;
+        let window = self.ledger.window(&descriptor.id, now).await.map_err(kept)?;
+        let request = PollRequest { window, now, cursor: entry.cursor };
+        let report =
+            tokio::time::timeout(descriptor.deadline, self.source.poll(&request, &*self.meter))
+                .await
+                .map_err(|_| {
+                    SourceError::new(
+                        SourceErrorKind::Timeout,
+                        format!(
+                            "failed to poll `{}` within its deadline of {} s",
+                            descriptor.id,
+                            descriptor.deadline.as_secs()
+                        ),
+                    )
+                    .hint("raise `deadline` if the bill is large")
+                })??;
+        reconcile(&report)?;
+        let every = plan::plan(descriptor, self.source.plan(&window)).every;
+        let next = after(self.clock.now(), jittered(every));
+        self.ledger.commit(report, next).await.map_err(kept)
+    }
+
+    /// How long to wait after a failure: doubling, never longer than the cadence or an hour, never
+    /// shorter than the provider asks.
+    fn retry_delay(&self, error: &SourceError, failures: u32) -> Duration {
+        let first =
+            if error.kind.is_temporary() { FIRST_RETRY } else { FIRST_RETRY_OF_A_LASTING_ERROR };
+        let longest = LONGEST_RETRY.min(self.source.descriptor().poll_every).max(first);
+        let doubled = first.saturating_mul(1 << failures.min(16)).min(longest);
+        jittered(doubled).max(error.retry_after.unwrap_or_default())
+    }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::MAX))
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// Makes a wait up to 10 % longer, so that many agents do not ask at the same second.
+fn jittered(wait: Duration) -> Duration {
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0u8);
+    let thousandths = u32::try_from(random % 101).unwrap_or(0);
+    wait.saturating_mul(1000 + thousandths) / 1000
+}

@@ -1,0 +1,513 @@
+//! The JSON of `/api/v1`: what its documents look like, made from a snapshot, and their
+//! description as OpenAPI. Amounts are exact decimals in text.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::domain::band::BandJudgement;
+use crate::domain::breakdown::Amounts;
+use crate::domain::gpu::GpuReport;
+use crate::domain::money::{Currency, Money};
+use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
+use crate::snapshot::Snapshot;
+
+/// `/api/v1/bands`: every band against its open and its previous billing period.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Bands {
+    /// When the snapshot was made, RFC 3339.
+    pub as_of: String,
+    /// One entry for each band and period.
+    pub bands: Vec<Band>,
+}
+
+/// A band held against one billing period.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Band {
+    /// The band's name.
+    pub band: String,
+    /// The billing period, `2026-11`.
+    pub period: String,
+    /// `current` or `previous`.
+    pub period_label: String,
+    /// Whether the period will not change any more.
+    pub is_final: bool,
+    /// `effective` or `billed`.
+    pub basis: String,
+    /// The currency of every amount here.
+    pub currency: String,
+    /// The least that is expected of a whole month.
+    pub floor: String,
+    /// The most that is allowed in a whole month.
+    pub ceiling: String,
+    /// Booked so far; absent if it was never known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spend: Option<String>,
+    /// The part of it on complete days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_spend: Option<String>,
+    /// How many days are complete.
+    pub complete_days: i64,
+    /// The month end at the pace of the complete days. A stand-in for a forecast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_rate: Option<String>,
+    /// Spend as a share of the ceiling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ceiling_used_ratio: Option<f64>,
+    /// `actual`, `pace` and `forecast`.
+    pub views: BTreeMap<String, View>,
+    /// When the source of the scope that was read longest ago was last read well, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_as_of: Option<String>,
+    /// Exchange rates that were used, in words.
+    pub exchange_rates: Vec<String>,
+    /// Who is asked when it breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What to do when it breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runbook_url: Option<String>,
+}
+
+/// One view of a band.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct View {
+    /// `below`, `within`, `above` or `unknown`.
+    pub status: String,
+    /// What was compared with what, or why it is unknown.
+    pub reason: String,
+}
+
+/// `/api/v1/spend`: what every source has billed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Spend {
+    /// When the snapshot was made, RFC 3339.
+    pub as_of: String,
+    /// One entry for each source that was ever read.
+    pub sources: Vec<SourceSpendView>,
+}
+
+/// One source's money.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SourceSpendView {
+    /// The source's name.
+    pub source: String,
+    /// `aws`, `gcp` or `azure`.
+    pub provider: String,
+    /// The open billing period first, then the previous one.
+    pub periods: Vec<PeriodSpendView>,
+    /// Up to when the provider's data reaches, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_through: Option<String>,
+    /// The newest complete usage day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_complete_day: Option<String>,
+    /// Days that moved after they had been complete.
+    pub restatements_total: u64,
+    /// Budgets that are kept at the provider.
+    pub budgets: Vec<BudgetView>,
+}
+
+/// One source's money in one billing period.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PeriodSpendView {
+    /// The billing period, `2026-11`.
+    pub period: String,
+    /// `current` or `previous`.
+    pub period_label: String,
+    /// Whether the period will not change any more.
+    pub is_final: bool,
+    /// Spend: usage and purchases.
+    pub totals: Vec<Cost>,
+    /// What spend leaves out; the key is the charge category.
+    pub excluded: Vec<Cost>,
+    /// Spend along each dimension that is told. Each is the whole money again: never add two.
+    pub by: BTreeMap<String, Vec<Cost>>,
+    /// Spend by usage day.
+    pub days: Vec<DayCost>,
+    /// The provider's own ungrouped total less the sum by group; the key is empty.
+    pub reconciliation_difference: Vec<Difference>,
+}
+
+/// An amount on each basis. A missing basis is unknown.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Cost {
+    /// The dimension's value; empty for a total.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// ISO 4217.
+    pub currency: String,
+    /// FOCUS BilledCost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_cost: Option<String>,
+    /// FOCUS EffectiveCost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_cost: Option<String>,
+    /// FOCUS ListCost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_cost: Option<String>,
+}
+
+/// One usage day.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DayCost {
+    /// The usage day in the provider's billing zone.
+    pub day: String,
+    /// `provisional`, `complete` or `final`.
+    pub completeness: String,
+    /// Its cost.
+    #[serde(flatten)]
+    pub cost: Cost,
+}
+
+/// A difference in one currency.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Difference {
+    /// ISO 4217.
+    pub currency: String,
+    /// The amount.
+    pub amount: String,
+}
+
+/// A budget that is kept at the provider.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct BudgetView {
+    /// Its name there.
+    pub name: String,
+    /// Its amount with the currency.
+    pub amount: String,
+    /// What the provider says was spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_spend: Option<String>,
+    /// `Monthly` and the like.
+    pub time_grain: String,
+}
+
+/// `/api/v1/sources`: how polling goes.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Sources {
+    /// When the snapshot was made, RFC 3339.
+    pub as_of: String,
+    /// One entry for each configured source.
+    pub sources: Vec<SourceView>,
+}
+
+/// How one source's polling goes.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SourceView {
+    /// The source's name.
+    pub source: String,
+    /// `aws`, `gcp` or `azure`.
+    pub provider: String,
+    /// Whether the newest poll did well; absent before the first one ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up: Option<bool>,
+    /// When the newest good poll was committed, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<String>,
+    /// The kind of the newest failure since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<String>,
+    /// What failed and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When the next poll is due, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_poll: Option<String>,
+    /// Reserved for paid requests in this calendar month.
+    pub spent_on_requests: Vec<String>,
+    /// The most that requests may cost in a calendar month.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_cap: Option<String>,
+}
+
+/// `/api/v1/gpu`: GPUs as telemetry tells them.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Gpus {
+    /// When the snapshot was made, RFC 3339.
+    pub as_of: String,
+    /// One entry for each GPU telemetry source.
+    pub sources: Vec<GpuSourceView>,
+}
+
+/// What one telemetry source sees.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct GpuSourceView {
+    /// The telemetry source's name.
+    pub source: String,
+    /// The cloud; absent on premises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The cluster.
+    pub cluster: String,
+    /// When it was scraped, RFC 3339.
+    pub observed_at: String,
+    /// Values that were not a measurement.
+    pub dropped_samples: u64,
+    /// Each GPU or MIG slice once.
+    pub gpus: Vec<GpuView>,
+}
+
+/// One GPU. A missing figure is unknown, never idle.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct GpuView {
+    /// The device's UUID.
+    pub uuid: String,
+    /// The MIG GPU instance, where the device is split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mig_instance: Option<String>,
+    /// `NVIDIA H100 80GB HBM3`.
+    pub model: String,
+    /// The node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilization_ratio: Option<f64>,
+    /// Frame buffer in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used_bytes: Option<u64>,
+    /// Frame buffer in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_total_bytes: Option<u64>,
+}
+
+/// The bands of a snapshot.
+pub fn bands(snapshot: &Snapshot) -> Bands {
+    Bands { as_of: snapshot.at.to_string(), bands: snapshot.bands.iter().map(band).collect() }
+}
+
+fn text(amount: Decimal) -> String {
+    amount.normalize().to_string()
+}
+
+fn amount(money: &Option<Money>) -> Option<String> {
+    money.map(|money| text(money.amount))
+}
+
+fn band(judged: &BandJudgement) -> Band {
+    Band {
+        band: judged.band.clone(),
+        period: judged.period.to_string(),
+        period_label: judged.label.as_str().to_owned(),
+        is_final: judged.is_final,
+        basis: judged.basis.as_str().to_owned(),
+        currency: judged.ceiling.currency.to_string(),
+        floor: text(judged.floor.amount),
+        ceiling: text(judged.ceiling.amount),
+        spend: amount(&judged.spend),
+        complete_spend: amount(&judged.complete_spend),
+        complete_days: judged.complete_days,
+        run_rate: judged.run_rate.map(|rate| text(rate.amount.round_dp(2))),
+        ceiling_used_ratio: judged.ceiling_used_ratio,
+        views: judged
+            .views
+            .iter()
+            .map(|view| {
+                let status = view.status.as_str().to_owned();
+                let reason = view.reason.clone();
+                (view.view.as_str().to_owned(), View { status, reason })
+            })
+            .collect(),
+        data_as_of: judged.as_of.map(|at| at.to_string()),
+        exchange_rates: judged.exchange_rates.clone(),
+        owner: judged.owner.clone(),
+        runbook_url: judged.runbook_url.clone(),
+    }
+}
+
+fn cost(key: &str, currency: Currency, amounts: &Amounts, name: Option<&String>) -> Cost {
+    Cost {
+        key: key.to_owned(),
+        name: name.cloned(),
+        currency: currency.to_string(),
+        billed_cost: amounts.billed.map(text),
+        effective_cost: amounts.effective.map(text),
+        list_cost: amounts.list.map(text),
+    }
+}
+
+/// The spend of a snapshot.
+pub fn spend(snapshot: &Snapshot) -> Spend {
+    Spend {
+        as_of: snapshot.at.to_string(),
+        sources: snapshot.spend.iter().map(source_spend).collect(),
+    }
+}
+
+fn source_spend(spend: &SourceSpend) -> SourceSpendView {
+    SourceSpendView {
+        source: spend.source.to_string(),
+        provider: spend.provider.to_string(),
+        periods: spend.periods.iter().map(|period| period_spend(spend, period)).collect(),
+        data_through: spend.data_through.map(|at| at.to_string()),
+        last_complete_day: spend.last_complete_day.as_ref().map(|(day, _)| day.to_string()),
+        restatements_total: spend.restatements_total,
+        budgets: spend
+            .budgets
+            .iter()
+            .map(|budget| BudgetView {
+                name: budget.name.clone(),
+                amount: budget.amount.to_string(),
+                current_spend: budget.current_spend.map(|spend| spend.to_string()),
+                time_grain: budget.time_grain.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn period_spend(spend: &SourceSpend, period: &PeriodSpend) -> PeriodSpendView {
+    PeriodSpendView {
+        period: period.period.to_string(),
+        period_label: period.label.as_str().to_owned(),
+        is_final: period.is_final,
+        totals: period.totals.iter().map(|(key, sum)| cost("", *key, sum, None)).collect(),
+        excluded: period
+            .excluded
+            .iter()
+            .map(|((currency, category), sum)| cost(category.as_str(), *currency, sum, None))
+            .collect(),
+        by: period
+            .by
+            .iter()
+            .map(|(dimension, sums)| {
+                let costs = sums
+                    .iter()
+                    .map(|((key, currency), sum)| {
+                        let name = spend.names.get(&(*dimension, key.clone()));
+                        cost(key, *currency, sum, name)
+                    })
+                    .collect();
+                (dimension.as_str().to_owned(), costs)
+            })
+            .collect(),
+        days: period
+            .days
+            .iter()
+            .map(|day| DayCost {
+                day: day.day.to_string(),
+                completeness: format!("{:?}", day.completeness).to_lowercase(),
+                cost: cost("", day.currency, &day.amounts, None),
+            })
+            .collect(),
+        reconciliation_difference: period
+            .reconciliation_difference
+            .iter()
+            .map(|(currency, amount)| Difference {
+                currency: currency.to_string(),
+                amount: text(*amount),
+            })
+            .collect(),
+    }
+}
+
+/// The sources of a snapshot.
+pub fn sources(snapshot: &Snapshot) -> Sources {
+    Sources {
+        as_of: snapshot.at.to_string(),
+        sources: snapshot.sources.iter().map(source).collect(),
+    }
+}
+
+fn source(status: &SourceStatus) -> SourceView {
+    let error = status.last_error.as_ref();
+    SourceView {
+        source: status.source.to_string(),
+        provider: status.provider.to_string(),
+        up: status.up,
+        last_success: status.last_success.map(|at| at.to_string()),
+        error_kind: error.map(|(kind, _)| kind.as_str().to_owned()),
+        error: error.map(|(_, text)| text.clone()),
+        next_poll: status.next_poll.map(|at| at.to_string()),
+        spent_on_requests: status.spent.iter().map(ToString::to_string).collect(),
+        monthly_cap: status.monthly_cap.map(|cap| cap.to_string()),
+    }
+}
+
+/// The GPUs of a snapshot.
+pub fn gpus(snapshot: &Snapshot) -> Gpus {
+    Gpus { as_of: snapshot.at.to_string(), sources: snapshot.gpus.iter().map(gpu_source).collect() }
+}
+
+fn gpu_source(report: &GpuReport) -> GpuSourceView {
+    GpuSourceView {
+        source: report.source.to_string(),
+        provider: report.provider.map(|provider| provider.to_string()),
+        cluster: report.cluster.clone(),
+        observed_at: report.observed_at.to_string(),
+        dropped_samples: report.dropped_samples,
+        gpus: report
+            .gpus
+            .iter()
+            .map(|gpu| GpuView {
+                uuid: gpu.key.uuid.clone(),
+                mig_instance: gpu.key.mig_instance.clone(),
+                model: gpu.model.clone(),
+                hostname: gpu.hostname.clone(),
+                utilization_ratio: gpu.utilization.map(|utilization| utilization.ratio()),
+                memory_used_bytes: gpu.memory_used_bytes,
+                memory_total_bytes: gpu.memory_total_bytes,
+            })
+            .collect(),
+    }
+}
+
+/// The documents of the API: path, summary, schema.
+fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str, Value)> {
+    let of = |path, summary, schema: schemars::Schema| (path, summary, schema.to_value());
+    vec![
+        of(
+            "/api/v1/bands",
+            "Every band against its open and its previous billing period",
+            generator.subschema_for::<Bands>(),
+        ),
+        of("/api/v1/spend", "What every source has billed", generator.subschema_for::<Spend>()),
+        of("/api/v1/sources", "How polling goes", generator.subschema_for::<Sources>()),
+        of("/api/v1/gpu", "GPUs as telemetry tells them", generator.subschema_for::<Gpus>()),
+    ]
+}
+
+/// The description of the API (OpenAPI 3.1).
+pub fn openapi() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+    });
+    let mut generator = settings.into_generator();
+    let paths: serde_json::Map<String, Value> = documents(&mut generator)
+        .into_iter()
+        .map(|(path, summary, schema)| {
+            let operation = json!({
+                "summary": summary,
+                "responses": {
+                    "200": {
+                        "description": "The newest snapshot",
+                        "content": {"application/json": {"schema": schema}},
+                    },
+                    "401": {"description": "A bearer token is configured and was not sent"},
+                    "503": {"description": "The first snapshot is not published yet"},
+                },
+            });
+            (path.to_owned(), json!({"get": operation}))
+        })
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "costband",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Cloud spend of a GPU fleet, held against its monthly bands.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    })
+}

@@ -1,0 +1,527 @@
+//! One poll into the ledger: the whole window in one transaction, or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{Connection, params};
+use rust_decimal::Decimal;
+
+use crate::domain::breakdown::{Amounts, Breakdown, BreakdownRole, CostRow};
+use crate::domain::identity::SourceId;
+use crate::domain::money::Currency;
+use crate::domain::period::BillingPeriod;
+use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
+use crate::store::days::{KnownDay, ReadDay, join};
+use crate::store::dictionary::{SeriesNumbers, UnitNumbers};
+use crate::store::error::{Fault, LedgerError, Operation};
+use crate::store::ledger::Ledger;
+use crate::store::rows::{Cell, Packer};
+use crate::store::sql::{
+    all, amount_texts, noted_source, one, parsed_option, provider, run, stamp,
+};
+
+/// What a commit kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Rows of all breakdowns together.
+    pub rows: usize,
+    /// Days that moved after they had been complete or their period over.
+    pub restatements: Vec<Restatement>,
+}
+
+/// The rows of one day and invoice, each with the number of its series.
+type Chunks<'a> = BTreeMap<(Date, Option<BillingPeriod>), Vec<(u32, &'a CostRow)>>;
+
+/// The days of a report, by day and currency.
+type ReadDays = BTreeMap<(Date, Currency), ReadDay>;
+
+impl Ledger {
+    /// Keeps a report.
+    ///
+    /// For every breakdown of the report its rows replace the ledger's rows of `report.days`. A
+    /// breakdown of the source that the report does not hold (another filter under the same name,
+    /// or gone from the configuration) is retired: it is not served any more, and loses its rows
+    /// of these days. Readings of days, restatements, names, budgets and the schedule follow.
+    ///
+    /// `next_poll` is none for a reading outside the schedule, such as a backfill: next poll,
+    /// cursor, last success, failures, budgets and data-through stay as they are then.
+    ///
+    /// The cursor is dropped, so that the next poll reads its whole window, where a breakdown is
+    /// new to the ledger and the report holds only some days of its window.
+    ///
+    /// # Errors
+    /// [`LedgerError::DuplicateRow`], [`LedgerError::MalformedReport`] and
+    /// [`LedgerError::ProviderChanged`] for a report that cannot be kept, [`LedgerError::Database`]
+    /// for what the disk refuses. Nothing was kept then.
+    pub fn commit(
+        &mut self,
+        report: &SourceReport,
+        next_poll: Option<Timestamp>,
+    ) -> Result<Committed, LedgerError> {
+        let days = check(report)?;
+        self.write(Operation::Commit, |connection| {
+            let source = noted_provider(connection, report)?;
+            let mut numbers = Vec::new();
+            let mut new = false;
+            for reading in &report.breakdowns {
+                let (number, was_live) = noted_breakdown(connection, source, &reading.breakdown)?;
+                new |= !was_live;
+                numbers.push((number, reading));
+            }
+            retire_others(connection, source, &numbers, report.observed_at)?;
+            clear(connection, source, &days)?;
+            let mut units = UnitNumbers::load(connection)?;
+            for &(number, reading) in &numbers {
+                insert(connection, number, reading, &mut units)?;
+            }
+            let primary = numbers
+                .iter()
+                .find(|(_, reading)| reading.breakdown.role == BreakdownRole::Primary);
+            let restatements = match primary {
+                Some(&(number, reading)) => {
+                    read_days(connection, source, report, &days, number, reading)?
+                }
+                None => Vec::new(),
+            };
+            observe_unchanged(connection, source, report, &days)?;
+            keep_names(connection, source, report)?;
+            if let Some(next_poll) = next_poll {
+                keep_budgets(connection, source, report)?;
+                let whole = report.window.days().all(|day| days.contains(&day));
+                let cursor = report.cursor.as_deref().filter(|_| whole || !new);
+                keep_schedule(connection, source, report, cursor, next_poll)?;
+            }
+            let rows = report.breakdowns.iter().map(|reading| reading.rows.len()).sum();
+            Ok(Committed { rows, restatements })
+        })
+    }
+}
+
+/// Holds a report against its own words.
+fn check(report: &SourceReport) -> Result<BTreeSet<Date>, LedgerError> {
+    let wrong = |reason: String| {
+        Err(LedgerError::MalformedReport { origin: report.source.to_string(), reason })
+    };
+    let days: BTreeSet<Date> = report.days.iter().copied().collect();
+    if let Some(day) = days.iter().find(|day| !report.window.contains(**day)) {
+        return wrong(format!("day {day} is not in its window {}", report.window));
+    }
+    let primaries =
+        report.breakdowns.iter().filter(|r| r.breakdown.role == BreakdownRole::Primary).count();
+    if primaries > 1 || (primaries == 0 && !(days.is_empty() && report.breakdowns.is_empty())) {
+        return wrong(format!("it holds {primaries} primary breakdowns where one is wanted"));
+    }
+    let mut queries = BTreeSet::new();
+    for BreakdownReading { breakdown, rows } in &report.breakdowns {
+        let query = &breakdown.query;
+        if breakdown.source != report.source {
+            return wrong(format!("`{query}` is a breakdown of source `{}`", breakdown.source));
+        }
+        if !queries.insert(query) {
+            return wrong(format!("it holds `{query}` twice"));
+        }
+        for row in rows {
+            if !days.contains(&row.day) {
+                return wrong(format!("`{query}` has a row of {}, a day it did not read", row.day));
+            }
+            if row.keys.len() != breakdown.dimensions.len() {
+                return wrong(format!(
+                    "`{query}` has a row with {} keys for {} dimensions",
+                    row.keys.len(),
+                    breakdown.dimensions.len()
+                ));
+            }
+        }
+    }
+    Ok(days)
+}
+
+fn describe(row: &CostRow) -> String {
+    let invoice =
+        row.invoice_period.map_or_else(String::new, |period| format!(" invoice {period}"));
+    let CostRow { day, keys, category, currency, .. } = row;
+    format!("{day} {keys:?} {} {currency}{invoice}", category.as_str())
+}
+
+fn noted_provider(connection: &Connection, report: &SourceReport) -> Result<i64, Fault> {
+    let number = noted_source(connection, &report.source)?;
+    let held: Option<Option<String>> =
+        one(connection, "SELECT provider FROM source WHERE id = ?1", [number])?;
+    match held.flatten() {
+        Some(word) => {
+            let was = provider(&word)?;
+            if was != report.provider {
+                let origin = report.source.to_string();
+                return Err(
+                    LedgerError::ProviderChanged { origin, was, is: report.provider }.into()
+                );
+            }
+        }
+        None => {
+            run(
+                connection,
+                "UPDATE source SET provider = ?2 WHERE id = ?1",
+                params![number, report.provider.as_str()],
+            )?;
+        }
+    }
+    Ok(number)
+}
+
+/// The dimensions of a breakdown as they stand in the ledger.
+pub(super) fn dimension_words(breakdown: &Breakdown) -> String {
+    let words: Vec<&str> = breakdown.dimensions.iter().map(|d| d.as_str()).collect();
+    words.join(",")
+}
+
+/// The breakdown's number, and whether it was served until now.
+fn noted_breakdown(
+    connection: &Connection,
+    source: i64,
+    breakdown: &Breakdown,
+) -> Result<(i64, bool), Fault> {
+    let Breakdown { query, filter, role, .. } = breakdown;
+    let dimensions = dimension_words(breakdown);
+    let held = all(
+        connection,
+        "SELECT id, retired_at IS NULL FROM breakdown
+         WHERE source = ?1 AND query = ?2 AND filter = ?3 AND dimensions = ?4 AND role = ?5",
+        params![source, query, filter, dimensions, role.as_str()],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
+    )?;
+    if let Some(&(number, live)) = held.first() {
+        run(connection, "UPDATE breakdown SET retired_at = NULL WHERE id = ?1", [number])?;
+        return Ok((number, live));
+    }
+    run(
+        connection,
+        "INSERT INTO breakdown (source, query, filter, dimensions, role)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![source, query, filter, dimensions, role.as_str()],
+    )?;
+    Ok((connection.last_insert_rowid(), false))
+}
+
+fn retire_others(
+    connection: &Connection,
+    source: i64,
+    kept: &[(i64, &BreakdownReading)],
+    at: Timestamp,
+) -> Result<(), Fault> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let live = all(
+        connection,
+        "SELECT id FROM breakdown WHERE source = ?1 AND retired_at IS NULL",
+        [source],
+        |row| Ok(row.get::<_, i64>(0)?),
+    )?;
+    for number in live {
+        if !kept.iter().any(|&(kept, _)| kept == number) {
+            run(
+                connection,
+                "UPDATE breakdown SET retired_at = ?2 WHERE id = ?1",
+                params![number, stamp(at)],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the rows of the days that were read: of the breakdowns that the report holds, since its
+/// rows follow, and of retired ones, since their money is told anew elsewhere.
+fn clear(connection: &Connection, source: i64, days: &BTreeSet<Date>) -> Result<(), Fault> {
+    for day in days {
+        run(
+            connection,
+            "DELETE FROM chunk
+             WHERE day = ?2 AND breakdown IN (SELECT id FROM breakdown WHERE source = ?1)",
+            params![source, day.to_string()],
+        )?;
+    }
+    Ok(())
+}
+
+fn insert(
+    connection: &Connection,
+    breakdown: i64,
+    reading: &BreakdownReading,
+    units: &mut UnitNumbers<'_>,
+) -> Result<(), Fault> {
+    let mut series = SeriesNumbers::load(connection, breakdown)?;
+    let mut chunks = Chunks::new();
+    for row in &reading.rows {
+        let place = (row.day, row.invoice_period);
+        chunks.entry(place).or_default().push((series.of(row)?, row));
+    }
+    for ((day, invoice), mut rows) in chunks {
+        rows.sort_unstable_by_key(|&(ordinal, _)| ordinal);
+        let twins = rows.windows(2).find_map(|pair| match pair {
+            [(first, row), (second, _)] if first == second => Some(row),
+            _ => None,
+        });
+        if let Some(row) = twins {
+            let Breakdown { source, query, .. } = &reading.breakdown;
+            return Err(Fault::Refused(LedgerError::DuplicateRow {
+                origin: source.to_string(),
+                query: query.clone(),
+                row: describe(row),
+            }));
+        }
+        let mut packer = Packer::new(rows.len());
+        for (ordinal, row) in rows {
+            let quantity = match &row.quantity {
+                Some(quantity) => Some((units.of(&quantity.unit)?, quantity.amount)),
+                None => None,
+            };
+            packer.push(&Cell {
+                series: ordinal,
+                estimated: row.estimated,
+                amounts: row.amounts,
+                usd: row.usd,
+                quantity,
+            });
+        }
+        let period = invoice.unwrap_or_else(|| BillingPeriod::containing(day));
+        run(
+            connection,
+            "INSERT INTO chunk (breakdown, day, invoice, period, packed)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                breakdown,
+                day.to_string(),
+                invoice.map_or_else(String::new, |invoice| invoice.to_string()),
+                period.to_string(),
+                packer.finish()
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Sums the primary by day and currency. A sum with an unknown part is unknown.
+fn sums(
+    source: &SourceId,
+    breakdown: i64,
+    primary: &BreakdownReading,
+) -> Result<ReadDays, LedgerError> {
+    let too_large = || LedgerError::MalformedReport {
+        origin: source.to_string(),
+        reason: "the sum of a day has more than 28 digits".to_owned(),
+    };
+    let add = |sum: Option<Decimal>, part: Option<Decimal>| match (sum, part) {
+        (Some(sum), Some(part)) => sum.checked_add(part).map(Some).ok_or_else(too_large),
+        _ => Ok(None),
+    };
+    let zero = Some(Decimal::ZERO);
+    let mut days = ReadDays::new();
+    for row in &primary.rows {
+        let day = days.entry((row.day, row.currency)).or_insert(ReadDay {
+            breakdown,
+            primary: Some(Amounts { billed: zero, effective: zero, list: zero }),
+            control: None,
+            estimated: false,
+        });
+        if let Some(sum) = &mut day.primary {
+            sum.billed = add(sum.billed, row.amounts.billed)?;
+            sum.effective = add(sum.effective, row.amounts.effective)?;
+            sum.list = add(sum.list, row.amounts.list)?;
+        }
+        day.estimated |= row.estimated;
+    }
+    Ok(days)
+}
+
+/// Joins the days that were read with what was known of them.
+fn read_days(
+    connection: &Connection,
+    source: i64,
+    report: &SourceReport,
+    days: &BTreeSet<Date>,
+    breakdown: i64,
+    primary: &BreakdownReading,
+) -> Result<Vec<Restatement>, Fault> {
+    let known = crate::store::read::known_days(connection, source, &report.window)?;
+    let mut read = sums(&report.source, breakdown, primary)?;
+    let nothing = ReadDay { breakdown, primary: None, control: None, estimated: false };
+    for place in known.keys().filter(|(day, _)| days.contains(day)) {
+        read.entry(*place).or_insert_with(|| nothing.clone());
+    }
+    for total in report.control_totals.iter().filter(|total| days.contains(&total.day)) {
+        let place = (total.day, total.currency);
+        read.entry(place).or_insert_with(|| nothing.clone()).control = Some(total.amounts);
+    }
+    let zone = report.provider.billing_zone();
+    let mut restatements = Vec::new();
+    for ((day, currency), read) in read {
+        let before = known.get(&(day, currency));
+        let (after, restated) = join(before, read, day, zone, report.observed_at);
+        keep_day(connection, source, day, currency, &after)?;
+        if let (true, Some(before)) = (restated, before) {
+            let restatement = Restatement {
+                source: report.source.clone(),
+                day,
+                currency,
+                before: before.primary,
+                after: after.primary,
+                observed_at: report.observed_at,
+            };
+            keep_restatement(connection, source, &restatement)?;
+            restatements.push(restatement);
+        }
+    }
+    Ok(restatements)
+}
+
+fn keep_day(
+    connection: &Connection,
+    source: i64,
+    day: Date,
+    currency: Currency,
+    known: &KnownDay,
+) -> Result<(), Fault> {
+    let [billed, effective, list] = amount_texts(&known.primary);
+    let [control_billed, control_effective, control_list] =
+        amount_texts(&known.control.unwrap_or_default());
+    let [reference_billed, reference_effective, reference_list] = amount_texts(&known.reference);
+    run(
+        connection,
+        "INSERT OR REPLACE INTO day_reading
+            (source, day, currency, breakdown, billed, effective, list, has_control,
+             control_billed, control_effective, control_list, reference_billed,
+             reference_effective, reference_list, steady_since, observed_at, changed_at, estimated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        params![
+            source,
+            day.to_string(),
+            currency.as_str(),
+            known.breakdown,
+            billed,
+            effective,
+            list,
+            known.control.is_some(),
+            control_billed,
+            control_effective,
+            control_list,
+            reference_billed,
+            reference_effective,
+            reference_list,
+            stamp(known.steady_since),
+            stamp(known.observed_at),
+            stamp(known.changed_at),
+            known.estimated
+        ],
+    )?;
+    Ok(())
+}
+
+fn keep_restatement(
+    connection: &Connection,
+    source: i64,
+    restatement: &Restatement,
+) -> Result<(), Fault> {
+    let [before_billed, before_effective, before_list] = amount_texts(&restatement.before);
+    let [after_billed, after_effective, after_list] = amount_texts(&restatement.after);
+    run(
+        connection,
+        "INSERT INTO restatement
+            (source, day, currency, before_billed, before_effective, before_list, after_billed,
+             after_effective, after_list, observed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            source,
+            restatement.day.to_string(),
+            restatement.currency.as_str(),
+            before_billed,
+            before_effective,
+            before_list,
+            after_billed,
+            after_effective,
+            after_list,
+            stamp(restatement.observed_at)
+        ],
+    )?;
+    run(connection, "UPDATE source SET restatements = restatements + 1 WHERE id = ?1", [source])?;
+    Ok(())
+}
+
+/// Notes that the days of the window that were not read again were found unchanged.
+fn observe_unchanged(
+    connection: &Connection,
+    source: i64,
+    report: &SourceReport,
+    days: &BTreeSet<Date>,
+) -> Result<(), Fault> {
+    for day in report.window.days().filter(|day| !days.contains(day)) {
+        run(
+            connection,
+            "UPDATE day_reading SET observed_at = ?3 WHERE source = ?1 AND day = ?2",
+            params![source, day.to_string(), stamp(report.observed_at)],
+        )?;
+    }
+    Ok(())
+}
+
+fn keep_names(connection: &Connection, source: i64, report: &SourceReport) -> Result<(), Fault> {
+    for entity in &report.names {
+        run(
+            connection,
+            "INSERT OR REPLACE INTO entity_name (source, dimension, key, name)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![source, entity.dimension.as_str(), entity.key, entity.name],
+        )?;
+    }
+    Ok(())
+}
+
+fn keep_budgets(connection: &Connection, source: i64, report: &SourceReport) -> Result<(), Fault> {
+    run(connection, "DELETE FROM native_budget WHERE source = ?1", [source])?;
+    for (place, budget) in (0_i64..).zip(&report.budgets) {
+        let json = serde_json::to_string(budget)
+            .map_err(|error| Fault::Damaged(format!("budget `{}`: {error}", budget.name)))?;
+        run(
+            connection,
+            "INSERT INTO native_budget (source, place, budget) VALUES (?1, ?2, ?3)",
+            params![source, place, json],
+        )?;
+    }
+    Ok(())
+}
+
+fn keep_schedule(
+    connection: &Connection,
+    source: i64,
+    report: &SourceReport,
+    cursor: Option<&str>,
+    next_poll: Timestamp,
+) -> Result<(), Fault> {
+    let data_through = match report.data_through {
+        Some(told) => Some(told),
+        None => newest_day(connection, source)?
+            .map(|day| report.provider.billing_zone().end_of(day).min(report.observed_at)),
+    };
+    run(
+        connection,
+        "UPDATE source SET next_poll = ?2, failures = 0, last_success = ?3, failed_at = NULL,
+                error_kind = NULL, error_message = NULL, cursor = ?4, data_through = ?5
+         WHERE id = ?1",
+        params![
+            source,
+            stamp(next_poll),
+            stamp(report.observed_at),
+            cursor,
+            data_through.map(stamp)
+        ],
+    )?;
+    Ok(())
+}
+
+fn newest_day(connection: &Connection, source: i64) -> Result<Option<Date>, Fault> {
+    let newest =
+        all(connection, "SELECT max(day) FROM day_reading WHERE source = ?1", [source], |row| {
+            parsed_option(row, 0)
+        })?;
+    Ok(newest.into_iter().next().flatten())
+}

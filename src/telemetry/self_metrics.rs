@@ -1,0 +1,135 @@
+//! The agent's own metrics, kept by the `prometheus` crate and encoded at each scrape.
+
+use std::time::Duration;
+
+use prometheus::core::{Collector, GenericCounterVec};
+use prometheus::{
+    CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    TextEncoder,
+};
+
+use rust_decimal::prelude::ToPrimitive;
+
+use crate::domain::identity::SourceId;
+use crate::domain::money::Money;
+use crate::domain::ports::PollObserver;
+use crate::domain::report::SourceErrorKind;
+use crate::telemetry::names::{self, Family};
+
+/// The registry and its metrics.
+#[derive(Debug, Clone)]
+pub struct SelfMetrics {
+    registry: Registry,
+    polls: IntCounterVec,
+    poll_duration: HistogramVec,
+    api_requests: IntCounterVec,
+    api_cost: CounterVec,
+    quota: GaugeVec,
+    notifications: IntCounterVec,
+    ledger_errors: IntCounterVec,
+}
+
+impl Default for SelfMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn options(family: &Family) -> Opts {
+    Opts::new(family.name, family.help)
+}
+
+fn counters<P: prometheus::core::Atomic>(family: &Family) -> GenericCounterVec<P> {
+    GenericCounterVec::new(options(family), family.labels).expect("the table holds valid names")
+}
+
+impl SelfMetrics {
+    /// Registers every self metric, and the process's own (`process_*`) on Linux.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let register = |collector: Box<dyn Collector>| {
+            registry.register(collector).expect("each name stands in the table once");
+        };
+        let duration = &names::SOURCE_POLL_DURATION;
+        let buckets = vec![0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 600.0];
+        let metrics = Self {
+            polls: counters(&names::SOURCE_POLLS_TOTAL),
+            poll_duration: HistogramVec::new(
+                HistogramOpts::from(options(duration)).buckets(buckets),
+                duration.labels,
+            )
+            .expect("the table holds valid names"),
+            api_requests: counters(&names::SOURCE_API_REQUESTS_TOTAL),
+            api_cost: counters(&names::SOURCE_API_COST_TOTAL),
+            quota: GaugeVec::new(
+                options(&names::SOURCE_QUOTA_REMAINING),
+                names::SOURCE_QUOTA_REMAINING.labels,
+            )
+            .expect("the table holds valid names"),
+            notifications: counters(&names::NOTIFICATIONS_TOTAL),
+            ledger_errors: counters(&names::LEDGER_ERRORS_TOTAL),
+            registry: registry.clone(),
+        };
+        register(Box::new(metrics.polls.clone()));
+        register(Box::new(metrics.poll_duration.clone()));
+        register(Box::new(metrics.api_requests.clone()));
+        register(Box::new(metrics.api_cost.clone()));
+        register(Box::new(metrics.quota.clone()));
+        register(Box::new(metrics.notifications.clone()));
+        register(Box::new(metrics.ledger_errors.clone()));
+        let leader = Gauge::with_opts(options(&names::LEADER)).expect("valid");
+        leader.set(1.0);
+        register(Box::new(leader));
+        let build = GaugeVec::new(options(&names::BUILD_INFO), names::BUILD_INFO.labels)
+            .expect("the table holds valid names");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        register(Box::new(build));
+        #[cfg(target_os = "linux")]
+        register(Box::new(prometheus::process_collector::ProcessCollector::for_self()));
+        metrics
+    }
+
+    /// Counts a request that was reserved, and its price.
+    pub fn request_reserved(&self, source: &SourceId, operation: &str, price: Money) {
+        self.api_requests.with_label_values(&[source.as_str(), operation]).inc();
+        if let Some(amount) = price.amount.to_f64().filter(|amount| *amount > 0.0) {
+            let labels = [source.as_str(), price.currency.as_str()];
+            self.api_cost.with_label_values(&labels).inc_by(amount);
+        }
+    }
+
+    /// Sets what a quota has left.
+    pub fn quota_remaining(&self, source: &SourceId, quota: &str, window: &str, remaining: f64) {
+        self.quota.with_label_values(&[source.as_str(), quota, window]).set(remaining);
+    }
+
+    /// Counts a notification by outcome: `sent`, `failed` or `dropped`.
+    pub fn notified(&self, receiver: &str, outcome: &str) {
+        self.notifications.with_label_values(&[receiver, outcome]).inc();
+    }
+
+    /// Counts a ledger operation that failed.
+    pub fn ledger_failed(&self, operation: &str) {
+        self.ledger_errors.with_label_values(&[operation]).inc();
+    }
+
+    /// The metrics in the Prometheus text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "failed to encode the self metrics");
+        }
+        text
+    }
+}
+
+impl PollObserver for SelfMetrics {
+    fn poll_ended(&self, source: &SourceId, outcome: Result<(), SourceErrorKind>, took: Duration) {
+        let outcome = match outcome {
+            Ok(()) => "success",
+            Err(kind) => kind.as_str(),
+        };
+        self.polls.with_label_values(&[source.as_str(), outcome]).inc();
+        self.poll_duration.with_label_values(&[source.as_str()]).observe(took.as_secs_f64());
+    }
+}

@@ -1,0 +1,77 @@
+//! The words of the page in English and Korean.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::band::{BandStatus, BandView};
+
+/// A language of the page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Korean.
+    Ko,
+}
+
+impl Language {
+    /// The first language of an Accept-Language header that the page has.
+    pub fn preferred(accept_language: &str) -> Option<Self> {
+        accept_language.split(',').find_map(|item| {
+            let tag = item.split(';').next()?.trim().to_ascii_lowercase();
+            match tag.split('-').next()? {
+                "en" => Some(Self::En),
+                "ko" => Some(Self::Ko),
+                _ => None,
+            }
+        })
+    }
+
+    /// The BCP 47 tag.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ko => "ko",
+        }
+    }
+
+    /// Chooses a word.
+    pub fn pick(self, english: &'static str, korean: &'static str) -> &'static str {
+        match self {
+            Self::En => english,
+            Self::Ko => korean,
+        }
+    }
+
+    /// A status.
+    pub fn status(self, status: BandStatus) -> &'static str {
+        match status {
+            BandStatus::Below => self.pick("below", "미달"),
+            BandStatus::Within => self.pick("within", "범위 안"),
+            BandStatus::Above => self.pick("above", "초과"),
+            BandStatus::Unknown => self.pick("unknown", "알 수 없음"),
+        }
+    }
+
+    /// A view.
+    pub fn view(self, view: BandView) -> &'static str {
+        match view {
+            BandView::Actual => self.pick("Booked so far", "현재까지 청구"),
+            BandView::Pace => self.pick("Pace", "진행 속도"),
+            BandView::Forecast => self.pick("Month end (run-rate)", "월말 예상(현재 속도)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_language_that_the_page_has_is_taken() {
+        assert_eq!(Language::preferred("fr-FR,ko;q=0.9,en;q=0.8"), Some(Language::Ko));
+        assert_eq!(Language::preferred("en-GB"), Some(Language::En));
+        assert_eq!(Language::preferred("de,*"), None);
+    }
+}

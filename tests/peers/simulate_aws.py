@@ -1,0 +1,118 @@
+"""Reads the simulated Cost Explorer and STS with boto3 and holds their figures against each other.
+
+Usage: simulate_aws.py URL START END
+Prints one figure a line. Exits 1 with a sentence when something does not add up.
+"""
+
+import sys
+from decimal import Decimal
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+EXCLUDED = {"Tax", "Credit", "Refund"}
+SPEND = {"Not": {"Dimensions": {"Key": "RECORD_TYPE", "Values": sorted(EXCLUDED)}}}
+
+
+def check(holds, sentence):
+    if not holds:
+        sys.exit(f"failed: {sentence}")
+
+
+def client(name, url, **options):
+    config = Config(retries={"total_max_attempts": 1})
+    return boto3.client(name, endpoint_url=url, region_name="us-east-1", config=config, **options)
+
+
+def pages(explorer, **request):
+    """Every page of one GetCostAndUsage request."""
+    while True:
+        page = explorer.get_cost_and_usage(**request)
+        yield page
+        if "NextPageToken" not in page:
+            return
+        request["NextPageToken"] = page["NextPageToken"]
+
+
+def amount(metrics, name):
+    check(metrics[name]["Unit"] == "USD", f"{name} is in {metrics[name]['Unit']}")
+    return Decimal(metrics[name]["Amount"])
+
+
+def main(url, start, end):
+    identity = client("sts", url).get_caller_identity()
+    print("account", identity["Account"])
+    check(identity["Arn"].startswith("arn:aws:iam::"), identity["Arn"])
+
+    explorer = client("ce", url)
+    base = {
+        "TimePeriod": {"Start": start, "End": end},
+        "Granularity": "DAILY",
+        "Metrics": ["UnblendedCost", "AmortizedCost"],
+    }
+
+    total = {"UnblendedCost": Decimal(0), "AmortizedCost": Decimal(0)}
+    for page in pages(explorer, **base, Filter=SPEND):
+        for day in page["ResultsByTime"]:
+            check(day["Groups"] == [], "an ungrouped answer has groups")
+            for name in total:
+                total[name] += amount(day["Total"], name)
+    print("spend_billed", total["UnblendedCost"])
+    print("spend_effective", total["AmortizedCost"])
+
+    for keys in (["SERVICE", "LINKED_ACCOUNT"], ["REGION"], ["INSTANCE_TYPE", "REGION"], ["USAGE_TYPE"]):
+        groups = [{"Type": "DIMENSION", "Key": key} for key in keys]
+        grouped = {name: Decimal(0) for name in total}
+        count = 0
+        for page in pages(explorer, **base, GroupBy=groups, Filter=SPEND):
+            count += 1
+            check([g["Key"] for g in page["GroupDefinitions"]] == keys, "group definitions differ")
+            for day in page["ResultsByTime"]:
+                for group in day["Groups"]:
+                    check(len(group["Keys"]) == len(keys), f"keys {group['Keys']}")
+                    for name in grouped:
+                        grouped[name] += amount(group["Metrics"], name)
+        check(count > 1, f"{keys} came in one page")
+        check(grouped == total, f"{keys}: grouped {grouped}, ungrouped {total}")
+        print("pages", "x".join(keys), count)
+
+    records = {}
+    by_record = [{"Type": "DIMENSION", "Key": "RECORD_TYPE"}]
+    for page in pages(explorer, **base, GroupBy=by_record):
+        for day in page["ResultsByTime"]:
+            for group in day["Groups"]:
+                key = group["Keys"][0]
+                records[key] = records.get(key, Decimal(0)) + amount(group["Metrics"], "UnblendedCost")
+    for kind in ("Tax", "Credit", "Refund"):
+        print(kind.lower(), records[kind])
+    spend = sum(value for key, value in records.items() if key not in EXCLUDED)
+    check(spend == total["UnblendedCost"], f"records add up to {spend}, not to {total}")
+
+    role = client("sts", url).assume_role(
+        RoleArn="arn:aws:iam::999900001111:role/reader", RoleSessionName="peer"
+    )["Credentials"]
+    temporary = {
+        "aws_access_key_id": role["AccessKeyId"],
+        "aws_secret_access_key": role["SecretAccessKey"],
+        "aws_session_token": role["SessionToken"],
+    }
+    assumed = client("sts", url, **temporary).get_caller_identity()
+    check(assumed["Account"] == "999900001111", assumed["Account"])
+
+    wrong = client("ce", url, aws_access_key_id="AKIAREAL", aws_secret_access_key="wrong")
+    for call, expected in (
+        (lambda: wrong.get_cost_and_usage(**base), "InvalidSignatureException"),
+        (lambda: explorer.get_cost_and_usage(**base, GroupBy=by_record * 3), "ValidationException"),
+        (lambda: explorer.get_cost_and_usage(**base, NextPageToken="x"), "InvalidNextTokenException"),
+        (lambda: explorer.get_anomalies(DateInterval={"StartDate": start}), "UnknownOperationException"),
+    ):
+        try:
+            call()
+            sys.exit(f"failed: no {expected}")
+        except ClientError as error:
+            check(error.response["Error"]["Code"] == expected, f"{error}, not {expected}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -66,6 +66,7 @@ impl AwsSource {
             id: settings.id.clone(),
             provider: Provider::Aws,
             lag: settings.lag.signed(),
+            final_after: settings.final_after,
             poll_every: settings.poll_every.duration(),
             deadline: settings.deadline.duration(),
             monthly_cap: Some(settings.monthly_cap),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -118,6 +119,7 @@ pub(crate) struct Settings {
     pub(crate) deadline: Span,
     pub(crate) lag: Span,
     pub(crate) maximum_age: Span,
+    pub(crate) final_after: SignedDuration,
     pub(crate) monthly_cap: Money,
 }
 
@@ -186,6 +188,7 @@ pub(crate) fn parse(
         poll_every: entry.cadence.poll_every.unwrap_or(Span::hours(8)),
         deadline: entry.cadence.deadline.unwrap_or(Span::seconds(600)),
         lag: entry.cadence.lag.unwrap_or(Span::hours(48)),
+        final_after: entry.cadence.final_after(),
         maximum_age: entry.cadence.maximum_age.unwrap_or(Span::hours(48)),
         monthly_cap: entry
             .cadence

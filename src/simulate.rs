@@ -5,3 +5,5 @@
 
 pub mod charge;
 pub mod faults;
+pub mod gcp;
+pub mod spoil;

@@ -51,6 +51,16 @@ impl Faults {
         self.0.lock().expect("no holder of the lock panics").pop_front()
     }
 
+    /// Takes the fault of the next answer of a paged operation. A [`Fault::ResetMidPage`] at the
+    /// head of the queue waits while `more_follow` says that this is the first of several pages.
+    pub fn take_for(&self, more_follow: bool) -> Option<Fault> {
+        let mut queue = self.0.lock().expect("no holder of the lock panics");
+        if more_follow && queue.front() == Some(&Fault::ResetMidPage) {
+            return None;
+        }
+        queue.pop_front()
+    }
+
     /// Forgets all orders.
     pub fn clear(&self) {
         self.0.lock().expect("no holder of the lock panics").clear();

@@ -24,7 +24,7 @@ pub(super) struct Backfill {
     /// The first day to fill.
     #[arg(long, value_name = "DATE")]
     from: Date,
-    /// Only this source.
+    /// Only this source; all of them by default.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Prints what it would ask and its price, and ends.

@@ -256,8 +256,7 @@ fn is_exported(name: &str) -> bool {
     names::ALL.iter().any(|family| {
         let parts: &[&str] =
             if family.kind == Kind::Histogram { &["_bucket", "_sum", "_count"] } else { &[] };
-        family.name == name
-            || parts.iter().any(|part| name.strip_suffix(part) == Some(family.name))
+        family.name == name || parts.iter().any(|part| name.strip_suffix(part) == Some(family.name))
     })
 }
 
@@ -301,8 +300,7 @@ fn hold(path: &str, marker: &str, part: &str) {
 fn the_table_of_metrics_is_what_the_program_exports() {
     let mut table = String::from("| metric | type | labels | meaning |\n|---|---|---|---|\n");
     for family in names::ALL {
-        let labels: Vec<String> =
-            family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         table.push_str(&format!(
             "| `{}` | {} | {} | {} |\n",
             family.name,
@@ -403,9 +401,8 @@ fn every_link_leads_to_a_file_and_a_heading() {
 #[test]
 fn both_readmes_say_the_same() {
     let [english, korean] = READMES.map(read);
-    let levels = |text: &str| -> Vec<usize> {
-        headings(text).into_iter().map(|(level, _)| level).collect()
-    };
+    let levels =
+        |text: &str| -> Vec<usize> { headings(text).into_iter().map(|(level, _)| level).collect() };
     assert_eq!(levels(&english), levels(&korean));
     let shown = |text: &str| -> Vec<(String, Vec<String>)> {
         let strip = |line: &str| line.split(" #").next().unwrap().trim_end().to_owned();
@@ -418,7 +415,11 @@ fn both_readmes_say_the_same() {
     assert_eq!(shown(&english), shown(&korean));
     let targets = |text: &str| -> BTreeSet<String> {
         let plain = |link: String| link.split('#').next().unwrap().to_owned();
-        links(text).into_iter().map(plain).filter(|link| !READMES.contains(&link.as_str())).collect()
+        links(text)
+            .into_iter()
+            .map(plain)
+            .filter(|link| !READMES.contains(&link.as_str()))
+            .collect()
     };
     assert_eq!(targets(&english), targets(&korean));
     let rows = |text: &str| prose(text).lines().filter(|line| line.starts_with('|')).count();
@@ -486,9 +487,8 @@ fn versions_agree() {
 
     let manifest = read("Cargo.toml");
     let wanted = manifest.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
-    let numbers = |text: &str| -> Vec<u32> {
-        text.split('.').map(|part| part.parse().unwrap()).collect()
-    };
+    let numbers =
+        |text: &str| -> Vec<u32> { text.split('.').map(|part| part.parse().unwrap()).collect() };
     let dockerfile = read("Dockerfile");
     let image = dockerfile.split("FROM rust:").nth(1).unwrap().split('-').next().unwrap();
     assert!(numbers(image) >= numbers(wanted), "rust:{image} is older than {wanted}");
@@ -513,8 +513,9 @@ fn nothing_names_a_machine_or_a_private_registry() {
         }
     }
     // Where programs and packages come from.
-    let hosts = ["https://github.com/rust-lang/crates.io-index", "https://json.schemastore.org/"];
-    let mut places = vec!["Cargo.lock".to_owned(), "Cargo.toml".to_owned(), "Dockerfile".to_owned()];
+    let index = "https://github.com/rust-lang/crates.io-index";
+    let mut places =
+        vec!["Cargo.lock".to_owned(), "Cargo.toml".to_owned(), "Dockerfile".to_owned()];
     for folder in ["scripts", ".ci", "tests/peers"] {
         places.extend(files(folder));
     }
@@ -525,7 +526,7 @@ fn nothing_names_a_machine_or_a_private_registry() {
         }
         for (at, _) in text.match_indices("registry+") {
             let source = &text[at + "registry+".len()..];
-            assert!(hosts.iter().any(|host| source.starts_with(host)), "{path}: {}", &source[..60]);
+            assert!(source.starts_with(index), "{path}: {}", source.lines().next().unwrap());
         }
     }
     assert!(!root().join(".cargo/config.toml").exists());

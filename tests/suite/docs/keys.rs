@@ -9,20 +9,22 @@ pub fn tables(schema: &Value) -> String {
     let mut out = String::new();
     let mut rest = schema.clone();
     let sources = rest["properties"].as_object_mut().unwrap().remove("sources").unwrap();
-    table(&mut out, "Everything but the sources", schema, &rest, "");
+    table(&mut out, "Everything but the sources", schema, &rest);
     for (kind, list) in sources["properties"].as_object().unwrap() {
         let title = format!("One entry of `sources.{kind}`");
-        table(&mut out, &title, schema, &list["items"], "");
+        let (entry, _) = resolve(schema, &list["items"]);
+        table(&mut out, &title, schema, entry);
     }
     out.trim_end().to_owned() + "\n"
 }
 
-fn table(out: &mut String, title: &str, schema: &Value, object: &Value, prefix: &str) {
+fn table(out: &mut String, title: &str, schema: &Value, object: &Value) {
     let _ = writeln!(out, "### {title}\n\n| key | takes | meaning |\n|---|---|---|");
-    rows(out, schema, object, prefix);
+    rows(out, schema, object, "");
     out.push('\n');
 }
 
+/// One row for each key, an object's own keys below it.
 fn rows(out: &mut String, schema: &Value, object: &Value, prefix: &str) {
     let required = object["required"].as_array().cloned().unwrap_or_default();
     let Some(properties) = object["properties"].as_object() else { return };

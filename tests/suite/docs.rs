@@ -159,8 +159,8 @@ fn calls(line: &str) -> Vec<(String, Vec<String>)> {
         };
         let Some([command, rest @ ..]) = rest else { continue };
         if command.chars().all(|c| c.is_ascii_lowercase()) {
-            let ends = |word: &&&str| ["|", ">", "&&", ";", "&"].contains(**word);
-            let end = rest.iter().position(|word| ends(&word)).unwrap_or(rest.len());
+            let ends = |word: &&str| ["|", ">", "&&", ";", "&"].contains(word);
+            let end = rest.iter().position(ends).unwrap_or(rest.len());
             let rest = rest.iter().take(end).map(|word| (*word).to_owned()).collect();
             calls.push(((*command).to_owned(), rest));
         }

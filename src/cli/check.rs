@@ -122,7 +122,8 @@ pub(super) fn price(price: Option<Money>) -> String {
     }
 }
 
-fn at_most(most: Option<Money>) -> String {
+/// The most that something costs, for people.
+pub(super) fn at_most(most: Option<Money>) -> String {
     match price(most).as_str() {
         "free" => "free".to_owned(),
         price => format!("at most {price}"),

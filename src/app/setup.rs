@@ -35,7 +35,7 @@ impl Setup {
             problems.add(
                 "",
                 format!(
-                    "failed to read the configuration file `{}`: {error}; give its path with `-c`",
+                    "failed to read the configuration file `{}`: {error}; give its path with `-c` (folder `examples` has some to begin with)",
                     path.display()
                 ),
             );

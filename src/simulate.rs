@@ -83,7 +83,7 @@ impl Simulated {
     }
 }
 
-/// Starts a server for each protocol of a world. Every server also takes orders for faults:
+/// Starts a server for each protocol of a world, with quotas so wide that nobody waits. Every server also takes orders for faults:
 /// `POST /_simulate/faults` with `{"fault":"rate_limited","retry_after_seconds":2,"times":3}`, and
 /// `DELETE /_simulate/faults` to forget them.
 ///
@@ -102,7 +102,9 @@ pub async fn serve(world: Arc<Scenario>, bind: SimulateAddresses) -> io::Result<
         })
         .await?,
         azure: start(&mut tasks, bind.azure, |faults| {
-            azure::router(Arc::clone(&clouds), faults, azure::AzureOptions::default())
+            let throttle = Some(azure::Throttle::wide());
+            let options = azure::AzureOptions { throttle, ..azure::AzureOptions::default() };
+            azure::router(Arc::clone(&clouds), faults, options)
         })
         .await?,
         gpu: start(&mut tasks, bind.gpu, |faults| dcgm::router(Arc::clone(&world), faults)).await?,

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod meter;
 mod outbox;
 mod read;
+mod readings;
 mod retention;
 mod rows;
 mod schema;

@@ -144,6 +144,9 @@ impl Booked {
         let mut booked =
             Self { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
         for source in sources {
+            if source.last_success.is_none() {
+                booked.problem = Some(format!("`{}` was never read", source.rules.id));
+            }
             for (day, currency, money) in source.series.period(period) {
                 match booked.convert(band, source, rates, (day, currency, money)) {
                     Ok(amount) => booked.add(day, amount),
@@ -226,8 +229,14 @@ impl Booked {
         period: BillingPeriod,
         zone: BillingZone,
     ) -> Option<Complete> {
-        let mut complete = Complete { sum: Decimal::ZERO, days: 0, seconds: 0 };
-        for day in period.window().days() {
+        // What an invoice carries of earlier days is older than any day of the period.
+        let window = period.window();
+        let carried = self.by_day.iter().filter(|(day, _)| !window.contains(**day));
+        let sum = carried
+            .map(|(_, amount)| *amount)
+            .try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(amount))?;
+        let mut complete = Complete { sum, days: 0, seconds: 0 };
+        for day in window.days() {
             let is_complete = sources.iter().all(|source| {
                 let mut days = source
                     .period(period)

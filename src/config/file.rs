@@ -102,11 +102,11 @@ pub struct StoreFile {
 #[serde(deny_unknown_fields)]
 pub struct GpuFile {
     /// A unique name: the `source` label.
-    #[schemars(required)]
+    #[schemars(with = "String")]
     pub name: Option<String>,
     /// The page's address. `$(VARIABLE)` is replaced from the environment, as in
     /// `http://$(HOST_IP):9400/metrics`.
-    #[schemars(required)]
+    #[schemars(with = "String")]
     pub url: Option<String>,
     /// The cluster that the GPUs belong to; the entry's name by default.
     pub cluster: Option<String>,
@@ -256,10 +256,10 @@ pub struct LimitsFile {
     /// limits of its first day.
     pub effective_from: Option<Day>,
     /// The least that a month is expected to cost.
-    #[schemars(required)]
+    #[schemars(with = "Figure")]
     pub floor: Option<Figure>,
     /// The most that a month may cost.
-    #[schemars(required)]
+    #[schemars(with = "Figure")]
     pub ceiling: Option<Figure>,
 }
 
@@ -268,16 +268,16 @@ pub struct LimitsFile {
 #[serde(deny_unknown_fields)]
 pub struct ExchangeRateFile {
     /// The currency of a bill.
-    #[schemars(required)]
+    #[schemars(with = "CurrencyCode")]
     pub from: Option<CurrencyCode>,
     /// The currency of a band.
-    #[schemars(required)]
+    #[schemars(with = "CurrencyCode")]
     pub to: Option<CurrencyCode>,
     /// The day from which the rate holds, until the next line.
-    #[schemars(required)]
+    #[schemars(with = "Day")]
     pub date: Option<Day>,
     /// How much of `to` one unit of `from` is worth.
-    #[schemars(required)]
+    #[schemars(with = "Figure")]
     pub rate: Option<Figure>,
 }
 
@@ -294,7 +294,7 @@ pub struct NotifyFile {
 #[serde(deny_unknown_fields)]
 pub struct WebhookFile {
     /// A unique name: the `receiver` label.
-    #[schemars(required)]
+    #[schemars(with = "String")]
     pub name: Option<String>,
     /// Where messages go; `$(VARIABLE)` is replaced from the environment. An address that holds a
     /// token belongs into `url_from`.
@@ -302,7 +302,7 @@ pub struct WebhookFile {
     /// Where messages go, kept as a secret, instead of `url`.
     pub url_from: Option<SecretRef>,
     /// The signing key: `whsec_` and base64, as in the Standard Webhooks specification.
-    #[schemars(required)]
+    #[schemars(with = "SecretRef")]
     pub secret: Option<SecretRef>,
     /// How long one delivery may take; `10s` by default.
     pub timeout: Option<Span>,

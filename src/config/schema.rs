@@ -107,12 +107,17 @@ impl Shape {
     /// Whether it admits a JSON Schema type.
     pub(super) fn admits(&self, kind: &str) -> bool {
         let types = self.types();
-        types.is_empty() || types.contains(&kind)
+        types.is_empty() || types.contains(&kind) || kind == "integer" && types.contains(&"number")
     }
 
     /// Whether it is nothing but null.
     fn is_null(&self) -> bool {
         self.types() == ["null"]
+    }
+
+    /// Whether it is a reference to a secret, by name or written out in place.
+    pub(super) fn is_secret(&self) -> bool {
+        self.name.as_deref() == Some("SecretRef") || self.keys() == ["env", "file"]
     }
 
     /// The words that it admits, where it is a closed list of words.

@@ -43,10 +43,11 @@ impl Findings {
 
     /// Whether nothing at a place or below it is faulty.
     pub(super) fn is_sound(&self, path: &str) -> bool {
-        !self.is_excused(path)
-            && !self.excused.iter().any(|fault| {
-                fault.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
-            })
+        let below = |start: &str| {
+            let next = self.excused.range(start.to_owned()..).next();
+            next.is_some_and(|fault| fault.starts_with(start))
+        };
+        !self.is_excused(path) && !below(&format!("{path}.")) && !below(&format!("{path}["))
     }
 
     fn fault(&mut self, path: &str, message: impl Into<String>) {
@@ -144,7 +145,7 @@ impl Checker<'_> {
     }
 
     fn check_shape(&mut self, shape: &Shape, value: &mut Value, path: &str) -> bool {
-        if shape.name.as_deref() == Some("SecretRef") {
+        if shape.is_secret() {
             return self.check_secret(value, path);
         }
         if let (Some(name), Value::String(_) | Value::Number(_)) = (&shape.name, &*value)
@@ -160,7 +161,7 @@ impl Checker<'_> {
             return self.check_word(&words, value, path);
         }
         let kind = kind_of(value);
-        if !(shape.admits(kind) || kind == "integer" && shape.admits("number")) {
+        if !shape.admits(kind) {
             return self.refuse_type(&[shape], value, path);
         }
         match value {
@@ -344,7 +345,7 @@ impl Checker<'_> {
             }
         }
         // Where no text is wanted, text may be a secret at the wrong place.
-        let unsafe_to_show = shapes.iter().any(|shape| shape.name.as_deref() == Some("SecretRef"))
+        let unsafe_to_show = shapes.iter().any(|shape| shape.is_secret())
             || shapes.iter().all(|shape| shape.admits("object") || shape.admits("array"));
         let found = match value {
             Value::String(_) if unsafe_to_show => "text".to_owned(),

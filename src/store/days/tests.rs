@@ -1,3 +1,4 @@
+//! Readings of one day, one after another.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

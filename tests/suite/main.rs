@@ -8,6 +8,7 @@ mod aws;
 mod azure;
 mod config;
 mod contract;
+mod docs;
 mod faces;
 mod gcp;
 mod simulate_aws;

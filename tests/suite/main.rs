@@ -7,6 +7,7 @@ mod architecture;
 mod aws;
 mod azure;
 mod config;
+mod docs;
 mod faces;
 mod gcp;
 mod simulate_aws;

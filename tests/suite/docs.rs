@@ -189,6 +189,8 @@ fn every_command_and_flag_that_a_document_names_exists() {
         let comments: String = read(&path)
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix('#'))
+            // A command is indented, prose is not.
+            .filter(|line| line.starts_with("  "))
             .map(|line| format!("    {}\n", line.trim()))
             .collect();
         texts.push((path, format!("```sh\n{comments}```\n")));

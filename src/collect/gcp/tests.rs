@@ -355,6 +355,7 @@ fn schema_names_every_setting_once() {
             "dataset",
             "deadline",
             "endpoints",
+            "final_after",
             "lag",
             "location",
             "maximum_age",

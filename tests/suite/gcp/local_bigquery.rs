@@ -12,10 +12,14 @@ use super::*;
 const PROJECT: &str = "billing-proj";
 const NOVEMBER: &str = "2025-11";
 
+/// One at a time: each takes a core and a second or two to start.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 struct Peer {
     url: String,
     process: Child,
     _home: tempfile::TempDir,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Drop for Peer {
@@ -36,6 +40,7 @@ async fn start() -> Option<Peer> {
         eprintln!("skipped: COSTBAND_PEERS_LOCAL_BIGQUERY is not set");
         return None;
     };
+    let turn = TURN.lock().await;
     let home = tempfile::tempdir().unwrap();
     link_extensions(&executable, home.path());
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,15 +57,15 @@ async fn start() -> Option<Peer> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let peer = Peer { url: format!("http://127.0.0.1:{port}"), process, _home: home };
+    let peer = Peer { url: format!("http://127.0.0.1:{port}"), process, _home: home, _turn: turn };
     let list = format!("{}/bigquery/v2/projects/{PROJECT}/datasets", peer.url);
-    for _ in 0..240 {
+    for _ in 0..720 {
         if reqwest::get(&list).await.is_ok_and(|answer| answer.status().is_success()) {
             return Some(peer);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    panic!("local-bigquery did not answer within a minute");
+    panic!("local-bigquery did not answer within three minutes");
 }
 
 /// DuckDB finds its extensions in the home folder; their packages lay them beside the executable.

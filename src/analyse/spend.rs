@@ -118,7 +118,7 @@ impl DailySeries {
 struct PeriodFold {
     totals: BTreeMap<Currency, AmountSum>,
     excluded: BTreeMap<(Currency, ChargeCategory), AmountSum>,
-    by: BTreeMap<Dimension, BTreeMap<(String, Currency), AmountSum>>,
+    by: BTreeMap<(Dimension, Currency), BTreeMap<String, AmountSum>>,
     days: BTreeMap<(Date, Currency), AmountSum>,
 }
 
@@ -175,9 +175,12 @@ impl<'a> SpendFold<'a> {
             period.excluded.entry(key).or_default().add(&row.amounts);
         }
         for (dimension, _, key) in self.views.iter().filter(|(_, at, _)| *at == index) {
-            let key = row.keys.get(*key).cloned().unwrap_or_default();
-            let view = period.by.entry(*dimension).or_default();
-            view.entry((key, row.currency)).or_default().add(&row.amounts);
+            let key = row.keys.get(*key).map_or("", String::as_str);
+            let view = period.by.entry((*dimension, row.currency)).or_default();
+            match view.get_mut(key) {
+                Some(sum) => sum.add(&row.amounts),
+                None => view.entry(key.to_owned()).or_default().add(&row.amounts),
+            }
         }
         for (selection, series) in self.selections.iter().zip(&mut self.series) {
             if selects(selection, breakdown, row) {
@@ -284,9 +287,11 @@ fn finish_period(
             }),
         })
         .collect();
-    let sums = |map: &BTreeMap<(String, Currency), AmountSum>| {
-        map.iter().map(|(key, sum)| (key.clone(), sum.amounts())).collect()
-    };
+    let mut by: BTreeMap<Dimension, BTreeMap<(String, Currency), Amounts>> = BTreeMap::new();
+    for ((dimension, currency), sums) in &fold.by {
+        let sums = sums.iter().map(|(key, sum)| ((key.clone(), *currency), sum.amounts()));
+        by.entry(*dimension).or_default().extend(sums);
+    }
     PeriodSpend {
         label,
         period: wanted,
@@ -294,7 +299,7 @@ fn finish_period(
         start: wanted.start(zone),
         totals: fold.totals.iter().map(|(key, sum)| (*key, sum.amounts())).collect(),
         excluded: fold.excluded.iter().map(|(key, sum)| (*key, sum.amounts())).collect(),
-        by: fold.by.iter().map(|(dimension, map)| (*dimension, sums(map))).collect(),
+        by,
         days,
         reconciliation_difference: reconciliation_difference(readings, wanted),
     }

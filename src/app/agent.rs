@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{Notify, watch};
@@ -223,9 +224,14 @@ async fn serve(listener: tokio::net::TcpListener, face: Face, shutdown: Shutdown
     }
 }
 
+/// How long after the start the ledger is pruned first: not before the first snapshot, which waits
+/// for the ledger too.
+const FIRST_PRUNE: Duration = Duration::from_secs(60);
+
 /// Drops what is older than the ledger keeps, once a day.
 async fn retention(handle: LedgerHandle, clock: Arc<dyn Clock>, keep: jiff::SignedDuration) {
-    let mut days = tokio::time::interval(std::time::Duration::from_secs(86_400));
+    let first = tokio::time::Instant::now() + FIRST_PRUNE;
+    let mut days = tokio::time::interval_at(first, Duration::from_secs(86_400));
     loop {
         days.tick().await;
         let now = clock.now();

@@ -14,6 +14,7 @@ use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::SourceId;
 use crate::domain::ports::Clock;
+use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::export::metrics::Renderer;
 use crate::export::page::Page;
 use crate::runtime::readiness::Readiness;
@@ -57,8 +58,22 @@ pub struct Publisher {
 }
 
 struct Read {
-    reading: Arc<Reading>,
+    reading: Reading,
     at: Timestamp,
+    /// What snapshots show of it, shared by all of them.
+    spend: Arc<Vec<SourceSpend>>,
+    sources: Arc<Vec<SourceStatus>>,
+}
+
+impl Read {
+    fn new(reading: Reading, at: Timestamp) -> Self {
+        Self {
+            at,
+            spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
+            sources: Arc::new(reading.sources.clone()),
+            reading,
+        }
+    }
 }
 
 impl Publisher {
@@ -74,7 +89,7 @@ impl Publisher {
             if self.changed.has_changed().unwrap_or(false) || old {
                 self.changed.mark_unchanged();
                 match self.read(now).await {
-                    Ok(reading) => read = Some(Read { reading, at: now }),
+                    Ok(reading) => read = Some(Read::new(reading, now)),
                     Err(error) => {
                         self.metrics.ledger_failed("read");
                         tracing::error!(%error, "failed to read the ledger");
@@ -82,7 +97,7 @@ impl Publisher {
                 }
             }
             if let Some(read) = &read {
-                self.publish(&read.reading, now).await;
+                self.publish(read, now).await;
             }
             tokio::select! {
                 changed = self.changed.changed() => {
@@ -96,27 +111,33 @@ impl Publisher {
         }
     }
 
-    async fn read(&self, now: Timestamp) -> Result<Arc<Reading>, String> {
+    async fn read(&self, now: Timestamp) -> Result<Reading, String> {
         let reader = self.reader.clone();
         match self.ledger.call(move |ledger| reader.read(ledger, now)).await {
-            Ok(Ok(reading)) => Ok(Arc::new(reading)),
+            Ok(Ok(reading)) => Ok(reading),
             Ok(Err(error)) => Err(error.to_string()),
             Err(gone) => Err(gone.to_string()),
         }
     }
 
-    async fn publish(&mut self, reading: &Arc<Reading>, now: Timestamp) {
-        let judged = self.reader.judge(reading, now);
+    async fn publish(&mut self, read: &Read, now: Timestamp) {
+        let judged = self.reader.judge(&read.reading, now);
         self.queue(judged.clone(), now).await;
         let gpus: Vec<GpuReport> = self.gpus.borrow_and_update().values().cloned().collect();
         let snapshot = Snapshot {
             at: now,
-            spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
+            spend: read.spend.clone(),
             bands: Arc::new(judged),
             gpus: Arc::new(gpus),
-            sources: Arc::new(reading.sources.clone()),
+            sources: read.sources.clone(),
         };
-        let page = Page::new(self.renderer.render(&snapshot));
+        let text = self.renderer.render(&snapshot);
+        let before = self.published.borrow().as_ref().map(|published| published.page.clone());
+        let page = match before {
+            // Most snapshots differ in nothing but their time.
+            Some(page) if page.is_of(&text) => page,
+            _ => Page::new(text),
+        };
         self.published.send_replace(Some(Arc::new(Published { snapshot, page })));
         self.readiness.snapshot_published();
     }

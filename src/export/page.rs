@@ -25,6 +25,11 @@ impl Page {
         Self { text: text.into(), deflated, checksum }
     }
 
+    /// Whether this is the page of a text.
+    pub fn is_of(&self, text: &str) -> bool {
+        self.text == text.as_bytes()
+    }
+
     /// The page with more text behind it.
     pub fn with_text(&self, more: &str) -> Bytes {
         let mut body = BytesMut::with_capacity(self.text.len() + more.len());

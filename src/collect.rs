@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod http;
 pub mod plan;
 pub mod poller;
+mod priced;
 pub mod reconcile;
 
 use std::time::Duration;

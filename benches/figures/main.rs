@@ -1,6 +1,8 @@
 //! What the agent costs to run, measured on the real program and beside its goals. Asserts no
 //! figure: it fails only when it cannot measure. `benches/run` builds and runs it.
 
+#![allow(clippy::disallowed_methods, reason = "a measurement waits for a process to settle")]
+
 mod agent;
 mod measure;
 mod poll;

@@ -168,7 +168,9 @@ fn rows(breakdown: &Breakdown, provider: Provider, day: Date, size: Size) -> Vec
         groups = groups
             .iter()
             .flat_map(|group| {
-                values.iter().map(move |value| [group.as_slice(), &[value.clone()]].concat())
+                values
+                    .iter()
+                    .map(move |value| [group.as_slice(), std::slice::from_ref(value)].concat())
             })
             .collect();
     }
@@ -244,8 +246,11 @@ fn amounts(provider: Provider, day: Date, group: usize) -> (Decimal, Decimal) {
     let below = i64::try_from(draw % 1_000_000).unwrap_or(0);
     let cents = i64::try_from((draw >> 20) % 30_000).unwrap_or(0) + 1;
     let billed = Decimal::new(cents * scale + below, decimals);
-    let effective =
-        if draw % 5 == 0 { (billed * Decimal::new(9, 1)).round_dp(decimals) } else { billed };
+    let effective = if draw.is_multiple_of(5) {
+        (billed * Decimal::new(9, 1)).round_dp(decimals)
+    } else {
+        billed
+    };
     (billed, effective)
 }
 

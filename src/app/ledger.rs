@@ -1,12 +1,13 @@
 //! The ledger behind the ports of polling and of the outbox.
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::watch;
 
 use crate::analyse::period::{PeriodReadings, is_final};
 use crate::analyse::spend::SourceRules;
-use crate::domain::breakdown::Breakdown;
+use crate::domain::breakdown::{Amounts, Breakdown};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
@@ -78,6 +79,21 @@ impl PollLedger for PollPort {
             .cloned()
             .ok_or_else(|| format!("the source `{source}` is not configured"))?;
         self.call(move |ledger| open_window(ledger, &rules, now)).await
+    }
+
+    async fn holds_money(&self, source: &SourceId, days: &[Date]) -> Result<bool, String> {
+        let (Some(first), Some(last)) = (days.iter().min(), days.iter().max()) else {
+            return Ok(false);
+        };
+        let (source, window) = (source.clone(), Window::new(*first, next_day(*last)));
+        let readings = self.call(move |ledger| ledger.day_readings(&source, &window)).await?;
+        let has_money = |amounts: &Amounts| {
+            [amounts.billed, amounts.effective].iter().flatten().any(|amount| !amount.is_zero())
+        };
+        let held = readings
+            .iter()
+            .filter(|reading| days.contains(&reading.day) && has_money(&reading.primary));
+        Ok(held.count() > 1)
     }
 
     async fn commit(&self, report: SourceReport, next_poll: Timestamp) -> Result<(), String> {

@@ -71,10 +71,14 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
             None => out.push('\n'),
         }
         if let Some(wanted) = plan.stretched_from {
-            let _ = writeln!(out, "  the cap stretches the cadence from {}", span(wanted));
+            let _ = writeln!(
+                out,
+                "  the cap stretches the cadence from {} if every reading costs the most",
+                span(wanted)
+            );
         }
         if plan.is_less_than_daily() {
-            out.push_str("  WARNING: that is less than once a day; raise `monthly_cap`\n");
+            out.push_str("  WARNING: that may be less than once a day; raise `monthly_cap`\n");
         }
     }
     out.push_str("\nbands\n");

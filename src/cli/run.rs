@@ -54,7 +54,7 @@ fn tell_plan(setup: &Setup, ledger: &Ledger, clock: &dyn Clock) -> Result<(), Fa
         );
         if plan.is_less_than_daily() {
             tracing::warn!(source = %rules.id, every = span(plan.every),
-                "the monthly cap allows less than one reading a day; raise `monthly_cap`");
+                "the monthly cap may allow less than one reading a day; raise `monthly_cap`");
         }
     }
     Ok(())

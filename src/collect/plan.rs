@@ -20,11 +20,12 @@ pub struct Plan {
     pub requests: Vec<PlannedRequest>,
     /// The most that one poll costs; none where all is free.
     pub price_of_a_poll: Option<Money>,
-    /// How often the source is polled, after the cap.
+    /// How often the source is polled at least, if every poll costs the most: the configured
+    /// cadence, or what the cap allows.
     pub every: Duration,
     /// The most that a month of 31 days costs at that cadence.
     pub price_of_a_month: Option<Money>,
-    /// The configured cadence, where the cap allows less.
+    /// The configured cadence, where the cap may allow less.
     pub stretched_from: Option<Duration>,
 }
 
@@ -35,8 +36,7 @@ impl Plan {
     }
 }
 
-/// Plans a source's polls. The cap stretches the cadence instead of ending the month's readings
-/// half way; prices in another currency than the cap's do not count against it.
+/// Plans a source's polls at the most that each can cost.
 pub fn plan(descriptor: &Descriptor, requests: Vec<PlannedRequest>) -> Plan {
     let price_of_a_poll = requests
         .iter()
@@ -46,12 +46,7 @@ pub fn plan(descriptor: &Descriptor, requests: Vec<PlannedRequest>) -> Plan {
         })
         .reduce(|sum, price| sum.checked_add(price).unwrap_or(sum));
     let wanted = descriptor.poll_every;
-    let every = match (price_of_a_poll, descriptor.monthly_cap) {
-        (Some(poll), Some(cap)) if poll.currency == cap.currency => {
-            shortest_within(cap.amount, poll.amount).map_or(wanted, |least| wanted.max(least))
-        }
-        _ => wanted,
-    };
+    let every = cadence(descriptor, price_of_a_poll);
     let price_of_a_month = price_of_a_poll.map(|poll| {
         let polls = Decimal::from(MONTH_SECONDS) / Decimal::from(every.as_secs().max(1));
         Money::new((poll.amount * polls).round_dp(2), poll.currency)
@@ -62,6 +57,19 @@ pub fn plan(descriptor: &Descriptor, requests: Vec<PlannedRequest>) -> Plan {
         every,
         price_of_a_month,
         stretched_from: (every > wanted).then_some(wanted),
+    }
+}
+
+/// How often a source is polled whose polls cost so much: as configured, or as seldom as the cap
+/// wants it. So the cap stretches the cadence instead of ending the month's readings half way. A
+/// price in another currency than the cap's does not count against it.
+pub fn cadence(descriptor: &Descriptor, price_of_a_poll: Option<Money>) -> Duration {
+    let wanted = descriptor.poll_every;
+    match (price_of_a_poll, descriptor.monthly_cap) {
+        (Some(poll), Some(cap)) if poll.currency == cap.currency => {
+            shortest_within(cap.amount, poll.amount).map_or(wanted, |least| wanted.max(least))
+        }
+        _ => wanted,
     }
 }
 

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::collect::priced::Priced;
 use crate::collect::reconcile::reconcile;
 use crate::collect::{PollRequest, Source, plan};
+use crate::domain::breakdown::BreakdownRole;
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
-use crate::domain::report::{SourceError, SourceErrorKind};
+use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind, SourceReport};
 
 /// What a poller works with.
 #[derive(Clone)]
@@ -114,22 +116,34 @@ impl Poller {
         let entry = self.ledger.schedule(&descriptor.id).await.map_err(kept)?;
         let window = self.ledger.window(&descriptor.id, now).await.map_err(kept)?;
         let request = PollRequest { window, now, cursor: entry.cursor };
-        let report =
-            tokio::time::timeout(descriptor.deadline, self.source.poll(&request, &*self.meter))
-                .await
-                .map_err(|_| {
-                    SourceError::new(
-                        SourceErrorKind::Timeout,
-                        format!(
-                            "failed to poll `{}` within its deadline of {} s",
-                            descriptor.id,
-                            descriptor.deadline.as_secs()
-                        ),
-                    )
-                    .hint("raise `deadline` if the bill is large")
-                })??;
+        let meter = Priced::new(&*self.meter);
+        let report = tokio::time::timeout(descriptor.deadline, self.source.poll(&request, &meter))
+            .await
+            .map_err(|_| {
+                SourceError::new(
+                    SourceErrorKind::Timeout,
+                    format!(
+                        "failed to poll `{}` within its deadline of {} s",
+                        descriptor.id,
+                        descriptor.deadline.as_secs()
+                    ),
+                )
+                .hint("raise `deadline` if the bill is large")
+            })??;
         reconcile(&report)?;
-        let every = plan::plan(descriptor, self.source.plan(&window)).every;
+        if is_empty(&report)
+            && self.ledger.holds_money(&descriptor.id, &report.days).await.map_err(kept)?
+        {
+            return Err(SourceError::new(
+                SourceErrorKind::Malformed,
+                format!(
+                    "the answer tells no cost at all for {} days that had one",
+                    report.days.len()
+                ),
+            )
+            .hint("the last good figures stay; check what the identity may still see"));
+        }
+        let every = plan::cadence(descriptor, meter.sum());
         let next = after(self.clock.now(), jittered(every));
         self.ledger.commit(report, next).await.map_err(kept)
     }
@@ -150,6 +164,13 @@ impl Poller {
         let doubled = first.saturating_mul(1 << failures.min(16)).min(longest);
         jittered(doubled).max(error.retry_after.unwrap_or_default())
     }
+}
+
+/// Whether a report read days and found no cost on any of them.
+fn is_empty(report: &SourceReport) -> bool {
+    let primary = |reading: &&BreakdownReading| reading.breakdown.role == BreakdownRole::Primary;
+    !report.days.is_empty()
+        && report.breakdowns.iter().filter(primary).all(|reading| reading.rows.is_empty())
 }
 
 fn after(now: Timestamp, wait: Duration) -> Timestamp {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
@@ -72,6 +73,13 @@ pub trait PollLedger: Send + Sync {
     /// # Errors
     /// The ledger's own text.
     async fn window(&self, source: &SourceId, now: Timestamp) -> Result<Window, String>;
+
+    /// Whether the ledger knows of money on more than one of some days. A whole bill does not
+    /// vanish; an identity that may no longer see it looks just so.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn holds_money(&self, source: &SourceId, days: &[Date]) -> Result<bool, String>;
 
     /// Keeps a report in one transaction, with the time of the next poll.
     ///

@@ -141,6 +141,22 @@ async fn an_identity_of_another_account_is_refused_before_any_paid_request() {
 }
 
 #[tokio::test]
+async fn a_bill_that_is_empty_all_at_once_does_not_wipe_what_was_read() {
+    for provider in [Provider::Aws, Provider::Azure] {
+        let bench = read_bench(provider).await;
+        let (rows, spend) = (bench.kept(provider).await, bench.spend(provider).await);
+        bench.clouds.of(provider).faults.order(Fault::Empty, 1_000);
+        let error = bench.poll(provider).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Malformed, "{error}");
+        assert!(error.message.contains("no cost at all"), "{error}");
+        assert_eq!(bench.kept(provider).await, rows);
+        assert_eq!(bench.spend(provider).await, spend);
+        bench.clouds.of(provider).faults.clear();
+        bench.poll_well(provider).await;
+    }
+}
+
+#[tokio::test]
 async fn an_expired_token_is_an_auth_error_and_keeps_the_figures() {
     for provider in Provider::ALL {
         let bench = read_bench(provider).await;

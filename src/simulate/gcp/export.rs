@@ -11,8 +11,8 @@ pub(super) use self::usage::{base_unit, project_number};
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::GcpOptions;
 use super::sql::time::truncate;
@@ -74,6 +74,21 @@ const PSEUDO_COLUMNS: usize = 2;
 
 fn column(name: &str, ty: Type, value: fn(&Charge, &Account) -> Value) -> Column {
     Column { field: Field::new(name, ty), value }
+}
+
+/// When the usage began: at some whole hour of its Pacific day, another one for each SKU, project and
+/// region. The late hours lie in the next UTC day, so that a reader that forgets the zone is wrong.
+fn usage_start(charge: &Charge) -> Timestamp {
+    let words = [&charge.sku, &charge.sub_account_id, &charge.region_id];
+    let bytes = words.iter().flat_map(|word| word.bytes());
+    let hash = bytes.fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    // The shortest day of a year has 23 hours.
+    let hours = SignedDuration::from_hours(i64::from(hash % 23));
+    Provider::Gcp
+        .billing_zone()
+        .start_of(charge.day)
+        .saturating_add(hours)
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// The ingestion day: rows land in the partition of the UTC day on which they were published.

@@ -5,7 +5,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{Column, column};
+use super::{Column, column, usage_start};
 use crate::domain::identity::Provider;
 use crate::simulate::charge::Charge;
 use crate::simulate::gcp::sql::value::{Field, Type, Value, to_numeric_scale};
@@ -26,7 +26,7 @@ pub(super) fn columns() -> Vec<Column> {
         column("ChargeCategory", Type::String, |charge, _| Value::text(&category(charge))),
         column("ChargeDescription", Type::String, |charge, _| Value::text(&charge.sku)),
         column("ChargePeriodStart", Type::Timestamp, |charge, _| {
-            Value::Timestamp(Provider::Gcp.billing_zone().start_of(charge.day))
+            Value::Timestamp(usage_start(charge))
         }),
         column("ChargePeriodEnd", Type::Timestamp, |charge, _| {
             Value::Timestamp(Provider::Gcp.billing_zone().end_of(charge.day))

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{Column, column};
+use super::{Column, column, usage_start};
 use crate::domain::identity::Provider;
 use crate::simulate::charge::Charge;
 use crate::simulate::gcp::sql::value::{Field, Type, Value};
@@ -39,7 +39,7 @@ pub(super) fn columns(detailed: bool) -> Vec<Column> {
             values([Value::text_or_null(&charge.sku_id), Value::text(&charge.sku)])
         }),
         column("usage_start_time", Type::Timestamp, |charge, _| {
-            Value::Timestamp(Provider::Gcp.billing_zone().start_of(charge.day))
+            Value::Timestamp(usage_start(charge))
         }),
         column("usage_end_time", Type::Timestamp, |charge, _| {
             Value::Timestamp(Provider::Gcp.billing_zone().end_of(charge.day))

@@ -31,7 +31,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; } .scroll { o
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-left: .6rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .8rem; margin: .4rem 0 0; font-size: .9rem; } dd { margin: 0; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 0 2rem; align-items: start; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 0 2rem; align-items: start; margin-top: .8rem; }
 ";
 
 /// How many rows a list of services, accounts or regions shows.
@@ -177,7 +177,7 @@ fn spend_section(spend: &SourceSpend, language: Language) -> Markup {
                         @for basis in [CostBasis::Effective, CostBasis::Billed] {
                             @if let Some(sum) = amounts.on(basis) {
                                 tr {
-                                    td { (basis.as_str()) }
+                                    td { (language.basis(basis)) }
                                     td.number { (amount(Money::new(sum, *currency))) }
                                 }
                             }
@@ -186,7 +186,7 @@ fn spend_section(spend: &SourceSpend, language: Language) -> Markup {
                     @for ((currency, category), amounts) in &period.excluded {
                         @if let Some(sum) = amounts.billed {
                             tr {
-                                td { (word("not counted", "제외")) ": " (category.as_str()) }
+                                td { (word("not counted", "제외")) ": " (language.category(*category)) }
                                 td.number { (amount(Money::new(sum, *currency))) }
                             }
                         }

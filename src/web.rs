@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::config::file::Language;
 use crate::config::secret::SecretRef;
 use crate::export::api;
 use crate::export::page::Page;
@@ -24,7 +25,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
 pub mod page;
-pub mod words;
+mod words;
 
 /// A snapshot with its rendered metrics page.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub struct Face {
     /// Where the bearer token comes from; none for no token.
     pub bearer_token: Option<SecretRef>,
     /// The language of the page where the browser asks for none that it has.
-    pub language: words::Language,
+    pub language: Language,
     /// Whether the clouds are simulated: the page says so.
     pub demo: bool,
 }
@@ -203,7 +204,7 @@ async fn index(State(face): State<Face>, headers: HeaderMap) -> Response {
     let language = headers
         .get(header::ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok())
-        .and_then(words::Language::preferred)
+        .and_then(Language::preferred)
         .unwrap_or(face.language);
     let published = face.published.borrow().clone();
     let snapshot = published.as_ref().map(|published| &published.snapshot);

@@ -144,6 +144,9 @@ impl Booked {
         let mut booked =
             Self { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
         for source in sources {
+            if source.last_success.is_none() {
+                booked.problem = Some(format!("`{}` was never read", source.rules.id));
+            }
             for (day, currency, money) in source.series.period(period) {
                 match booked.convert(band, source, rates, (day, currency, money)) {
                     Ok(amount) => booked.add(day, amount),

@@ -13,17 +13,16 @@ use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::collect::poller::Poller;
-use crate::config::{WebhookAddress, WebhookConfig};
+use crate::config::WebhookConfig;
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
-use crate::notify::webhook::{Address, Webhook};
+use crate::notify::webhook::Webhook;
 use crate::outbox::Outbox;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::supervisor::{Shutdown, Supervisor};
 use crate::store::{Ledger, LedgerHandle, LedgerMeter};
 use crate::telemetry::self_metrics::SelfMetrics;
-use crate::web::words::Language;
 use crate::web::{self, Face, Published};
 
 /// The parts that polling needs, with or without the rest of the agent around them.
@@ -170,10 +169,7 @@ impl Agent {
             readiness: readiness.clone(),
             self_metrics: polling.metrics.clone(),
             bearer_token: setup.config.bearer_token.clone(),
-            language: match setup.config.language {
-                crate::config::file::Language::En => Language::En,
-                crate::config::file::Language::Ko => Language::Ko,
-            },
+            language: setup.config.language,
             demo,
         };
         let shutdown = supervisor.shutdown();
@@ -244,12 +240,7 @@ async fn retention(handle: LedgerHandle, clock: Arc<dyn Clock>, keep: jiff::Sign
 fn receiver(webhook: &WebhookConfig, client: &reqwest::Client) -> Arc<dyn Receiver> {
     Arc::new(Webhook {
         name: webhook.name.clone(),
-        address: match &webhook.address {
-            WebhookAddress::Url(url) => {
-                Address::Plain(crate::config::secret::Secret::new(url.as_str()))
-            }
-            WebhookAddress::Secret(reference) => Address::Kept(reference.clone()),
-        },
+        address: webhook.address.clone(),
         secret: webhook.secret.clone(),
         timeout: webhook.timeout,
         client: client.clone(),

@@ -76,8 +76,7 @@ impl World {
         }
         let text = self.configuration(folder, listen);
         let path = folder.join("costband.yaml");
-        fs::write(&path, &text)
-            .with_context(|| format!("failed to write `{}`", path.display()))?;
+        fs::write(&path, &text).with_context(|| format!("failed to write `{}`", path.display()))?;
         Ok(text)
     }
 

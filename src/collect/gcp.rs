@@ -46,6 +46,8 @@ const SPEND: &str = "spend";
 const FILLING: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// An export that brought nothing for so long has stopped: Google exports several times a day.
 const STOPPED: SignedDuration = SignedDuration::from_hours(5 * 24);
+const SWITCHED_ON: &str = "see in the console under Billing > Billing export > BigQuery export \
+    whether it is switched on and goes to this dataset";
 
 /// One billing account's export.
 struct Gcp {
@@ -201,33 +203,37 @@ impl Gcp {
         ))
     }
 
-    /// The first reading of a young export waits until the export has caught up: days that are
-    /// half exported would otherwise look complete.
+    /// A first reading waits until the export has caught up: days that are half exported would
+    /// otherwise look complete.
     fn check_filled(
         &self,
         request: &PollRequest,
         changed: &ChangedDays,
         described: &Described,
     ) -> Result<(), SourceError> {
-        let (Some(created), Some(newest)) = (described.created, changed.days.last()) else {
-            return Ok(());
-        };
-        let age = request.now.duration_since(created);
-        let young = (SignedDuration::ZERO..FILLING).contains(&age);
-        let end = BillingZone::Pacific.end_of(*newest);
-        let expected = BillingZone::Pacific.start_of(request.window.end).min(request.now);
-        let behind = expected.duration_since(end) > self.descriptor.lag;
-        if !(young && behind) {
+        let Some(newest) = changed.days.last() else { return Ok(()) };
+        let zone = BillingZone::Pacific;
+        let expected = zone.start_of(request.window.end).min(request.now);
+        let behind = expected.duration_since(zone.end_of(*newest));
+        let young = described.created.is_some_and(|created| {
+            (SignedDuration::ZERO..FILLING).contains(&request.now.duration_since(created))
+        });
+        let reaches_now = request.window.end >= zone.day_of(request.now);
+        let filling = young && behind > self.descriptor.lag;
+        if !(filling || reaches_now && behind > STOPPED) {
             return Ok(());
         }
+        let state = if filling { "is still filling" } else { "is still filling or has stopped" };
         Err(SourceError::new(
             SourceErrorKind::NotReady,
             format!(
-                "the billing export `{}` was made at {created} and is still filling: its newest day is {newest}",
+                "the billing export `{}` {state}: its newest day is {newest}",
                 self.settings.table_path()
             ),
         )
-        .hint("Google exports the past oldest first and needs up to five days; nothing needs to be done"))
+        .hint(format!(
+            "google exports the past oldest first and needs up to five days; {SWITCHED_ON}"
+        )))
     }
 
     fn check_alive(&self, request: &PollRequest, newest: Timestamp) -> Result<(), SourceError> {
@@ -241,10 +247,7 @@ impl Gcp {
                 self.settings.table_path()
             ),
         )
-        .hint(
-            "see in the console under Billing > Billing export > BigQuery export whether it is still \
-             switched on and goes to this dataset",
-        ))
+        .hint(SWITCHED_ON))
     }
 }
 

@@ -134,12 +134,19 @@ impl Poller {
         self.ledger.commit(report, next).await.map_err(kept)
     }
 
-    /// How long to wait after a failure: doubling, never longer than the cadence or an hour, never
-    /// shorter than the provider asks.
+    /// How long to wait after a failure: doubling, never longer than the cadence, nor than an hour
+    /// where a reading may be had for less than its whole price, never shorter than the provider
+    /// asks.
     fn retry_delay(&self, error: &SourceError, failures: u32) -> Duration {
         let first =
             if error.kind.is_temporary() { FIRST_RETRY } else { FIRST_RETRY_OF_A_LASTING_ERROR };
-        let longest = LONGEST_RETRY.min(self.source.descriptor().poll_every).max(first);
+        let cadence = self.source.descriptor().poll_every;
+        let longest = match error.kind {
+            // The whole window was paid for and may be as wrong again.
+            SourceErrorKind::Malformed => cadence,
+            _ => LONGEST_RETRY.min(cadence),
+        };
+        let longest = longest.max(first);
         let doubled = first.saturating_mul(1 << failures.min(16)).min(longest);
         jittered(doubled).max(error.retry_after.unwrap_or_default())
     }

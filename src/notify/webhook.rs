@@ -11,26 +11,9 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 
-use crate::config::secret::{Secret, SecretError, SecretRef};
+use crate::config::WebhookAddress;
+use crate::config::secret::{Secret, SecretRef};
 use crate::notify::{DeliveryError, Receiver};
-
-/// Where a webhook's address comes from. An address may hold a token and is never printed.
-#[derive(Debug, Clone)]
-pub enum Address {
-    /// Written in the configuration.
-    Plain(Secret),
-    /// Kept in a file or an environment variable.
-    Kept(SecretRef),
-}
-
-impl Address {
-    fn read(&self) -> Result<Secret, SecretError> {
-        match self {
-            Self::Plain(address) => Ok(address.clone()),
-            Self::Kept(reference) => reference.read(),
-        }
-    }
-}
 
 /// A receiver of signed webhooks.
 #[derive(Debug)]
@@ -38,7 +21,7 @@ pub struct Webhook {
     /// The configured name.
     pub name: String,
     /// Where messages go.
-    pub address: Address,
+    pub address: WebhookAddress,
     /// The signing key, `whsec_` and base64.
     pub secret: SecretRef,
     /// How long one delivery may take.

@@ -4,12 +4,12 @@ use maud::{DOCTYPE, Markup, html};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use crate::config::file::Language;
 use crate::domain::band::{BandJudgement, BandStatus, PeriodLabel};
 use crate::domain::breakdown::Dimension;
 use crate::domain::money::{CostBasis, Money};
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 use crate::snapshot::Snapshot;
-use crate::web::words::Language;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --below: #2b7de0; --within: #2a9d5c; --above: #d64545; --unknown: #888; }

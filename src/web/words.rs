@@ -1,21 +1,9 @@
 //! The words of the page in English and Korean.
 
-use serde::{Deserialize, Serialize};
-
+use crate::config::file::Language;
 use crate::domain::band::{BandStatus, BandView};
 use crate::domain::breakdown::ChargeCategory;
 use crate::domain::money::CostBasis;
-
-/// A language of the page.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// English.
-    #[default]
-    En,
-    /// Korean.
-    Ko,
-}
 
 impl Language {
     /// The first language of an Accept-Language header that the page has.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use costband::app::setup::Setup;
 use costband::collect::SOURCES;
 use costband::config::file::{CapacityType, Language, LogFormat};
 use costband::config::problems::Problems;
@@ -528,7 +529,7 @@ fn examples() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_example_loads_and_every_source_in_it_can_be_built() {
+fn every_example_loads_its_sources_are_built_and_its_bands_answered() {
     let examples = examples();
     let names: Vec<&str> = examples.keys().map(String::as_str).collect();
     let wanted = [
@@ -543,11 +544,11 @@ fn every_example_loads_and_every_source_in_it_can_be_built() {
     assert_eq!(names, wanted);
     let environment = || [("HOST_IP".to_owned(), "127.0.0.1".to_owned())].into_iter();
     for (name, text) in &examples {
-        let loaded = load_and_build(text, environment(), &kinds(), |entry, problems| {
-            let kind = SOURCES.iter().find(|kind| kind.name == entry.kind).unwrap();
-            let _ = (kind.build)(&entry.value, &entry.path, problems);
-        });
-        assert!(loaded.is_ok(), "{name}:\n{}", loaded.unwrap_err());
+        let setup = Setup::from_text(text, environment());
+        let setup = setup.unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
+        assert_eq!(setup.sources.len(), setup.config.sources.len(), "{name}");
+        let answered: usize = setup.selections.iter().map(Vec::len).sum();
+        assert!(answered >= setup.config.bands.len(), "{name}: {:?}", setup.selections);
     }
 }
 

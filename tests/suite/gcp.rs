@@ -3,6 +3,8 @@
 
 mod answers;
 mod local_bigquery;
+#[cfg(feature = "simulate")]
+mod simulated;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

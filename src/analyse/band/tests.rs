@@ -384,3 +384,23 @@ fn limits_hold_from_their_first_day() {
     dated.limits.remove(0);
     assert_eq!(world.try_judge(&dated, PeriodLabel::Current, NOON), None);
 }
+
+#[test]
+fn a_band_of_two_sources_is_not_known_by_one_of_them() {
+    let (read, unread) = (World::steady(Provider::Aws), World::of(Provider::Azure));
+    let (spend, series) = read.fold(NOON);
+    let (_, empty) = unread.fold(NOON);
+    let sources = [
+        BandSource {
+            rules: &read.rules,
+            spend: spend.as_ref(),
+            series: &series,
+            last_success: read.last_success,
+        },
+        BandSource { rules: &unread.rules, spend: None, series: &empty, last_success: None },
+    ];
+    let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
+        .expect("limits are in force");
+    assert_eq!(judged.spend, None);
+    assert_eq!(judged.views[0].reason, "`azure` was never read");
+}

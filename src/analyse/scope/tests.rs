@@ -212,11 +212,13 @@ proptest! {
             Answer::NeedsQuery { filters } => {
                 prop_assert_eq!(filters, band.scope.filters);
                 prop_assert!(!dimensions.is_empty());
-                prop_assert!(breakdowns.iter().all(|breakdown| {
-                    breakdown.query != "band:training"
-                        && !(matches!(breakdown.role, Primary | Secondary)
-                            && dimensions.iter().all(|wanted| breakdown.dimensions.contains(wanted)))
-                }));
+                let answers = |breakdown: &Breakdown| {
+                    let holds = |wanted| breakdown.dimensions.contains(wanted);
+                    breakdown.query == "band:training"
+                        || (matches!(breakdown.role, Primary | Secondary)
+                            && dimensions.iter().all(holds))
+                };
+                prop_assert!(!breakdowns.iter().any(answers));
             }
             Answer::Refused(reason) => prop_assert!(false, "{}", reason),
         }

@@ -321,7 +321,7 @@ fn described(settings: &Settings, answer: &TableAnswer) -> Result<Described, Sou
             settings.table
         )));
     }
-    let (list, rate) = optional_columns(kind);
+    let (list, rate, used) = optional_columns(kind);
     let partition = match &answer.time_partitioning {
         None => Partition::Other,
         Some(partitioning) => partition_by(kind, partitioning.field.as_deref()),
@@ -333,6 +333,7 @@ fn described(settings: &Settings, answer: &TableAnswer) -> Result<Described, Sou
             partition,
             has_list: has(list),
             has_rate: has(rate),
+            has_use: used.iter().all(|column| has(column)),
         },
         created: Some(answer.creation_time)
             .filter(|milliseconds| *milliseconds > 0)

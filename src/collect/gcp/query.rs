@@ -33,6 +33,8 @@ pub struct Table {
     pub has_list: bool,
     /// Whether it tells the rate to the US dollar.
     pub has_rate: bool,
+    /// Whether it tells how much was used.
+    pub has_use: bool,
 }
 
 /// How a table is partitioned, as far as it serves to read less.
@@ -146,7 +148,7 @@ pub fn breakdown(table: &Table, reading: Reading<'_>, cut: &Cut) -> Statement {
     if cut.breakdown.dimensions.contains(&Dimension::SubAccountId) {
         statement.column("sub_account_name", &format!("MAX({})", words.project_name));
     }
-    if cut.gpus {
+    if cut.gpus && table.has_use {
         statement.column("quantity", &format!("SUM(CAST({} AS NUMERIC))", words.quantity));
         statement.column("unit", &format!("MIN({})", words.unit));
         statement.column("other_unit", &format!("MAX({})", words.unit));

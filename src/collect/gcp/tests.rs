@@ -22,7 +22,7 @@ fn source() -> Gcp {
 }
 
 fn table(kind: TableKind, partition: Partition) -> Table {
-    Table { path: "p.d.t".into(), kind, partition, has_list: true, has_rate: true }
+    Table { path: "p.d.t".into(), kind, partition, has_list: true, has_rate: true, has_use: true }
 }
 
 fn days() -> Vec<Date> {
@@ -337,4 +337,39 @@ fn quantity_in_two_units_is_unknown() {
     let mut mixed = hours;
     mixed[2].1 = "month";
     assert_eq!(normalise::breakdown(&[row(&mixed)], cut, &days()).unwrap()[0].quantity, None);
+}
+
+#[test]
+fn schema_names_every_setting_once() {
+    let mut generator = schemars::SchemaGenerator::default();
+    let _ = (KIND.schema)(&mut generator);
+    let schema = generator.into_root_schema_for::<Entry>();
+    let mut settings: Vec<_> =
+        schema.get("properties").unwrap().as_object().unwrap().keys().cloned().collect();
+    settings.sort_unstable();
+    assert_eq!(
+        settings,
+        [
+            "billing_account",
+            "credentials",
+            "dataset",
+            "deadline",
+            "endpoints",
+            "lag",
+            "location",
+            "maximum_age",
+            "maximum_bytes_billed",
+            "monthly_cap",
+            "name",
+            "poll_every",
+            "price_per_tib",
+            "project",
+            "table",
+            "table_kind"
+        ]
+    );
+    let wrong = json!({"name": "google"});
+    let mut problems = Problems::new();
+    assert!((KIND.build)(&wrong, "sources.gcp[0]", &mut problems).is_none());
+    assert_eq!(problems.iter().next().unwrap().path, "sources.gcp[0]");
 }

@@ -447,7 +447,19 @@ async fn export_that_is_still_filling_is_a_state_and_not_an_empty_bill() {
     };
     let error = Server::start(young).await.poll(json!({})).await.unwrap_err();
     assert_eq!(error.kind, SourceErrorKind::NotReady);
-    assert!(error.message.contains("still filling: its newest day is 2025-10-10"), "{error}");
+    assert!(error.message.contains("is still filling: its newest day is 2025-10-10"), "{error}");
+
+    let old =
+        World { changed: json!([["2025-10-10", ACCOUNT, "1762372800123456"]]), ..World::default() };
+    let server = Server::start(old).await;
+    let error = server.poll(json!({})).await.unwrap_err();
+    assert_eq!(error.kind, SourceErrorKind::NotReady);
+    assert!(error.message.contains("or has stopped"), "{error}");
+    // Days long past are read as they are.
+    let past =
+        PollRequest { window: Window::new(day("2025-10-01"), day("2025-11-01")), ..request(None) };
+    let polled = source(&entry(&server.url, json!({}))).poll(&past, &Purse::default()).await;
+    assert!(polled.unwrap_err().message.contains("without being asked for"));
 }
 
 #[tokio::test]

@@ -178,7 +178,6 @@ pub fn needed_columns(kind: TableKind) -> &'static [&'static str] {
             "location",
             "cost",
             "currency",
-            "usage",
             "credits",
             "invoice",
             "cost_type",
@@ -195,8 +194,6 @@ pub fn needed_columns(kind: TableKind) -> &'static [&'static str] {
             "BilledCost",
             "EffectiveCost",
             "BillingCurrency",
-            "PricingQuantity",
-            "PricingUnit",
             "x_Credits",
             "BillingPeriodStart",
             "ChargeCategory",
@@ -206,10 +203,15 @@ pub fn needed_columns(kind: TableKind) -> &'static [&'static str] {
     }
 }
 
-/// The columns of list cost and of the rate to the US dollar, which old tables lack.
-pub fn optional_columns(kind: TableKind) -> (&'static str, &'static str) {
+/// The top-level columns that old tables and the preview may lack: of list cost, of the rate to
+/// the US dollar, and of use.
+pub fn optional_columns(kind: TableKind) -> (&'static str, &'static str, &'static [&'static str]) {
     let words = words(kind);
-    (words.list, words.rate)
+    let used: &[&str] = match kind {
+        TableKind::Standard | TableKind::Detailed => &["usage"],
+        TableKind::Focus => &["PricingQuantity", "PricingUnit"],
+    };
+    (words.list, words.rate, used)
 }
 
 /// How a table that is partitioned by a column, or by none (`_PARTITIONTIME`), serves.

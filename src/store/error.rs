@@ -103,7 +103,7 @@ pub enum LedgerError {
         pid: Option<u32>,
     },
     /// There is no ledger to read.
-    #[error("failed to read ledger `{}`: there is none; the first poll makes it", path.display())]
+    #[error("failed to read ledger `{}`: there is none; `costband run` makes it, or `costband report --refresh`", path.display())]
     Missing {
         /// Where it was looked for.
         path: PathBuf,

@@ -12,8 +12,8 @@ use super::*;
 const PROJECT: &str = "billing-proj";
 const NOVEMBER: &str = "2025-11";
 
-struct Peer {
-    url: String,
+pub(crate) struct Peer {
+    pub(crate) url: String,
     process: Child,
     _home: tempfile::TempDir,
 }
@@ -26,7 +26,7 @@ impl Drop for Peer {
 }
 
 /// Starts the peer; none, said aloud, where there is none on a person's machine.
-async fn start() -> Option<Peer> {
+pub(crate) async fn start() -> Option<Peer> {
     let Some(executable) = std::env::var_os("COSTBAND_PEERS_LOCAL_BIGQUERY").map(PathBuf::from)
     else {
         assert!(
@@ -91,7 +91,7 @@ impl Peer {
         body
     }
 
-    async fn make(&self, table: &str, columns: &str, partition: &str) {
+    pub(crate) async fn make(&self, table: &str, columns: &str, partition: &str) {
         let dataset = json!({"datasetReference": {"projectId": PROJECT, "datasetId": "billing"}});
         let url = format!("{}/bigquery/v2/projects/{PROJECT}/datasets", self.url);
         let _ = reqwest::Client::new().post(url).json(&dataset).send().await.unwrap();
@@ -99,7 +99,7 @@ impl Peer {
         self.call("/queries", json!({"query": ddl, "useLegacySql": false})).await;
     }
 
-    async fn insert(&self, table: &str, rows: &[Value]) {
+    pub(crate) async fn insert(&self, table: &str, rows: &[Value]) {
         let rows: Vec<Value> = rows.iter().map(|row| json!({"json": row})).collect();
         for part in rows.chunks(4_000) {
             let path = format!("/datasets/billing/tables/{table}/insertAll");
@@ -110,7 +110,7 @@ impl Peer {
 }
 
 /// The standard export's columns, in the types that Google gives them.
-const STANDARD: &str = "billing_account_id STRING, \
+pub(crate) const STANDARD: &str = "billing_account_id STRING, \
     service STRUCT<id STRING, description STRING>, sku STRUCT<id STRING, description STRING>, \
     usage_start_time TIMESTAMP, usage_end_time TIMESTAMP, \
     project STRUCT<id STRING, number STRING, name STRING, ancestry_numbers STRING, \
@@ -125,7 +125,7 @@ const STANDARD: &str = "billing_account_id STRING, \
     adjustment_info STRUCT<id STRING, description STRING, mode STRING, type STRING>, \
     export_time TIMESTAMP, cost_at_list FLOAT64, transaction_type STRING, seller_name STRING";
 
-const STANDARD_TABLE: &str = "gcp_billing_export_v1_01ABCD_2EF345_6789AB";
+pub(crate) const STANDARD_TABLE: &str = "gcp_billing_export_v1_01ABCD_2EF345_6789AB";
 
 /// One hour of eight GPUs in euros, changed as a test wants it.
 fn line(change: Value) -> Value {
@@ -147,7 +147,7 @@ fn line(change: Value) -> Value {
     line
 }
 
-fn bill() -> Vec<Value> {
+pub(crate) fn bill() -> Vec<Value> {
     let credit = |kind: &str, amount: f64| json!({"name": kind, "type": kind, "amount": amount});
     vec![
         line(json!({"credits": [

@@ -139,7 +139,7 @@ pub const SOURCES: &[SourceKind] = &[
 /// provider's default.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct Cadence {
-    /// How often the bill is read, `8h` by default.
+    /// How often the bill is read: `8h` by default for AWS, `4h` for Google Cloud, `6h` for Azure.
     #[serde(default)]
     pub poll_every: Option<Span>,
     /// How long one poll may take in all, `10m` by default.
@@ -155,7 +155,8 @@ pub struct Cadence {
     /// How old the newest good reading may grow before statuses become unknown, `48h` by default.
     #[serde(default)]
     pub maximum_age: Option<Span>,
-    /// The most that the requests may cost in a calendar month, such as `30 USD`.
+    /// The most that the requests may cost in a calendar month (UTC): `30 USD` by default for AWS
+    /// and Google Cloud. Azure's requests are free.
     #[serde(default)]
     pub monthly_cap: Option<Amount>,
 }

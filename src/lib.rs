@@ -2,7 +2,7 @@
 //! Cloud and Azure have billed and how busy the GPUs are, holds each month against a floor and a
 //! ceiling, and tells Prometheus, Grafana and people.
 //!
-//! Values travel to the right, imports point to the left:
+//! Values travel to the right:
 //!
 //! ```text
 //!  config ──> collect ──> store ──> analyse ──> snapshot ──┬─> export ──> web
@@ -25,11 +25,13 @@
 //! - [`telemetry`], [`runtime`]: what the agent says of itself; how it lives and ends.
 //! - [`app`]: puts the parts together; [`cli`]: one thin file for each command.
 //!
-//! Parts do not import one another; they meet in [`app`]. A poll travels so: a poller asks its
+//! Parts import [`domain`] and hardly one another (`tests/suite/architecture.rs` lists every arrow
+//! and fails on a new one); they meet in [`app`]. A poll travels so: a poller asks its
 //! [`collect::Source`] for a window of days, holds the report against itself, and hands it to the
 //! ledger, which replaces the days in one transaction and keeps what moved. The publisher reads
 //! the ledger, judges, renders the page once, and queues what people must know in the same
-//! transaction as the state that it tells of. A scrape copies bytes.
+//! transaction as the state that it tells of. A scrape copies those bytes and adds the agent's own
+//! metrics; it asks no cloud.
 
 pub mod analyse;
 pub mod app;

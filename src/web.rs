@@ -96,7 +96,10 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         std::io::Error::new(
             error.kind(),
-            format!("failed to listen on `{address}`: {error}; choose another `listen` address"),
+            format!(
+                "failed to listen on `{address}`: {error}; end what listens there, or choose \
+                 another address with `listen` (`costband demo` has `--listen`)"
+            ),
         )
     })
 }

@@ -102,7 +102,7 @@ impl Agent {
         let client = reqwest::Client::builder()
             .user_agent(concat!("costband/", env!("CARGO_PKG_VERSION")))
             .build()
-            .context("failed to build the HTTP client; are CA certificates installed?")?;
+            .context("failed to set up TLS; install `ca-certificates`, or name a bundle in `SSL_CERT_FILE`")?;
         let readiness = Arc::new(Readiness::default());
         let bell = Arc::new(Notify::new());
         let (published, snapshots) = watch::channel(None);

@@ -35,13 +35,13 @@ impl Setup {
             problems.add(
                 "",
                 format!(
-                    "failed to read the configuration file `{}`: {error}; give its path with `-c`",
+                    "failed to read the configuration file `{}`: {error}; give its path with `-c` (folder `examples` has some to begin with)",
                     path.display()
                 ),
             );
             problems
         })?;
-        Self::from_text(&text, std::env::vars())
+        Self::from_text(&text, environment())
     }
 
     /// Reads a configuration from its text.
@@ -84,6 +84,12 @@ impl Setup {
     pub fn source(&self, id: &SourceId) -> Option<&Arc<dyn Source>> {
         self.sources.iter().find(|source| source.descriptor().id == *id)
     }
+}
+
+/// The environment's variables, without those that are not text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// The schemas of the kinds of sources in this build.
@@ -139,7 +145,7 @@ fn select(band: &Band, source: &mut dyn Source) -> Result<Selection, String> {
     match scope::answer(band, &source.descriptor().breakdowns) {
         Answer::Breakdown { query } => Ok(Selection { query, filters: filters.clone(), counts }),
         Answer::NeedsQuery { filters } => {
-            let query = format!("band:{}", band.name);
+            let query = scope::query_name(band);
             source
                 .add_filtered(&query, &filters)
                 .map_err(|reason| format!("`{}` {reason}", source.descriptor().id))?;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use crate::app::agent::Polling;
 use crate::app::backfill::{fill, plan};
-use crate::cli::check::price;
+use crate::cli::check::at_most;
 use crate::cli::{ConfigFile, Failure, load, print};
 use crate::domain::ports::Clock;
 use crate::runtime::clock::SystemClock;
@@ -24,7 +24,7 @@ pub(super) struct Backfill {
     /// The first day to fill.
     #[arg(long, value_name = "DATE")]
     from: Date,
-    /// Only this source.
+    /// Only this source; all of them by default.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Prints what it would ask and its price, and ends.
@@ -58,11 +58,11 @@ impl Backfill {
             let filling = plan(source.as_ref(), self.from, now);
             asks |= !filling.months.is_empty();
             print(&format!(
-                "{}: {} months, at most {} requests, at most {}\n",
+                "{}: {} months, at most {} requests, {}\n",
                 source.descriptor().id,
                 filling.months.len(),
                 filling.requests,
-                price(filling.price)
+                at_most(filling.price)
             ))?;
         }
         if self.dry_run || !asks || !(self.yes || agreed()?) {

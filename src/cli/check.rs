@@ -4,6 +4,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use rust_decimal::RoundingStrategy;
+
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
 use crate::domain::money::Money;
@@ -49,17 +51,18 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
                 request.purpose
             );
         }
+        let first = Setup::plan(source.as_ref(), &first);
         let _ = writeln!(
             out,
-            "  a poll of two periods costs at most {}; the first one reads three and costs at most {}",
-            price(plan.price_of_a_poll),
-            price(Setup::plan(source.as_ref(), &first).price_of_a_poll)
+            "  one reading of two months: {}; the first reads three: {}",
+            at_most(plan.price_of_a_poll),
+            at_most(first.price_of_a_poll)
         );
         let _ = write!(
             out,
-            "  every {}: at most {} in a month of 31 days",
+            "  a reading every {}: {} in a month of 31 days",
             span(plan.every),
-            price(plan.price_of_a_month)
+            at_most(plan.price_of_a_month)
         );
         match descriptor.monthly_cap {
             Some(cap) => {
@@ -108,11 +111,22 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
     out
 }
 
-/// A price for people; `free` where there is none.
+/// A price for people, rounded up to a hundredth of a cent; `free` where there is none.
 pub(super) fn price(price: Option<Money>) -> String {
     match price {
-        Some(price) if !price.amount.is_zero() => price.to_string(),
+        Some(price) if !price.amount.is_zero() => {
+            let amount = price.amount.round_dp_with_strategy(4, RoundingStrategy::AwayFromZero);
+            Money::new(amount, price.currency).to_string()
+        }
         _ => "free".to_owned(),
+    }
+}
+
+/// The most that something costs, for people.
+pub(super) fn at_most(most: Option<Money>) -> String {
+    match price(most).as_str() {
+        "free" => "free".to_owned(),
+        price => format!("at most {price}"),
     }
 }
 

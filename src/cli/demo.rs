@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::app::agent::{Agent, Polling};
 use crate::app::demo::{FIRST_READING_BEFORE, World, mid_month};
-use crate::app::setup::Setup;
+use crate::app::setup::{Setup, environment};
 use crate::cli::{Failure, print};
 use crate::domain::ports::Clock;
 use crate::runtime::clock::ShiftedClock;
@@ -16,6 +16,7 @@ use crate::runtime::supervisor::signal;
 use crate::simulate::SimulateAddresses;
 use crate::store::Ledger;
 use crate::telemetry::log::{self, LogFormat};
+use crate::web;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -57,7 +58,9 @@ impl Demo {
         let folder =
             Folder(std::env::temp_dir().join(format!("costband-demo-{}", std::process::id())));
         let text = world.write_configuration(&folder.0, &self.listen)?;
-        let setup = Setup::from_text(&text, std::env::vars())?;
+        let setup = Setup::from_text(&text, environment())?;
+        // An address that is taken is told now, not after the clouds were read.
+        drop(web::bind(setup.config.listen).await.map_err(anyhow::Error::from)?);
         let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
         let polling = Polling::new(&setup, ledger, shared.clone())?;
         eprintln!("reading three simulated clouds twice, eight hours apart on their clock ...");

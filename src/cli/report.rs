@@ -34,11 +34,11 @@ pub(super) struct Report {
     /// Judges as at the end of this day (UTC), by what is known today.
     #[arg(long, value_name = "DATE")]
     as_of: Option<Date>,
-    /// Polls every source first.
+    /// Asks every provider first, which may cost money.
     #[arg(long)]
     refresh: bool,
-    /// Ends with exit code 2 when a band of the open period is there.
-    #[arg(long, value_enum)]
+    /// Ends with exit code 2 when a band of the current month is in this state.
+    #[arg(long, value_enum, value_name = "STATE")]
     fail_on: Option<FailOn>,
 }
 

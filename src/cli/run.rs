@@ -15,7 +15,7 @@ use crate::store::Ledger;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Run the agent",
-    after_help = "Example:\n  costband run -c costband.yaml\n\nIt ends well on SIGTERM and SIGINT."
+    after_help = "Examples:\n  costband run -c costband.yaml\n  COSTBAND__LISTEN=0.0.0.0:9750 costband run -c costband.yaml\n\nThe page, the metrics and the JSON are at http://127.0.0.1:9750/ where `listen` says nothing\nelse. `costband check` prints beforehand what will be asked of whom, and for how much.\nIt ends well on SIGTERM and SIGINT."
 )]
 pub(super) struct Run {
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::telemetry::log::{self, LogFormat};
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Run only the simulated clouds and GPU exporters",
-    after_help = "Examples:\n  costband simulate --write-config sim\n  costband run -c sim/costband.yaml\n\nFaults can be ordered from each server, here two throttled answers:\n  curl -X POST http://127.0.0.1:9761/_simulate/faults \\\n    -d '{\"fault\":\"rate_limited\",\"retry_after_seconds\":2,\"times\":2}'"
+    after_help = "Examples:\n  costband simulate --write-config sim\n  costband run -c sim/costband.yaml     in a second terminal\n\nFaults can be ordered from each server, here two throttled answers:\n  curl -X POST http://127.0.0.1:9761/_simulate/faults \\\n    -d '{\"fault\":\"rate_limited\",\"retry_after_seconds\":2,\"times\":2}'"
 )]
 pub(super) struct Simulate {
     /// The address that every server listens on.

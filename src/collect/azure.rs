@@ -74,7 +74,7 @@ fn build(
     match AzureSource::new(&entry, settings) {
         Ok(source) => Some(Box::new(source)),
         Err(error) => {
-            problems.add(path, format!("failed to make an http client: {error}; is `ca-certificates` installed, or `SSL_CERT_FILE` right?"));
+            problems.add(path, format!("failed to set up TLS: {error}; install `ca-certificates`, or name a bundle in `SSL_CERT_FILE`"));
             None
         }
     }

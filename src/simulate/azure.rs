@@ -93,9 +93,10 @@ pub struct AzureOptions {
     pub management_group: String,
     /// Subscriptions besides those of the world's charges, by id and name.
     pub empty_subscriptions: Vec<(String, String)>,
-    /// How many rows a page has when the request does not say: 1,000 at the real service. A request
-    /// may ask for up to 5,000.
+    /// How many rows a page has when the request does not say: 1,000 at the real service.
     pub page_size: usize,
+    /// How many rows a request may ask for: 5,000 at the real service.
+    pub largest_page: usize,
     /// The limits past which queries are refused; none refuses nothing and still counts.
     pub throttle: Option<Throttle>,
     /// Counts what was asked.
@@ -121,6 +122,7 @@ impl Default for AzureOptions {
             management_group: "gpu-fleet".to_owned(),
             empty_subscriptions: Vec::new(),
             page_size: 1000,
+            largest_page: 5000,
             throttle: None,
             requests: Arc::default(),
             currency: Currency::USD,

@@ -35,37 +35,45 @@ pub enum Fault {
     ResetMidPage,
 }
 
-/// The faults that are ordered from one server: the next answers take them in turn.
+/// The faults that are ordered from one server: the next answers take them in turn. None stands
+/// for an answer that is to be good.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<VecDeque<Fault>>);
+pub struct Faults(Mutex<VecDeque<Option<Fault>>>);
 
 impl Faults {
     /// Orders a fault for the next `times` answers, behind what is ordered already.
     pub fn order(&self, fault: Fault, times: usize) {
         let mut queue = self.0.lock().expect("no holder of the lock panics");
-        queue.extend(std::iter::repeat_n(fault, times));
+        queue.extend(std::iter::repeat_n(Some(fault), times));
+    }
+
+    /// Lets the next `answers` be good, behind what is ordered already.
+    pub fn spare(&self, answers: usize) {
+        let mut queue = self.0.lock().expect("no holder of the lock panics");
+        queue.extend(std::iter::repeat_n(None, answers));
     }
 
     /// Takes the fault of the next answer.
     pub fn take(&self) -> Option<Fault> {
-        self.0.lock().expect("no holder of the lock panics").pop_front()
+        self.0.lock().expect("no holder of the lock panics").pop_front().flatten()
     }
 
     /// Takes the fault of the next answer of a paged operation. A [`Fault::ResetMidPage`] at the
     /// head of the queue waits while `more_follow` says that this is the first of several pages.
     pub fn take_for(&self, more_follow: bool) -> Option<Fault> {
         let mut queue = self.0.lock().expect("no holder of the lock panics");
-        if more_follow && queue.front() == Some(&Fault::ResetMidPage) {
+        if more_follow && queue.front() == Some(&Some(Fault::ResetMidPage)) {
             return None;
         }
-        queue.pop_front()
+        queue.pop_front().flatten()
     }
 
     /// Takes the fault of the next answer where it applies to it. The head of the queue waits while
     /// `applies` says that this answer is not the one that it spoils.
     pub fn take_if(&self, applies: impl FnOnce(&Fault) -> bool) -> Option<Fault> {
         let mut queue = self.0.lock().expect("no holder of the lock panics");
-        if queue.front().is_some_and(applies) { queue.pop_front() } else { None }
+        let waits = queue.front().is_some_and(|head| head.as_ref().is_some_and(|f| !applies(f)));
+        if waits { None } else { queue.pop_front().flatten() }
     }
 
     /// Forgets all orders.

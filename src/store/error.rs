@@ -103,7 +103,8 @@ pub enum LedgerError {
         pid: Option<u32>,
     },
     /// There is no ledger to read.
-    #[error("failed to read ledger `{}`: there is none; `costband run` makes it, or `costband report --refresh`", path.display())]
+    #[error("failed to read ledger `{}`: there is none; `costband run` or `costband report --refresh` \
+         makes it", path.display())]
     Missing {
         /// Where it was looked for.
         path: PathBuf,

@@ -1,71 +1,106 @@
-"""Reads the simulated billing export with google-cloud-bigquery.
+#!/usr/bin/env python3
+"""Reads the simulated BigQuery with Google's own client for Python.
 
-Usage: simulate_gcp.py URL PROJECT TABLE START
-TABLE is `project.dataset.table`; START is the first day of a month. Prints one figure a line.
-Exits 1 with a sentence when something does not add up.
+Takes the server's URL, the project, the export's table and the first day; prints sums of the net
+cost query; exits with 1 where an answer is not what the service's documentation says.
 """
 
+import argparse
 import datetime
 import sys
 from decimal import Decimal
 
-from google.api_core.client_options import ClientOptions
-from google.api_core.exceptions import BadRequest, NotFound
+from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-# Net cost as Google documents it: cost plus the sum of its credits, without a join.
-NET = """
-SELECT {key}
-  SUM(CAST(cost AS NUMERIC)
-    + IFNULL((SELECT SUM(CAST(c.amount AS NUMERIC)) FROM UNNEST(credits) AS c), 0)) AS net
+NET_COST = """
+SELECT DATE(usage_start_time, 'America/Los_Angeles') AS day, project.id AS project,
+  service.description AS service, invoice.month,
+  SUM(CAST(cost AS NUMERIC)) AS gross,
+  SUM(IFNULL((SELECT SUM(CAST(c.amount AS NUMERIC)) FROM UNNEST(credits) AS c), 0)) AS credits,
+  SUM(IFNULL((SELECT SUM(CAST(c.amount AS NUMERIC)) FROM UNNEST(credits) AS c
+    WHERE c.type IN UNNEST(@promotions)), 0)) AS promotions,
+  MAX(export_time) AS fresh
 FROM `{table}`
-WHERE invoice.month = @month
-{group}
+WHERE _PARTITIONTIME >= @partition
+  AND usage_start_time >= TIMESTAMP(@since, 'America/Los_Angeles')
+GROUP BY day, project, service, month
 """
 
 
-def check(holds, sentence):
+def expect(holds, what):
     if not holds:
-        sys.exit(f"failed: {sentence}")
+        sys.exit(f"failed: {what}")
 
 
-def main(url, project, table, start):
+def refusal(kind, call):
+    """The error that a call raises."""
+    try:
+        call()
+    except kind as error:
+        return error
+    sys.exit(f"failed: {kind.__name__} was expected")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    for name in ("url", "project", "table", "since"):
+        arguments.add_argument(name)
+    given = arguments.parse_args()
+    since = datetime.date.fromisoformat(given.since)
+    midnight = datetime.datetime.combine(since, datetime.time(), datetime.timezone.utc)
     client = bigquery.Client(
-        project=project,
+        project=given.project,
         credentials=AnonymousCredentials(),
-        client_options=ClientOptions(api_endpoint=url),
+        client_options={"api_endpoint": given.url},
     )
-    month = datetime.date.fromisoformat(start).strftime("%Y%m")
-    parameters = [bigquery.ScalarQueryParameter("month", "STRING", month)]
+    parameters = [
+        bigquery.ScalarQueryParameter("partition", "TIMESTAMP", midnight),
+        bigquery.ScalarQueryParameter("since", "DATE", since),
+        bigquery.ArrayQueryParameter("promotions", "STRING", ["PROMOTION", "FREE_TIER"]),
+    ]
+    sql = NET_COST.format(table=given.table)
+    config = bigquery.QueryJobConfig(
+        query_parameters=parameters,
+        maximum_bytes_billed=10 * 1024 * 1024,
+        labels={"app": "costband"},
+    )
 
-    def query(key="", group="", **options):
-        config = bigquery.QueryJobConfig(query_parameters=parameters, **options)
-        job = client.query(NET.format(key=key, table=table, group=group), job_config=config)
-        return list(job.result(page_size=2, retry=None))
+    job = client.query(sql, job_config=config)
+    pages = list(job.result(page_size=30).pages)
+    rows = [row for page in pages for row in page]
+    expect(len(pages) == 3, f"three pages of 30 rows, got {len(pages)} of {len(rows)} rows")
+    expect(job.total_bytes_billed == 10 * 1024 * 1024, "the least that a query bills")
+    expect(isinstance(rows[0]["gross"], Decimal), "NUMERIC as a decimal")
+    expect(isinstance(rows[0]["day"], datetime.date), "DATE as a date")
+    expect(rows[0]["fresh"].tzinfo is not None, "TIMESTAMP as an instant")
 
-    [whole] = query()
-    check(isinstance(whole.net, Decimal), f"net is a {type(whole.net)}")
-    print("net", whole.net.normalize())
-    projects = query("project.id AS project,", "GROUP BY project")
-    check(len(projects) > 2, f"{len(projects)} projects")
-    print("net_by_project", sum(row.net for row in projects).normalize())
+    at_once = list(client.query_and_wait(sql, job_config=config, page_size=50))
+    expect(sorted(map(repr, at_once)) == sorted(map(repr, rows)), "jobs.query and jobs.insert agree")
 
-    found = client.get_table(table)
-    fields = {field.name: field for field in found.schema}
-    check(fields["credits"].mode == "REPEATED", "credits is no array")
-    check(fields["cost"].field_type in ("FLOAT", "FLOAT64"), fields["cost"].field_type)
+    dry = client.query(sql, job_config=bigquery.QueryJobConfig(query_parameters=parameters, dry_run=True))
+    expect(dry.total_bytes_processed == job.total_bytes_processed > 0, "a dry run tells the bytes")
 
-    for call, expected in (
-        (lambda: client.get_table(table + "_lost"), NotFound),
-        (lambda: list(client.query("SELECT nothing FROM `" + table + "`").result(retry=None)), BadRequest),
-    ):
-        try:
-            call()
-            sys.exit(f"failed: no {expected.__name__}")
-        except expected:
-            pass
+    table = client.get_table(given.table)
+    expect(table.time_partitioning.type_ == "DAY" and table.time_partitioning.field is None, "ingestion time")
+    expect(table.num_rows > 0 and table.schema[0].name == "billing_account_id", "the table's schema")
+    first = next(iter(client.list_rows(table, max_results=1)))
+    expect(first["billing_account_id"] == "012345-6789AB-CDEF01", "the first row")
+
+    missing = refusal(exceptions.NotFound, lambda: client.get_table(given.table + "_none"))
+    expect(missing.errors[0]["reason"] == "notFound", "the reason of a missing table")
+    missing = refusal(
+        exceptions.NotFound, lambda: client.query(f"SELECT 1 FROM `{given.table}_none`").result()
+    )
+    expect("was not found in location US" in missing.message, missing.message)
+    wrong = refusal(exceptions.BadRequest, lambda: client.query("SELECT x").result())
+    expect("Unrecognized name: x at [1:8]" in wrong.message, wrong.message)
+
+    print("rows", len(rows))
+    for name in ("gross", "credits", "promotions"):
+        print(name, sum((row[name] for row in rows), Decimal(0)))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

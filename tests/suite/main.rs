@@ -7,6 +7,8 @@ mod architecture;
 mod aws;
 mod azure;
 mod config;
+mod contract;
+mod docs;
 mod faces;
 mod gcp;
 mod simulate_aws;

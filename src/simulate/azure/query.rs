@@ -160,7 +160,7 @@ pub fn run(
             .filter(|continuation| continuation.digest == digest)
             .ok_or_else(|| Refusal::bad_query("the skiptoken does not belong to this query"))?,
     };
-    let page_size = call.page_size(azure.options.page_size)?;
+    let page_size = call.page_size(azure.options.page_size, azure.options.largest_page)?;
     let all = charges(azure, start.at);
     if !all.iter().any(|charge| scope.tells(charge)) {
         return Ok(Page { body: None, continues: asked.is_some() });

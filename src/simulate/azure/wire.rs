@@ -68,8 +68,8 @@ impl Call {
         pairs(&format!("/?{text}").parse().ok()?)
     }
 
-    /// How many rows a page has: `$top` of the request, else `otherwise`; 5,000 at most.
-    pub fn page_size(&self, otherwise: usize) -> Result<usize, Refusal> {
+    /// How many rows a page has: `$top` of the request, else `otherwise`; `largest` at most.
+    pub fn page_size(&self, otherwise: usize, largest: usize) -> Result<usize, Refusal> {
         let asked = match self.parameter("$top") {
             None => otherwise,
             Some(text) => text
@@ -78,7 +78,7 @@ impl Call {
                 .filter(|rows| *rows > 0)
                 .ok_or_else(|| Refusal::bad_request(format!("Invalid $top value '{text}'.")))?,
         };
-        Ok(asked.clamp(1, 5000))
+        Ok(asked.clamp(1, largest.max(1)))
     }
 
     /// This request's address with another `$skiptoken`, for `nextLink`.

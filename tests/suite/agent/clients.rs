@@ -56,7 +56,7 @@ async fn official_clients_read_the_process_of_simulated_clouds() {
     let gcp = GcpOptions::default();
     let table = gcp.standard_table();
     let told =
-        script(&python, "simulate_gcp.py", &[&urls["gcp"], &gcp.project, &table, &start]).await;
+        script(&python, "billing_export.py", &[&urls["gcp"], &gcp.project, &table, &start]).await;
     assert!(figure(&told, "net").parse::<f64>().unwrap() > 1000.0, "{told}");
     assert_eq!(figure(&told, "net"), figure(&told, "net_by_project"));
 

@@ -66,7 +66,8 @@ const EXPORT: Words = Words {
     service: "service.description",
     project: "project.id",
     project_name: "project.name",
-    region: "location.region",
+    // `region` is null for what is global or in a multi-region; `location` names that.
+    region: "IFNULL(location.region, location.location)",
     sku: "sku.description",
     currency: "currency",
     invoice_month: "invoice.month",

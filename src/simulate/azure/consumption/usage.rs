@@ -132,7 +132,7 @@ pub fn usage_details(azure: &Azure, call: &Call, scope: &Scope) -> Result<Answer
         None => 0,
         Some(token) => token.parse().map_err(|_| Refusal::bad_request("Invalid skiptoken."))?,
     };
-    let page_size = call.page_size(azure.options.page_size)?;
+    let page_size = call.page_size(azure.options.page_size, azure.options.largest_page)?;
     let all = charges(azure, azure.world.clock().now());
     let mut told = all.iter().filter(|charge| scope.tells(charge) && asked.tells(charge)).skip(row);
     let value: Vec<UsageDetail> = told

@@ -25,12 +25,15 @@ pub(super) enum TimestampFormat {
 }
 
 impl TimestampFormat {
-    /// What `formatOptions` ask for; `get` reads one of its fields.
+    /// What `formatOptions` ask for; `get` reads one of its fields. Google reads `True` (what
+    /// Python's client writes) as true.
     pub(super) fn of(get: impl Fn(&str) -> Option<String>) -> Self {
         match get("timestampOutputFormat").as_deref() {
             Some("ISO8601_STRING") => Self::Iso8601,
             Some("INT64") => Self::Microseconds,
-            _ if get("useInt64Timestamp").as_deref() == Some("true") => Self::Microseconds,
+            _ if get("useInt64Timestamp").is_some_and(|text| text.eq_ignore_ascii_case("true")) => {
+                Self::Microseconds
+            }
             _ => Self::Seconds,
         }
     }

@@ -108,7 +108,7 @@ static OVERLOADS: &[Overload] = &[
         Ok(Value::text(&replaced(text(a, 0), text(a, 1), text(a, 2))))
     }),
     Overload("SUBSTR", &[Text, Int64], Text, |a| Ok(substring(text(a, 0), int(a, 1), None))),
-    Overload("SUBSTR", &[Text, Int64, Int64], Text, |a| substring_of(a)),
+    Overload("SUBSTR", &[Text, Int64, Int64], Text, substring_of),
     Overload("STRPOS", &[Text, Text], Int64, |a| Ok(position(text(a, 0), text(a, 1)))),
     Overload("CONCAT_2", &[Text, Text], Text, |a| {
         Ok(Value::text(&format!("{}{}", text(a, 0), text(a, 1))))
@@ -120,9 +120,9 @@ static OVERLOADS: &[Overload] = &[
     Overload("ABS", &[Float64], Float64, |a| Ok(computed(float(a, 0).abs()))),
     Overload("ROUND", &[Int64], Float64, |a| Ok(computed(int(a, 0) as f64))),
     Overload("ROUND", &[Numeric], Numeric, |a| Ok(round(numeric(a, 0), 0))),
-    Overload("ROUND", &[Numeric, Int64], Numeric, |a| round_to(a)),
+    Overload("ROUND", &[Numeric, Int64], Numeric, round_to),
     Overload("ROUND", &[Float64], Float64, |a| Ok(computed(float(a, 0).round()))),
-    Overload("ROUND", &[Float64, Int64], Float64, |a| round_float(a)),
+    Overload("ROUND", &[Float64, Int64], Float64, round_float),
     Overload("FLOOR", &[Int64], Float64, |a| Ok(computed(int(a, 0) as f64))),
     Overload("CEIL", &[Int64], Float64, |a| Ok(computed(int(a, 0) as f64))),
     Overload("FLOOR", &[Numeric], Numeric, |a| Ok(Value::Numeric(numeric(a, 0).floor()))),
@@ -150,7 +150,7 @@ static OVERLOADS: &[Overload] = &[
         Ok(Value::Date(time::civil(instant(a, 0), &TimeZone::UTC).date()))
     }),
     Overload("DATE", &[Instant, Text], DateType, |a| Ok(Value::Date(zoned(a)?.date()))),
-    Overload("DATE", &[Int64, Int64, Int64], DateType, |a| date_of_parts(a)),
+    Overload("DATE", &[Int64, Int64, Int64], DateType, date_of_parts),
     Overload("TIMESTAMP", &[Text], Instant, |a| parsed(text(a, 0), &TimeZone::UTC)),
     Overload("TIMESTAMP", &[Text, Text], Instant, |a| parsed(text(a, 0), &time::zone(text(a, 1))?)),
     Overload("TIMESTAMP", &[DateType], Instant, |a| at(midnight(date(a, 0)), &TimeZone::UTC)),
@@ -225,7 +225,7 @@ static OVERLOADS: &[Overload] = &[
     Overload("DATE_DIFF", &[DateType, DateType, Text], Int64, |a| {
         time::date_difference(date(a, 0), date(a, 1), text(a, 2)).map(Value::Int)
     }),
-    Overload("TIMESTAMP_DIFF", &[Instant, Instant, Text], Int64, |a| elapsed(a)),
+    Overload("TIMESTAMP_DIFF", &[Instant, Instant, Text], Int64, elapsed),
     Overload("EXTRACT", &[Text, DateType], Int64, |a| {
         time::extract(midnight(date(a, 1)), text(a, 0))
     }),

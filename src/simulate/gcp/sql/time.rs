@@ -78,7 +78,7 @@ fn time_of(text: &str) -> Option<Time> {
 /// Splits a civil time from a zone that follows it.
 fn split(text: &str) -> Option<(DateTime, &str)> {
     let text = text.trim();
-    let end = text.find(|c: char| matches!(c, ' ' | 'T' | 't')).unwrap_or(text.len());
+    let end = text.find([' ', 'T', 't']).unwrap_or(text.len());
     let date = date_of(text.get(..end)?)?;
     let rest = text.get(end..)?.trim_start_matches([' ', 'T', 't']);
     let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'));

@@ -9,7 +9,8 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Location;
 
 use super::names::{Grouped, Scope};
-use super::{Binder, compare, same_type, single_column, start};
+use super::operators::compare;
+use super::{Binder, same_type, single_column, start};
 use crate::simulate::gcp::sql::plan::{Aggregate, AggregateKind, Comparison, Node, Typed};
 use crate::simulate::gcp::sql::value::{Field, Type, Value};
 use crate::simulate::gcp::sql::{SqlError, cast, functions, time};

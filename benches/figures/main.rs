@@ -1,0 +1,51 @@
+//! What the agent costs to run, measured on the real program and beside its goals. Asserts no
+//! figure: it fails only when it cannot measure. `benches/run` builds and runs it.
+
+mod agent;
+mod measure;
+mod poll;
+mod publish;
+mod requests;
+mod scrape;
+mod start;
+mod table;
+mod world;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::measure::mebibytes;
+use crate::table::Table;
+
+/// Where the program under measurement is.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_costband");
+
+fn main() -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut table = Table::default();
+    let outcome = measure_all(&mut table);
+    print!("{table}");
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benches/figures: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure_all(table: &mut Table) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("failed to make a folder")?;
+    let program =
+        std::fs::metadata(PROGRAM).with_context(|| format!("failed to look at `{PROGRAM}`"))?;
+    let megabytes = measure::millionths(program.len());
+    table.row("7", "stripped binary, every feature", format!("{megabytes:.1} MB"), "<= 20 MB");
+    start::measure(table, folder.path()).context("failed to measure the start")?;
+    poll::measure(table, folder.path()).context("failed to measure a poll")?;
+    scrape::measure(table, folder.path()).context("failed to measure scrapes")?;
+    requests::measure(table, folder.path()).context("failed to count requests")?;
+    let own = measure::memory(std::process::id())?;
+    eprintln!("(the benchmark itself peaked at {:.0} MiB)", mebibytes(own.peak));
+    Ok(())
+}

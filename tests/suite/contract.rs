@@ -1,0 +1,13 @@
+//! What the agent promises, proved over real sockets: every source against its simulated server,
+//! through the real poller and a real ledger, and the real binary.
+
+mod bad_input;
+mod breakdowns;
+mod demo;
+mod harness;
+mod isolation;
+mod month_end;
+mod program;
+mod restarts;
+mod sources;
+mod truth;

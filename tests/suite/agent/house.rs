@@ -100,6 +100,7 @@ pub(crate) async fn start(text: &str, clock: Arc<dyn Clock>) -> RunningAgent {
     let agent = Agent::start(&setup, polling, clock, false).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     RunningAgent {
+        client: reqwest::Client::new(),
         url: format!("http://{}", agent.address),
         published: agent.published.clone(),
         stop,
@@ -113,6 +114,7 @@ pub(crate) async fn start(text: &str, clock: Arc<dyn Clock>) -> RunningAgent {
 pub(crate) struct RunningAgent {
     pub(crate) url: String,
     pub(crate) published: watch::Receiver<Option<Arc<Published>>>,
+    client: reqwest::Client,
     stop: oneshot::Sender<()>,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -139,7 +141,9 @@ impl RunningAgent {
     }
 
     pub(crate) async fn text(&self, path: &str) -> String {
-        get(&format!("{}{path}", self.url)).await
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.text().await.unwrap()
     }
 
     /// Ends the agent and hands back when its ledger is closed.

@@ -280,8 +280,8 @@ impl Facts<'_> {
         self.now >= self.period.end(self.zone)
     }
 
-    fn money(&self, amount: Decimal) -> Money {
-        Money::new(amount.round_dp(2), self.band.currency)
+    fn money(&self, amount: Decimal) -> String {
+        Money::new(amount, self.band.currency).grouped(2)
     }
 
     fn view(&self, view: BandView, status: BandStatus, reason: String) -> ViewJudgement {

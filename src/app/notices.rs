@@ -87,7 +87,7 @@ fn message(
         band.band,
         band.period,
         if above { "above" } else { "no longer above" },
-        band.ceiling
+        band.ceiling.grouped(2)
     );
     let payload = json!({
         "type": kind,
@@ -109,14 +109,17 @@ fn message(
         },
     });
     let at = change.at.as_second();
+    let key = format!(
+        "{}/{}/{}/{}/{at}/{receiver}",
+        band.band,
+        band.period,
+        view.view.as_str(),
+        change.after.as_str()
+    );
     OutboxEntry {
-        dedupe_key: format!(
-            "{}/{}/{}/{}/{at}/{receiver}",
-            band.band,
-            band.period,
-            view.view.as_str(),
-            change.after.as_str()
-        ),
+        // Standard Webhooks signs `id.timestamp.body`: a full stop in the id would be ambiguous. A
+        // name holds no `~`, so two keys stay two.
+        dedupe_key: key.replace('.', "~"),
         receiver: receiver.to_owned(),
         payload: payload.to_string(),
     }

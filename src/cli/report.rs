@@ -12,6 +12,7 @@ use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::cli::{ConfigFile, Failure, load, print};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
+use crate::domain::money::Money;
 use crate::domain::period::BillingZone;
 use crate::domain::ports::Clock;
 use crate::export::api;
@@ -230,7 +231,7 @@ fn csv(snapshot: &Snapshot) -> String {
         "band,period,is_final,basis,currency,floor,ceiling,spend,complete_days,run_rate,actual,pace,forecast\r\n",
     );
     for band in snapshot.bands.iter() {
-        let exact = |money: Option<crate::domain::money::Money>| {
+        let exact = |money: Option<Money>| {
             money.map(|money| money.amount.normalize().to_string()).unwrap_or_default()
         };
         let fields = [
@@ -243,7 +244,8 @@ fn csv(snapshot: &Snapshot) -> String {
             exact(Some(band.ceiling)),
             exact(band.spend),
             band.complete_days.to_string(),
-            exact(band.run_rate),
+            // An estimate has no more digits than money.
+            exact(band.run_rate.map(|rate| Money::new(rate.amount.round_dp(2), rate.currency))),
             band.status(BandView::Actual).as_str().to_owned(),
             band.status(BandView::Pace).as_str().to_owned(),
             band.status(BandView::Forecast).as_str().to_owned(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 /// An ISO 4217 currency code, upper case: `USD`, `KRW`.
@@ -99,6 +99,28 @@ impl Money {
     pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
         self.checked_add(Self::new(-other.amount, other.currency))
     }
+
+    /// The amount for people: rounded to so many decimals, thousands parted by commas.
+    /// `-1234.5 USD` with two decimals is `-1,234.50 USD`.
+    pub fn grouped(self, decimals: u32) -> String {
+        let rounding = RoundingStrategy::MidpointAwayFromZero;
+        let mut amount = self.amount.round_dp_with_strategy(decimals, rounding);
+        amount.rescale(decimals);
+        let sign = if amount.is_sign_negative() && !amount.is_zero() { "-" } else { "" };
+        let text = amount.abs().to_string();
+        let (whole, fraction) = match text.find('.') {
+            Some(point) => text.split_at(point),
+            None => (text.as_str(), ""),
+        };
+        let mut grouped = String::with_capacity(text.len() + text.len() / 3);
+        for (index, digit) in whole.chars().enumerate() {
+            if index > 0 && (whole.len() - index).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        format!("{sign}{grouped}{fraction} {}", self.currency)
+    }
 }
 
 impl FromStr for Money {
@@ -166,6 +188,28 @@ impl CostBasis {
             Self::Billed => "billed",
             Self::Effective => "effective",
             Self::List => "list",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_for_people_have_separators_and_fixed_decimals() {
+        for (money, decimals, wanted) in [
+            ("0 USD", 2, "0.00 USD"),
+            ("0.005 USD", 2, "0.01 USD"),
+            ("-0.004 USD", 2, "0.00 USD"),
+            ("999.995 EUR", 2, "1,000.00 EUR"),
+            ("104250.5 USD", 2, "104,250.50 USD"),
+            ("-1234567.891 KRW", 0, "-1,234,568 KRW"),
+            ("123 USD", 0, "123 USD"),
+        ] {
+            let money: Money = money.parse().unwrap();
+            assert_eq!(money.grouped(decimals), wanted);
         }
     }
 }

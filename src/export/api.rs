@@ -218,6 +218,7 @@ fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str
 pub fn openapi() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
+        settings.contract = schemars::generate::Contract::Serialize;
     });
     let mut generator = settings.into_generator();
     let paths: serde_json::Map<String, Value> = documents(&mut generator)
@@ -246,6 +247,8 @@ pub fn openapi() -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
+        // Either is enough: a token is asked only where one is configured.
+        "security": [{}, {"bearer": []}],
         "components": {
             "schemas": generator.take_definitions(true),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

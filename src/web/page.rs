@@ -29,9 +29,9 @@ header p, .note { color: #777; margin: .2rem 0; font-size: .9rem; }
 .mark span { position: absolute; top: 1.2rem; font-size: .75rem; color: #777; white-space: nowrap; transform: translateX(-50%); }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; } .scroll { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-left: .6rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .8rem; margin: .4rem 0 0; font-size: .9rem; } dd { margin: 0; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 0 2rem; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 0 2rem; align-items: start; margin-top: .8rem; }
 ";
 
 /// How many rows a list of services, accounts or regions shows.
@@ -96,17 +96,7 @@ fn body(snapshot: &Snapshot, language: Language) -> Markup {
 
 /// An amount for people: whole units with thousands separators.
 pub fn amount(money: Money) -> String {
-    let whole = money.amount.round();
-    let digits = whole.abs().to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    let sign = if whole.is_sign_negative() && !whole.is_zero() { "-" } else { "" };
-    format!("{sign}{grouped} {}", money.currency)
+    money.grouped(0)
 }
 
 /// A share of a scale that ends a quarter past the ceiling, in percent.
@@ -187,7 +177,7 @@ fn spend_section(spend: &SourceSpend, language: Language) -> Markup {
                         @for basis in [CostBasis::Effective, CostBasis::Billed] {
                             @if let Some(sum) = amounts.on(basis) {
                                 tr {
-                                    td { (basis.as_str()) }
+                                    td { (language.basis(basis)) }
                                     td.number { (amount(Money::new(sum, *currency))) }
                                 }
                             }
@@ -196,7 +186,7 @@ fn spend_section(spend: &SourceSpend, language: Language) -> Markup {
                     @for ((currency, category), amounts) in &period.excluded {
                         @if let Some(sum) = amounts.billed {
                             tr {
-                                td { (word("not counted", "제외")) ": " (category.as_str()) }
+                                td { (word("not counted", "제외")) ": " (language.category(*category)) }
                                 td.number { (amount(Money::new(sum, *currency))) }
                             }
                         }

@@ -2,6 +2,8 @@
 
 use crate::config::file::Language;
 use crate::domain::band::{BandStatus, BandView};
+use crate::domain::breakdown::ChargeCategory;
+use crate::domain::money::CostBasis;
 
 impl Language {
     /// The first language of an Accept-Language header that the page has.
@@ -39,6 +41,26 @@ impl Language {
             BandStatus::Within => self.pick("within", "범위 안"),
             BandStatus::Above => self.pick("above", "초과"),
             BandStatus::Unknown => self.pick("unknown", "알 수 없음"),
+        }
+    }
+
+    /// A basis. Korean keeps the English word beside it, which labels and JSON use.
+    pub fn basis(self, basis: CostBasis) -> &'static str {
+        match basis {
+            CostBasis::Billed => self.pick("billed", "청구 (billed)"),
+            CostBasis::Effective => self.pick("effective", "상각 (effective)"),
+            CostBasis::List => self.pick("list", "정가 (list)"),
+        }
+    }
+
+    /// A charge category.
+    pub fn category(self, category: ChargeCategory) -> &'static str {
+        match category {
+            ChargeCategory::Usage => self.pick("usage", "사용"),
+            ChargeCategory::Purchase => self.pick("purchase", "구매"),
+            ChargeCategory::Tax => self.pick("tax", "세금"),
+            ChargeCategory::Credit => self.pick("credit", "크레딧"),
+            ChargeCategory::Adjustment => self.pick("adjustment", "조정"),
         }
     }
 

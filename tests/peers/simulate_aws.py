@@ -1,6 +1,7 @@
 """Reads the simulated Cost Explorer and STS with boto3 and holds their figures against each other.
 
-Usage: simulate_aws.py URL START END
+Usage: simulate_aws.py URL START END [--any-key]
+With --any-key the server takes every key of the right shape, and a whole answer on one page.
 Prints one figure a line. Exits 1 with a sentence when something does not add up.
 """
 
@@ -40,7 +41,7 @@ def amount(metrics, name):
     return Decimal(metrics[name]["Amount"])
 
 
-def main(url, start, end):
+def main(url, start, end, any_key=None):
     identity = client("sts", url).get_caller_identity()
     print("account", identity["Account"])
     check(identity["Arn"].startswith("arn:aws:iam::"), identity["Arn"])
@@ -73,7 +74,7 @@ def main(url, start, end):
                     check(len(group["Keys"]) == len(keys), f"keys {group['Keys']}")
                     for name in grouped:
                         grouped[name] += amount(group["Metrics"], name)
-        check(count > 1, f"{keys} came in one page")
+        check(count > 1 or any_key, f"{keys} came in one page")
         check(grouped == total, f"{keys}: grouped {grouped}, ungrouped {total}")
         print("pages", "x".join(keys), count)
 
@@ -107,6 +108,8 @@ def main(url, start, end):
         (lambda: explorer.get_cost_and_usage(**base, NextPageToken="x"), "InvalidNextTokenException"),
         (lambda: explorer.get_anomalies(DateInterval={"StartDate": start}), "UnknownOperationException"),
     ):
+        if any_key and expected == "InvalidSignatureException":
+            continue
         try:
             call()
             sys.exit(f"failed: no {expected}")

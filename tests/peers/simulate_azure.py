@@ -55,12 +55,12 @@ def buy_token(arguments):
         return json.load(reply)["access_token"]
 
 
-def definition(granularity, *dimensions):
+def definition(arguments, granularity, *dimensions):
     return models.QueryDefinition(
         type=models.ExportType.ACTUAL_COST,
         timeframe=models.TimeframeType.CUSTOM,
         time_period=models.QueryTimePeriod(
-            from_property="2026-10-01T00:00:00Z", to="2026-11-30T23:59:59Z"
+            from_property=arguments.start + "T00:00:00Z", to=arguments.end + "T23:59:59Z"
         ),
         dataset=models.QueryDataset(
             granularity=granularity,
@@ -113,6 +113,8 @@ def main():
     parser.add_argument("url")
     for name in ("tenant", "client", "secret", "subscription", "billing-account"):
         parser.add_argument("--" + name, required=True)
+    parser.add_argument("--start", default="2026-10-01")
+    parser.add_argument("--end", default="2026-11-30")
     arguments = parser.parse_args()
     credential = StaticCredential(buy_token(arguments))
     options = {
@@ -125,11 +127,11 @@ def main():
 
     account = "/providers/Microsoft.Billing/billingAccounts/" + arguments.billing_account
     names, rows, pages = read_query(
-        costs, account, definition("Daily", "ServiceName", "SubscriptionId")
+        costs, account, definition(arguments, "Daily", "ServiceName", "SubscriptionId")
     )
     assert names == ["Cost", "UsageDate", "ServiceName", "SubscriptionId", "Currency"], names
     grouped = sum(row[names.index("Cost")] for row in rows)
-    _, total_rows, _ = read_query(costs, account, definition("None"))
+    _, total_rows, _ = read_query(costs, account, definition(arguments, "None"))
     total = sum(row[0] for row in total_rows)
 
     subscription = "/subscriptions/" + arguments.subscription

@@ -1,1 +1,9 @@
-//! To be written.
+//! The whole agent over simulated clouds and independent servers, and the programs that read it.
+
+mod clients;
+mod house;
+mod peers;
+mod prometheus;
+mod report;
+mod scrape;
+mod webhook;

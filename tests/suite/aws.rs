@@ -3,7 +3,7 @@
 
 mod environment;
 mod fake;
-mod moto;
+pub(crate) mod moto;
 mod simulated;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //! and local-bigquery for the SQL.
 
 mod answers;
-mod local_bigquery;
+pub(crate) mod local_bigquery;
 #[cfg(feature = "simulate")]
 mod simulated;
 
@@ -85,7 +85,7 @@ fn decimal(text: &str) -> Option<Decimal> {
 }
 
 /// An entry that points at a server, changed as a test wants it.
-fn entry(url: &str, change: Value) -> Value {
+pub(crate) fn entry(url: &str, change: Value) -> Value {
     let mut entry = json!({
         "name": "google", "billing_account": ACCOUNT, "project": "billing-proj",
         "dataset": "billing", "credentials": {"anonymous": true}, "endpoints": {"bigquery": url},

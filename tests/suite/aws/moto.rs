@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::{ACCOUNT, CountingMeter, build, effective, entry, october, rows};
 
 /// A running moto server, ended with the test.
-struct Moto {
+pub(crate) struct Moto {
     process: Child,
-    endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 impl Drop for Moto {
@@ -27,7 +27,7 @@ impl Drop for Moto {
 impl Moto {
     /// Starts the server of the interpreter that `COSTBAND_PEERS_PYTHON` names. Without one the
     /// test is skipped, and fails where `CI` is `true`.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let Ok(python) = std::env::var("COSTBAND_PEERS_PYTHON") else {
             let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
@@ -56,7 +56,7 @@ impl Moto {
     }
 
     /// Puts replies into an account's queue: each new request takes the next one.
-    async fn seed(&self, account: &str, replies: Vec<Value>) {
+    pub(crate) async fn seed(&self, account: &str, replies: Vec<Value>) {
         let answer = reqwest::Client::new()
             .post(format!("{}/moto-api/static/ce/cost-and-usage-results", self.endpoint))
             .json(&json!({"account_id": account, "results": replies}))
@@ -98,7 +98,7 @@ fn total(number: u8, billed: &str, effective: &str) -> Value {
 }
 
 /// Replies to the five questions in the order in which they are asked, the first on two pages.
-fn replies() -> Vec<Value> {
+pub(crate) fn replies() -> Vec<Value> {
     let names = json!([
         {"Value": "111111111111", "Attributes": {"description": "training"}},
         {"Value": "222222222222", "Attributes": {"description": "serving"}},

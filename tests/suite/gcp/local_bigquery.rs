@@ -15,8 +15,8 @@ const NOVEMBER: &str = "2025-11";
 /// One at a time: each takes a core and a second or two to start.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-struct Peer {
-    url: String,
+pub(crate) struct Peer {
+    pub(crate) url: String,
     process: Child,
     _home: tempfile::TempDir,
     _turn: tokio::sync::MutexGuard<'static, ()>,
@@ -30,7 +30,7 @@ impl Drop for Peer {
 }
 
 /// Starts the peer; none, said aloud, where there is none on a person's machine.
-async fn start() -> Option<Peer> {
+pub(crate) async fn start() -> Option<Peer> {
     let Some(executable) = std::env::var_os("COSTBAND_PEERS_LOCAL_BIGQUERY").map(PathBuf::from)
     else {
         assert!(
@@ -96,7 +96,7 @@ impl Peer {
         body
     }
 
-    async fn make(&self, table: &str, columns: &str, partition: &str) {
+    pub(crate) async fn make(&self, table: &str, columns: &str, partition: &str) {
         let dataset = json!({"datasetReference": {"projectId": PROJECT, "datasetId": "billing"}});
         let url = format!("{}/bigquery/v2/projects/{PROJECT}/datasets", self.url);
         let _ = reqwest::Client::new().post(url).json(&dataset).send().await.unwrap();
@@ -104,7 +104,7 @@ impl Peer {
         self.call("/queries", json!({"query": ddl, "useLegacySql": false})).await;
     }
 
-    async fn insert(&self, table: &str, rows: &[Value]) {
+    pub(crate) async fn insert(&self, table: &str, rows: &[Value]) {
         let rows: Vec<Value> = rows.iter().map(|row| json!({"json": row})).collect();
         for part in rows.chunks(4_000) {
             let path = format!("/datasets/billing/tables/{table}/insertAll");
@@ -115,7 +115,7 @@ impl Peer {
 }
 
 /// The standard export's columns, in the types that Google gives them.
-const STANDARD: &str = "billing_account_id STRING, \
+pub(crate) const STANDARD: &str = "billing_account_id STRING, \
     service STRUCT<id STRING, description STRING>, sku STRUCT<id STRING, description STRING>, \
     usage_start_time TIMESTAMP, usage_end_time TIMESTAMP, \
     project STRUCT<id STRING, number STRING, name STRING, ancestry_numbers STRING, \
@@ -130,7 +130,7 @@ const STANDARD: &str = "billing_account_id STRING, \
     adjustment_info STRUCT<id STRING, description STRING, mode STRING, type STRING>, \
     export_time TIMESTAMP, cost_at_list FLOAT64, transaction_type STRING, seller_name STRING";
 
-const STANDARD_TABLE: &str = "gcp_billing_export_v1_01ABCD_2EF345_6789AB";
+pub(crate) const STANDARD_TABLE: &str = "gcp_billing_export_v1_01ABCD_2EF345_6789AB";
 
 /// One hour of eight GPUs in euros, changed as a test wants it.
 fn line(change: Value) -> Value {
@@ -152,7 +152,7 @@ fn line(change: Value) -> Value {
     line
 }
 
-fn bill() -> Vec<Value> {
+pub(crate) fn bill() -> Vec<Value> {
     let credit = |kind: &str, amount: f64| json!({"name": kind, "type": kind, "amount": amount});
     vec![
         line(json!({"credits": [

@@ -1,0 +1,67 @@
+"""Holds the answers of the API against its own description.
+
+Usage: openapi.py URL
+Prints one line for each document. Exits 1 with a sentence when the description is not valid
+OpenAPI, an answer does not fit it, or an answer has a key that it does not describe.
+"""
+
+import json
+import sys
+import urllib.request
+
+import jsonschema
+from openapi_spec_validator import validate
+
+
+def get(url):
+    with urllib.request.urlopen(url) as answer:
+        return json.load(answer)
+
+
+def resolve(spec, schema):
+    while "$ref" in schema:
+        found = spec
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        schema = found
+    return schema
+
+
+def undescribed(spec, schema, value, path):
+    """Keys of an answer that its schema does not name."""
+    schema = resolve(spec, schema)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from undescribed(spec, schema.get("items", {}), item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        named = schema.get("properties", {})
+        rest = schema.get("additionalProperties")
+        for key, item in value.items():
+            inner = named.get(key, rest)
+            if isinstance(inner, dict):
+                yield from undescribed(spec, inner, item, f"{path}.{key}")
+            else:
+                yield f"{path}.{key}"
+
+
+def main(url):
+    spec = get(url + "/api/v1/openapi.json")
+    validate(spec)
+    if not spec["paths"]:
+        sys.exit("failed: the description names no path")
+    for path, operations in spec["paths"].items():
+        answer = get(url + path)
+        schema = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        whole = {**schema, "components": spec["components"]}
+        jsonschema.Draft202012Validator(whole).validate(answer)
+        surplus = list(undescribed(spec, schema, answer, path))
+        if surplus:
+            sys.exit(f"failed: not described: {', '.join(surplus[:5])}")
+        broken = {key: value for key, value in answer.items() if key != "as_of"}
+        if jsonschema.Draft202012Validator(whole).is_valid(broken):
+            sys.exit(f"failed: {path} is valid without `as_of`: the schema holds nothing")
+        print(path, "ok")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,178 @@
+//! Health, JSON, the bearer token and the page, as clients meet them.
+
+use costband::config::secret::SecretRef;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::peers::{peer, script};
+use super::world::{HOSTILE, Shown, snapshot};
+
+const DOCUMENTS: [&str; 4] = ["/api/v1/bands", "/api/v1/spend", "/api/v1/sources", "/api/v1/gpu"];
+
+#[tokio::test]
+async fn readiness_follows_the_first_snapshot_and_never_the_age_of_a_bill() {
+    let shown = Shown::empty(None).await;
+    assert_eq!(shown.get("/healthz", &[]).await.status(), StatusCode::OK);
+    let early = shown.get("/readyz", &[]).await;
+    assert_eq!(early.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let reason = early.text().await.unwrap();
+    assert_eq!(reason, "not ready: the first snapshot is not published yet\n");
+    for path in DOCUMENTS {
+        let early = shown.get(path, &[]).await;
+        assert_eq!(early.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        let body: Value = early.json().await.unwrap();
+        assert_eq!(body["error"], "the first snapshot is not published yet");
+    }
+    let early = shown.text("/metrics").await;
+    assert!(early.contains("costband_build_info") && !early.contains("costband_billed_cost"));
+    assert!(shown.text("/").await.contains("Nothing was read yet."));
+
+    // The sources of the snapshot fail, or were last read years ago.
+    shown.publish(snapshot());
+    let ready = shown.get("/readyz", &[]).await;
+    assert_eq!((ready.status(), ready.text().await.unwrap().as_str()), (StatusCode::OK, "ready\n"));
+    shown.readiness.stopping();
+    let stopping = shown.get("/readyz", &[]).await;
+    assert_eq!(stopping.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(shown.get("/healthz", &[]).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404_and_nothing_can_be_changed() {
+    let shown = Shown::start().await;
+    let lost = shown.get("/api/v2/bands", &[]).await;
+    assert_eq!(lost.status(), StatusCode::NOT_FOUND);
+    assert!(lost.text().await.unwrap().contains("/api/v1/openapi.json"));
+    let client = reqwest::Client::new();
+    for path in ["/", "/metrics", "/api/v1/bands"] {
+        let answer = client.post(format!("{}{path}", shown.url)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
+    let shown = Shown::start().await;
+    let get = async |path: &str| shown.get(path, &[]).await.json::<Value>().await.unwrap();
+    let bands = get("/api/v1/bands").await;
+    assert_eq!(bands["as_of"], "2025-10-16T12:00:00Z");
+    let [aws, dark, previous] = [0, 1, 2].map(|index| &bands["bands"][index]);
+    assert_eq!(aws["spend"], "41120.4750000001");
+    assert_eq!(aws["run_rate"], "84143.41");
+    assert_eq!(aws["views"]["actual"]["status"], "below");
+    assert_eq!(dark["band"], HOSTILE);
+    for key in ["spend", "run_rate", "complete_spend", "ceiling_used_ratio", "data_as_of"] {
+        assert!(dark.get(key).is_none(), "{key}: {dark}");
+    }
+    assert_eq!((&previous["period"], &previous["is_final"]), (&"2025-09".into(), &true.into()));
+
+    let spend = get("/api/v1/spend").await;
+    let (aws, gcp) = (&spend["sources"][0], &spend["sources"][1]);
+    let current = &aws["periods"][0];
+    assert_eq!(current["totals"][0]["effective_cost"], "41120.4750000001");
+    let accounts = current["by"]["sub_account_id"].as_array().unwrap();
+    assert_eq!((accounts.len(), &accounts[1]["name"]), (2, &HOSTILE.into()));
+    // The JSON folds nothing.
+    assert_eq!(current["by"]["service_name"].as_array().unwrap().len(), 5);
+    let euro = &gcp["periods"][0]["totals"];
+    let euro = euro.as_array().unwrap().iter().find(|sum| sum["currency"] == "EUR").unwrap();
+    assert_eq!(euro["billed_cost"], "182.225000001");
+    assert!(euro.get("effective_cost").is_none(), "{euro}");
+
+    let sources = get("/api/v1/sources").await;
+    assert_eq!(sources["sources"][1]["error_kind"], "forbidden");
+    assert!(sources["sources"][2].get("up").is_none(), "{sources}");
+    let gpus = get("/api/v1/gpu").await;
+    assert_eq!(gpus["sources"][0]["gpus"][0]["utilization_ratio"], 0.95);
+    assert!(gpus["sources"][1]["gpus"][0].get("utilization_ratio").is_none(), "{gpus}");
+}
+
+#[tokio::test]
+async fn openapi_describes_every_answer() {
+    let Some(python) = peer("COSTBAND_PEERS_PYTHON") else { return };
+    let shown = Shown::start().await;
+    let told = script(&python, "openapi.py", &[&shown.url]).await;
+    for path in DOCUMENTS {
+        assert!(told.contains(&format!("{path} ok")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_token_nothing_but_health_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let secret = "t0ken-of-the-scraper";
+    std::fs::write(&path, format!("{secret}\n")).unwrap();
+    let shown = Shown::empty(Some(SecretRef { file: Some(path.clone()), env: None })).await;
+    shown.publish(snapshot());
+    let guarded = ["/", "/metrics", "/api/v1/openapi.json"];
+    let mut answers = Vec::new();
+    for path in guarded.iter().chain(&DOCUMENTS) {
+        for wrong in
+            [None, Some("Bearer wrong"), Some(secret), Some("Bearer "), Some("Basic dDprZW4=")]
+        {
+            let headers: Vec<(&str, &str)> =
+                wrong.iter().map(|value| ("authorization", *value)).collect();
+            let answer = shown.get(path, &headers).await;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path} {wrong:?}");
+            assert_eq!(answer.headers()["www-authenticate"], "Bearer");
+            answers.push(format!("{:?}{}", answer.headers().clone(), answer.text().await.unwrap()));
+        }
+        let right = format!("Bearer {secret}");
+        let answer = shown.get(path, &[("authorization", &right)]).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answers.push(format!("{:?}{}", answer.headers().clone(), answer.text().await.unwrap()));
+    }
+    for path in ["/healthz", "/readyz"] {
+        let answer = shown.get(path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answers.push(answer.text().await.unwrap());
+    }
+    assert!(answers.iter().all(|answer| !answer.contains(secret)));
+
+    // A token that was rotated is taken at once; one that cannot be read lets nobody in.
+    std::fs::write(&path, "another\n").unwrap();
+    let answer = shown.get("/metrics", &[("authorization", "Bearer another")]).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    std::fs::remove_file(&path).unwrap();
+    let answer = shown.get("/metrics", &[("authorization", "Bearer another")]).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.text().await.unwrap(), "the bearer token cannot be read\n");
+}
+
+#[tokio::test]
+async fn page_speaks_the_language_that_the_browser_asks_for() {
+    let shown = Shown::start().await;
+    for (asked, tag, word, other) in [
+        ("", "en", "This month's bands", "이번 달"),
+        ("en-GB,en;q=0.9", "en", "Booked so far", "현재까지 청구"),
+        ("ko-KR,ko;q=0.9,en;q=0.8", "ko", "이번 달 예산 범위", "This month's bands"),
+        ("fr", "en", "Last month", "지난달"),
+    ] {
+        let answer = shown.get("/", &[("accept-language", asked)]).await;
+        assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains(&format!("<html lang=\"{tag}\">")), "{asked}");
+        assert!(page.contains(word) || page.contains(&word.replace('\'', "&#39;")), "{asked}");
+        assert!(!page.contains(other), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn page_shows_hostile_names_as_text_and_runs_nothing() {
+    let shown = Shown::start().await;
+    let answer = shown.get("/", &[]).await;
+    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'"), "{policy}");
+    assert!(!policy.contains("script-src"), "{policy}");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    let page = answer.text().await.unwrap();
+    assert!(!page.contains("<script"), "a name became markup");
+    // Band, owner, service, account and the error of a source.
+    assert!(page.matches("&lt;script&gt;").count() >= 5, "{page}");
+    assert!(page.contains("?band=aws&amp;view=all"));
+    assert!(page.contains("41,120 USD"), "thousands are parted");
+    for unknown in ["unknown", "waiting for the first reading", "forbidden"] {
+        assert!(page.contains(unknown), "{unknown}");
+    }
+}

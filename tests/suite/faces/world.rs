@@ -1,0 +1,376 @@
+//! A snapshot made by hand that has something in every corner, and a face that shows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use costband::config::file::Language;
+use costband::config::secret::SecretRef;
+use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
+use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
+use costband::domain::gpu::{GpuKey, GpuReport, GpuSample, Utilization};
+use costband::domain::identity::{Provider, SourceId};
+use costband::domain::money::{CostBasis, Currency, Money};
+use costband::domain::period::BillingPeriod;
+use costband::domain::ports::PollObserver;
+use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
+use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
+use costband::export::metrics::Renderer;
+use costband::export::page::Page;
+use costband::runtime::readiness::Readiness;
+use costband::snapshot::Snapshot;
+use costband::telemetry::self_metrics::SelfMetrics;
+use costband::web::{Face, Published, router};
+use rust_decimal::Decimal;
+use tokio::sync::watch;
+
+/// How many values of one dimension have a series of their own.
+pub(crate) const LIMIT: usize = 3;
+/// A name that means harm to pages, lines and labels.
+pub(crate) const HOSTILE: &str = "<script>alert('1')</script> \"q\" \\ back\nnext 한국어 ü";
+
+pub(crate) fn money(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
+pub(crate) fn decimal(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn amounts(billed: Option<&str>, effective: Option<&str>) -> Amounts {
+    Amounts { billed: billed.map(decimal), effective: effective.map(decimal), list: None }
+}
+
+fn both(billed: &str, effective: &str) -> Amounts {
+    amounts(Some(billed), Some(effective))
+}
+
+fn euro() -> Currency {
+    "EUR".parse().unwrap()
+}
+
+fn sums(entries: &[(&str, &str, &str)]) -> BTreeMap<(String, Currency), Amounts> {
+    let one = |(key, billed, effective): &(&str, &str, &str)| {
+        (((*key).to_owned(), Currency::USD), both(billed, effective))
+    };
+    entries.iter().map(one).collect()
+}
+
+fn aws() -> SourceSpend {
+    let services = sums(&[
+        ("Amazon Elastic Compute Cloud - Compute", "41000.5", "40000.25"),
+        (HOSTILE, "900", "800.125"),
+        ("Amazon Simple Storage Service", "300.1", "300.1"),
+        ("AWS Lambda", "0.0000000001", "0.0000000001"),
+        ("Savings Plans", "-12.3", "20"),
+    ]);
+    let accounts = sums(&[
+        ("111122223333", "30000", "29000.2375000001"),
+        ("444455556666", "12188.2", "12120.2375"),
+    ]);
+    let accounts = accounts.into_iter().map(|((key, currency), mut amounts)| {
+        if key == "444455556666" {
+            amounts.billed = amounts.billed.map(|billed| billed + decimal("0.1000000001"));
+        }
+        ((key, currency), amounts)
+    });
+    let regions = sums(&[
+        ("us-east-1", "42000", "41000"),
+        ("us-west-2", "180", "115"),
+        ("", "5", "3"),
+        ("eu-north-1", "2", "1.475"),
+        ("ap-northeast-2", "1.3000000001", "1.0000000001"),
+    ]);
+    let current = PeriodSpend {
+        label: PeriodLabel::Current,
+        period: "2025-10".parse().unwrap(),
+        is_final: false,
+        start: "2025-10-01T00:00:00Z".parse().unwrap(),
+        totals: BTreeMap::from([(Currency::USD, both("42188.3000000001", "41120.4750000001"))]),
+        excluded: BTreeMap::from([
+            ((Currency::USD, ChargeCategory::Tax), amounts(Some("4218.83"), None)),
+            ((Currency::USD, ChargeCategory::Credit), amounts(Some("-500"), Some("-500"))),
+            ((Currency::USD, ChargeCategory::Adjustment), amounts(Some("-7.5"), None)),
+        ]),
+        by: BTreeMap::from([
+            (Dimension::ServiceName, services),
+            (Dimension::SubAccountId, accounts.collect()),
+            (Dimension::RegionId, regions),
+        ]),
+        days: vec![DaySpend {
+            day: "2025-10-14".parse().unwrap(),
+            currency: Currency::USD,
+            amounts: both("2700", "2650.5"),
+            completeness: Completeness::Complete,
+        }],
+        reconciliation_difference: BTreeMap::from([(Currency::USD, decimal("-0.01"))]),
+    };
+    let previous = PeriodSpend {
+        label: PeriodLabel::Previous,
+        period: "2025-09".parse().unwrap(),
+        is_final: true,
+        start: "2025-09-01T00:00:00Z".parse().unwrap(),
+        totals: BTreeMap::from([(Currency::USD, both("104250.5", "103999.999"))]),
+        excluded: BTreeMap::new(),
+        by: BTreeMap::new(),
+        days: Vec::new(),
+        reconciliation_difference: BTreeMap::from([(Currency::USD, Decimal::ZERO)]),
+    };
+    SourceSpend {
+        source: SourceId::new("aws-main"),
+        provider: Provider::Aws,
+        periods: vec![current, previous],
+        data_through: Some("2025-10-16T00:00:00Z".parse().unwrap()),
+        last_complete_day: Some((
+            "2025-10-14".parse().unwrap(),
+            BTreeMap::from([(Currency::USD, both("2700", "2650.5"))]),
+        )),
+        names: BTreeMap::from([
+            ((Dimension::SubAccountId, "111122223333".to_owned()), "training".to_owned()),
+            ((Dimension::SubAccountId, "444455556666".to_owned()), HOSTILE.to_owned()),
+            ((Dimension::SubAccountId, "999999999999".to_owned()), "costs nothing".to_owned()),
+        ]),
+        budgets: vec![NativeBudget {
+            name: "fleet".to_owned(),
+            amount: money("90000 USD"),
+            current_spend: Some(money("42188.3 USD")),
+            forecast_spend: None,
+            time_grain: "Monthly".to_owned(),
+        }],
+        restatements_total: 2,
+    }
+}
+
+/// Two currencies, one of them without an effective cost; never reconciled, nothing complete.
+fn gcp() -> SourceSpend {
+    let period = PeriodSpend {
+        label: PeriodLabel::Current,
+        period: "2025-10".parse().unwrap(),
+        is_final: false,
+        start: "2025-10-01T07:00:00Z".parse().unwrap(),
+        totals: BTreeMap::from([
+            (euro(), amounts(Some("182.225000001"), None)),
+            (Currency::USD, both("3", "3")),
+        ]),
+        excluded: BTreeMap::from([((euro(), ChargeCategory::Tax), Amounts::default())]),
+        by: BTreeMap::from([(
+            Dimension::ServiceName,
+            BTreeMap::from([
+                (("Compute Engine".to_owned(), euro()), amounts(Some("182.225000001"), None)),
+                (("Compute Engine".to_owned(), Currency::USD), both("3", "3")),
+            ]),
+        )]),
+        days: Vec::new(),
+        reconciliation_difference: BTreeMap::new(),
+    };
+    SourceSpend {
+        source: SourceId::new("gcp-main"),
+        provider: Provider::Gcp,
+        periods: vec![period],
+        data_through: None,
+        last_complete_day: None,
+        names: BTreeMap::new(),
+        budgets: Vec::new(),
+        restatements_total: 0,
+    }
+}
+
+fn views(statuses: [BandStatus; 3], reason: &str) -> Vec<ViewJudgement> {
+    BandView::ALL
+        .into_iter()
+        .zip(statuses)
+        .map(|(view, status)| ViewJudgement { view, status, reason: reason.to_owned() })
+        .collect()
+}
+
+fn bands() -> Vec<BandJudgement> {
+    let period = |text: &str| text.parse::<BillingPeriod>().unwrap();
+    let known = BandJudgement {
+        band: "aws".to_owned(),
+        period: period("2025-10"),
+        label: PeriodLabel::Current,
+        is_final: false,
+        basis: CostBasis::Effective,
+        floor: money("50000 USD"),
+        ceiling: money("100000 USD"),
+        spend: Some(money("41120.4750000001 USD")),
+        complete_spend: Some(money("38000.25 USD")),
+        complete_days: 14,
+        run_rate: Some(money("84143.4107142857142857 USD")),
+        ceiling_used_ratio: Some(0.411_204_75),
+        views: views(
+            [BandStatus::Below, BandStatus::Within, BandStatus::Within],
+            "41,120.48 USD so far against 50,000.00 USD to 100,000.00 USD",
+        ),
+        as_of: Some("2025-10-16T12:00:00Z".parse().unwrap()),
+        exchange_rates: vec!["1 EUR = 1.08 USD (configured for 2025-10-01)".to_owned()],
+        owner: Some("platform@example.com".to_owned()),
+        runbook_url: Some("https://wiki.example.com/costband?band=aws&view=all".to_owned()),
+    };
+    let unknown = BandJudgement {
+        band: HOSTILE.to_owned(),
+        spend: None,
+        complete_spend: None,
+        complete_days: 0,
+        run_rate: None,
+        ceiling_used_ratio: None,
+        views: views([BandStatus::Unknown; 3], "`azure-main` was never read"),
+        as_of: None,
+        exchange_rates: Vec::new(),
+        owner: Some(HOSTILE.to_owned()),
+        runbook_url: None,
+        ..known.clone()
+    };
+    let previous = BandJudgement {
+        period: period("2025-09"),
+        label: PeriodLabel::Previous,
+        is_final: true,
+        spend: Some(money("103999.999 USD")),
+        ceiling_used_ratio: Some(1.039_999_99),
+        views: views([BandStatus::Above; 3], "the month is final at 104,000.00 USD"),
+        exchange_rates: Vec::new(),
+        ..known.clone()
+    };
+    vec![known, unknown, previous]
+}
+
+fn gpus() -> Vec<GpuReport> {
+    let gpu =
+        |uuid: &str, slice: Option<&str>, percent: Option<f64>, used: Option<u64>| GpuSample {
+            key: GpuKey { uuid: uuid.to_owned(), mig_instance: slice.map(str::to_owned) },
+            model: "NVIDIA H100 80GB HBM3".to_owned(),
+            hostname: Some("node-1".to_owned()),
+            utilization: percent.and_then(Utilization::from_percent),
+            signal: None,
+            memory_used_bytes: used,
+            memory_total_bytes: used.map(|_| 85_899_345_920),
+        };
+    let report = |source: &str, provider, gpus| GpuReport {
+        source: SourceId::new(source),
+        provider,
+        cluster: "video".to_owned(),
+        capacity_type: "on_demand".to_owned(),
+        gpus,
+        dropped_samples: 1,
+        observed_at: "2025-10-16T11:59:45Z".parse().unwrap(),
+    };
+    vec![
+        report(
+            "gpu-aws",
+            Some(Provider::Aws),
+            vec![
+                gpu("GPU-1", None, Some(95.0), Some(64_000_000_000)),
+                gpu("GPU-2", None, Some(5.0), Some(1_000_000_000)),
+                gpu("GPU-3", Some("7"), None, None),
+            ],
+        ),
+        report("gpu-cellar", None, vec![gpu("GPU-9", None, None, None)]),
+    ]
+}
+
+fn sources() -> Vec<SourceStatus> {
+    let status = |source: &str, provider, up| SourceStatus {
+        source: SourceId::new(source),
+        provider,
+        up,
+        last_success: Some("2025-10-16T12:00:00Z".parse().unwrap()),
+        last_error: None,
+        next_poll: Some("2025-10-16T20:11:00Z".parse().unwrap()),
+        spent: vec![money("0.24 USD")],
+        monthly_cap: Some(money("30 USD")),
+    };
+    let failed = SourceStatus {
+        last_error: Some((SourceErrorKind::Forbidden, format!("failed to read {HOSTILE}"))),
+        ..status("gcp-main", Provider::Gcp, Some(false))
+    };
+    let waiting = SourceStatus {
+        last_success: None,
+        next_poll: None,
+        spent: Vec::new(),
+        monthly_cap: None,
+        ..status("azure-main", Provider::Azure, None)
+    };
+    vec![status("aws-main", Provider::Aws, Some(true)), failed, waiting]
+}
+
+/// The snapshot: a source that is well, one that fails, one that was never read.
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot {
+        at: "2025-10-16T12:00:00Z".parse().unwrap(),
+        spend: Arc::new(vec![aws(), gcp()]),
+        bands: Arc::new(bands()),
+        gpus: Arc::new(gpus()),
+        sources: Arc::new(sources()),
+    }
+}
+
+/// Self metrics in which every family has a value.
+pub(crate) fn self_metrics() -> SelfMetrics {
+    let metrics = SelfMetrics::new();
+    let source = SourceId::new("aws-main");
+    metrics.poll_ended(&source, Ok(()), Duration::from_secs(2));
+    metrics.poll_ended(&source, Err(SourceErrorKind::Forbidden), Duration::from_millis(90));
+    metrics.request_reserved(&source, "GetCostAndUsage", money("0.01 USD"));
+    metrics.quota_remaining(&source, "qpu", "1h", 580.0);
+    metrics.notified("ops", "sent");
+    metrics.ledger_failed("commit");
+    metrics
+}
+
+/// A face that listens on a free port.
+pub(crate) struct Shown {
+    pub(crate) url: String,
+    pub(crate) published: watch::Sender<Option<Arc<Published>>>,
+    pub(crate) readiness: Arc<Readiness>,
+    client: reqwest::Client,
+}
+
+impl Shown {
+    /// Starts a face before its first snapshot.
+    pub(crate) async fn empty(bearer_token: Option<SecretRef>) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (published, snapshots) = watch::channel(None);
+        let readiness = Arc::new(Readiness::default());
+        let face = Face {
+            published: snapshots,
+            readiness: readiness.clone(),
+            self_metrics: self_metrics(),
+            bearer_token,
+            language: Language::En,
+            demo: false,
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router(face)).await });
+        let client = reqwest::Client::builder().no_gzip().build().unwrap();
+        Self { url, published, readiness, client }
+    }
+
+    /// Starts a face that shows the snapshot.
+    pub(crate) async fn start() -> Self {
+        let shown = Self::empty(None).await;
+        shown.publish(snapshot());
+        shown
+    }
+
+    /// Publishes a snapshot as the agent does.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        let page = Page::new(Renderer::new(LIMIT).render(&snapshot));
+        self.published.send_replace(Some(Arc::new(Published { snapshot, page })));
+        self.readiness.snapshot_published();
+    }
+
+    /// Asks for a path with headers.
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let mut request = self.client.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// The text at a path.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.get(path, &[]).await.text().await.unwrap()
+    }
+}

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod agent;
-mod analyse;
 mod architecture;
 mod aws;
 mod azure;

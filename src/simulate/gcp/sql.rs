@@ -1,6 +1,6 @@
 //! The SELECT subset of GoogleSQL that the simulated BigQuery runs over the billing export.
 //!
-//! [`bind`] settles names and types against the tables, [`run`] executes. What is not served is an
+//! [`bind`] settles names and types against the tables, [`run`](mod@run) executes. What is not served is an
 //! error that names it, never another answer than BigQuery's.
 
 pub mod aggregate;

@@ -1,5 +1,5 @@
 //! A query after its names and types are settled: what [`bind`](super::bind) makes of the text and
-//! [`run`](super::run) executes.
+//! [`run`](mod@super::run) executes.
 
 use std::fmt;
 use std::rc::Rc;

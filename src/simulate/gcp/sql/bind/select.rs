@@ -37,7 +37,7 @@ impl Binder<'_> {
     /// Settles a whole query.
     ///
     /// # Errors
-    /// As [`run`](crate::simulate::gcp::sql::run).
+    /// As [`run`](crate::simulate::gcp::sql::run()).
     pub fn whole(&self, query: &Query) -> Result<Rc<QueryPlan>, SqlError> {
         let plan = self.query(query, None)?;
         for (index, column) in plan.columns.iter().enumerate() {

@@ -54,22 +54,29 @@ impl Outbox {
                 return;
             }
         };
-        for notice in due {
-            self.deliver(&notice).await;
+        // One that was not taken keeps those behind it waiting: a receiver hears things in order.
+        let mut waiting: Vec<&str> = Vec::new();
+        for notice in &due {
+            let receiver = notice.entry.receiver.as_str();
+            if !waiting.contains(&receiver) && !self.deliver(notice).await {
+                waiting.push(receiver);
+            }
         }
     }
 
-    async fn deliver(&self, notice: &QueuedNotice) {
+    /// Whether the message is done with.
+    async fn deliver(&self, notice: &QueuedNotice) -> bool {
         let name = &notice.entry.receiver;
         let Some(receiver) = self.receivers.get(name) else {
-            let reason = "the receiver is not configured any more";
-            return self.drop_notice(notice, reason).await;
+            self.drop_notice(notice, "the receiver is not configured any more").await;
+            return true;
         };
         // A receiver checks the age of the signature against the calendar's clock.
         let stamp = Timestamp::now();
         let outcome =
             receiver.deliver(&notice.entry.dedupe_key, &notice.entry.payload, stamp).await;
         let now = self.clock.now();
+        let is_done = outcome.is_ok();
         let kept = match outcome {
             Ok(()) => {
                 self.metrics.notified(name, "sent");
@@ -79,7 +86,8 @@ impl Outbox {
             Err(error)
                 if !error.is_temporary || now.duration_since(notice.queued_at) > KEEP_FOR =>
             {
-                return self.drop_notice(notice, &error.reason).await;
+                self.drop_notice(notice, &error.reason).await;
+                return true;
             }
             Err(error) => {
                 self.metrics.notified(name, "failed");
@@ -91,6 +99,7 @@ impl Outbox {
             }
         };
         self.note(kept);
+        is_done
     }
 
     async fn drop_notice(&self, notice: &QueuedNotice, reason: &str) {
@@ -111,7 +120,7 @@ impl Outbox {
 
 fn next_attempt(now: Timestamp, attempts: u32, error: &DeliveryError) -> Timestamp {
     let doubled = FIRST_RETRY.saturating_mul(1 << attempts.min(10)).min(LONGEST_RETRY);
-    let wait = doubled.max(error.retry_after.unwrap_or_default());
+    let wait = doubled.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY));
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }

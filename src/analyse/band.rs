@@ -18,7 +18,7 @@ use crate::domain::exchange::ExchangeRates;
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::report::Completeness;
-use crate::domain::spend::{PeriodSpend, SourceSpend};
+use crate::domain::spend::{DaySpend, PeriodSpend, SourceSpend};
 
 /// One source of a band's scope: its rules, its spend, and the band's part of it.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +60,12 @@ pub fn judge(
         now,
     };
     let (spend, complete) = (booked.spend(), booked.complete(sources, period, zone));
+    let least = booked.sum();
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
     let views = vec![
-        facts.actual(&spend),
+        facts.actual(&spend, least),
         facts.pace(&spend, complete),
-        facts.forecast(&spend, complete, run_rate),
+        facts.forecast(&spend, least, complete, run_rate),
     ];
     let money = |amount| Money::new(amount, band.currency);
     let known = spend.ok();
@@ -96,6 +97,22 @@ impl BandSource<'_> {
 
     fn is_final(&self, wanted: BillingPeriod) -> bool {
         self.period(wanted).is_some_and(|spend| spend.is_final)
+    }
+
+    /// Whether a day's figures will hardly change. A day without any cost is complete once it is
+    /// old enough to have been read, unless the days behind it are still on their way.
+    fn is_complete(&self, period: BillingPeriod, day: Date) -> bool {
+        let is_complete = |spend: &DaySpend| spend.completeness >= Completeness::Complete;
+        let days = self.period(period).map_or(&[][..], |spend| &spend.days);
+        if days.iter().any(|spend| spend.day == day) {
+            return days.iter().filter(|spend| spend.day == day).all(is_complete);
+        }
+        let zone = self.rules.provider.billing_zone();
+        let was_read = self
+            .last_success
+            .is_some_and(|at| at.duration_since(zone.end_of(day)) >= self.rules.lag);
+        let later = days.iter().any(|spend| spend.day > day && is_complete(spend));
+        was_read && (days.is_empty() || later)
     }
 }
 
@@ -145,7 +162,7 @@ impl Booked {
             Self { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
         for source in sources {
             if source.last_success.is_none() {
-                booked.problem = Some(format!("`{}` was never read", source.rules.id));
+                booked.problem = Some(format!("`{}` was not read yet", source.rules.id));
             }
             for (day, currency, money) in source.series.period(period) {
                 match booked.convert(band, source, rates, (day, currency, money)) {
@@ -214,12 +231,13 @@ impl Booked {
     fn spend(&self) -> Result<Decimal, String> {
         match &self.problem {
             Some(problem) => Err(problem.clone()),
-            None => self
-                .by_day
-                .values()
-                .try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))
-                .ok_or_else(|| "the sum has more than 28 digits".to_owned()),
+            None => self.sum().ok_or_else(|| "the sum has more than 28 digits".to_owned()),
         }
+    }
+
+    /// What is known of the sum: money that is booked whatever is not known besides.
+    fn sum(&self) -> Option<Decimal> {
+        self.by_day.values().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))
     }
 
     /// The sum over the days that are complete in every source.
@@ -229,24 +247,16 @@ impl Booked {
         period: BillingPeriod,
         zone: BillingZone,
     ) -> Option<Complete> {
-        // What an invoice carries of earlier days is older than any day of the period.
+        // What an invoice carries of earlier days came once and says nothing of the pace.
         let window = period.window();
-        let carried = self.by_day.iter().filter(|(day, _)| !window.contains(**day));
-        let sum = carried
-            .map(|(_, amount)| *amount)
-            .try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(amount))?;
-        let mut complete = Complete { sum, days: 0, seconds: 0 };
+        let carried = self
+            .by_day
+            .iter()
+            .filter(|(day, _)| !window.contains(**day))
+            .try_fold(Decimal::ZERO, |sum, (_, amount)| sum.checked_add(*amount))?;
+        let mut complete = Complete { sum: Decimal::ZERO, carried, days: 0, seconds: 0 };
         for day in window.days() {
-            let is_complete = sources.iter().all(|source| {
-                let mut days = source
-                    .period(period)
-                    .into_iter()
-                    .flat_map(|spend| &spend.days)
-                    .filter(|spend| spend.day == day)
-                    .peekable();
-                days.peek().is_some()
-                    && days.all(|spend| spend.completeness >= Completeness::Complete)
-            });
+            let is_complete = sources.iter().all(|source| source.is_complete(period, day));
             if is_complete {
                 let amount = self.by_day.get(&day).copied().unwrap_or_default();
                 complete.sum = complete.sum.checked_add(amount)?;
@@ -261,6 +271,7 @@ impl Booked {
 #[derive(Clone, Copy)]
 struct Complete {
     sum: Decimal,
+    carried: Decimal,
     days: i64,
     seconds: i64,
 }
@@ -300,11 +311,11 @@ impl Facts<'_> {
 
     /// The booked money against the whole month's band. Money over the ceiling stays `above`
     /// however old the reading is; `below` and `within` can still change and become unknown.
-    fn actual(&self, spend: &Result<Decimal, String>) -> ViewJudgement {
+    fn actual(&self, spend: &Result<Decimal, String>, least: Option<Decimal>) -> ViewJudgement {
         let view = BandView::Actual;
         let spend = match spend {
             Ok(spend) => *spend,
-            Err(problem) => return self.view(view, BandStatus::Unknown, problem.clone()),
+            Err(problem) => return self.partly_known(view, problem, least),
         };
         let status = self.place(spend, self.limits.floor, self.limits.ceiling);
         match &self.stale {
@@ -321,6 +332,17 @@ impl Facts<'_> {
                 );
                 self.view(view, status, reason)
             }
+        }
+    }
+
+    /// Money over the ceiling is over it whatever is not known besides; less decides nothing.
+    fn partly_known(&self, view: BandView, problem: &str, least: Option<Decimal>) -> ViewJudgement {
+        match least.filter(|least| *least > self.limits.ceiling) {
+            Some(least) => {
+                let reason = format!("at least {} are booked; {problem}", self.money(least));
+                self.view(view, BandStatus::Above, reason)
+            }
+            None => self.view(view, BandStatus::Unknown, problem.to_owned()),
         }
     }
 
@@ -349,10 +371,14 @@ impl Facts<'_> {
     fn forecast(
         &self,
         spend: &Result<Decimal, String>,
+        least: Option<Decimal>,
         complete: Option<Complete>,
         run_rate: Option<Decimal>,
     ) -> ViewJudgement {
         let view = BandView::Forecast;
+        if let Err(problem) = spend {
+            return self.partly_known(view, problem, least);
+        }
         if let Ok(spend) = spend
             && *spend > self.limits.ceiling
         {
@@ -407,7 +433,8 @@ impl Facts<'_> {
         }
         let complete = complete?;
         let whole = Decimal::from(self.period.seconds(self.zone));
-        complete.sum.checked_mul(whole)?.checked_div(Decimal::from(complete.seconds))
+        let at_pace = complete.sum.checked_mul(whole)?.checked_div(complete.seconds.into())?;
+        at_pace.checked_add(complete.carried)
     }
 }
 

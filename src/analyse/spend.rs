@@ -191,7 +191,12 @@ impl<'a> SpendFold<'a> {
 
     /// Ends with the ledger's readings of the days: the spend of the open and the previous period,
     /// and one series for each selection.
-    pub fn finish(self, readings: &[DayReading], now: Timestamp) -> (Spend, Vec<DailySeries>) {
+    pub fn finish(
+        self,
+        readings: &[DayReading],
+        data_through: Option<Timestamp>,
+        now: Timestamp,
+    ) -> (Spend, Vec<DailySeries>) {
         let zone = self.rules.provider.billing_zone();
         let current = BillingPeriod::at(now, zone);
         let mut periods = Vec::new();
@@ -199,7 +204,14 @@ impl<'a> SpendFold<'a> {
             [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
         {
             if let Some(fold) = self.periods.get(&wanted) {
-                periods.push(finish_period(self.rules, label, wanted, fold, readings, now));
+                periods.push(finish_period(
+                    self.rules,
+                    (label, wanted),
+                    fold,
+                    readings,
+                    data_through,
+                    now,
+                ));
             }
         }
         let last_complete_day = last_complete_day(&periods);
@@ -259,10 +271,10 @@ fn selects(selection: &Selection, breakdown: &Breakdown, row: &CostRow) -> bool 
 
 fn finish_period(
     rules: &SourceRules,
-    label: PeriodLabel,
-    wanted: BillingPeriod,
+    (label, wanted): (PeriodLabel, BillingPeriod),
     fold: &PeriodFold,
     readings: &[DayReading],
+    data_through: Option<Timestamp>,
     now: Timestamp,
 ) -> PeriodSpend {
     let zone = rules.provider.billing_zone();
@@ -282,9 +294,12 @@ fn finish_period(
             day: *day,
             currency: *currency,
             amounts: sum.amounts(),
-            completeness: of(*day, *currency).map_or(Completeness::Provisional, |reading| {
-                period::completeness(reading, zone, rules.lag, is_final, now)
-            }),
+            completeness: of(*day, *currency)
+                // A day that the provider's data does not reach to its end is not whole.
+                .filter(|_| data_through.is_none_or(|through| through >= zone.end_of(*day)))
+                .map_or(Completeness::Provisional, |reading| {
+                    period::completeness(reading, zone, rules.lag, is_final, now)
+                }),
         })
         .collect();
     let mut by: BTreeMap<Dimension, BTreeMap<(String, Currency), Amounts>> = BTreeMap::new();
@@ -318,7 +333,8 @@ fn reconciliation_difference(
             .into_iter()
             .find_map(|basis| control.on(basis)?.checked_sub(reading.primary.on(basis)?));
         if let Some(difference) = difference {
-            *differences.entry(reading.currency).or_insert(Decimal::ZERO) += difference;
+            let sum = differences.entry(reading.currency).or_insert(Decimal::ZERO);
+            *sum = sum.checked_add(difference).unwrap_or(Decimal::MAX);
         }
     }
     differences

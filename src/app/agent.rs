@@ -102,6 +102,8 @@ impl Agent {
         let address = listener.local_addr().context("failed to read the bound address")?;
         let client = reqwest::Client::builder()
             .user_agent(concat!("costband/", env!("CARGO_PKG_VERSION")))
+            // A redirected POST loses its body, and a signed one goes to a host nobody configured.
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("failed to set up TLS; install `ca-certificates`, or name a bundle in `SSL_CERT_FILE`")?;
         let readiness = Arc::new(Readiness::default());

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::sync::watch;
 
 use crate::analyse::period::{PeriodReadings, is_final};
@@ -22,6 +22,8 @@ const FIRST_MONTHS: usize = 2;
 /// Until this day of a month the month before is read again even when it is final, so that a
 /// closed month that moves is seen.
 const WATCHED_UNTIL_DAY: i8 = 10;
+/// How long after a good reading a breakdown that it did not hold is asked for.
+const NEW_BREAKDOWN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// How many days before a GCP period its invoice may reach back.
 const GCP_LATE_DAYS: i64 = 5;
 
@@ -41,6 +43,12 @@ pub struct PollPort {
 }
 
 impl PollPort {
+    /// What a source reports; nothing for one that is not configured.
+    fn breakdowns_of(&self, source: &SourceId) -> Vec<Breakdown> {
+        let place = self.rules.iter().position(|rules| rules.id == *source);
+        place.and_then(|place| self.breakdowns.get(place)).cloned().unwrap_or_default()
+    }
+
     async fn call<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger) -> Result<R, LedgerError> + Send + 'static,
@@ -61,11 +69,16 @@ impl PollPort {
 impl PollLedger for PollPort {
     async fn schedule(&self, source: &SourceId) -> Result<ScheduleEntry, String> {
         let source = source.clone();
-        let place = self.rules.iter().position(|rules| rules.id == source);
-        let breakdowns = place.and_then(|place| self.breakdowns.get(place)).cloned();
+        let breakdowns = self.breakdowns_of(&source);
         self.call(move |ledger| {
             let mut entry = ledger.schedule(&source)?;
-            entry.cursor = ledger.cursor_for(&source, &breakdowns.unwrap_or_default())?;
+            entry.cursor = ledger.cursor_for(&source, &breakdowns)?;
+            if entry.failures == 0 && !holds_all(ledger, &source, &breakdowns)? {
+                // A band wants a breakdown that was never read: it does not wait for its turn.
+                let soon =
+                    entry.last_success.and_then(|at| at.saturating_add(NEW_BREAKDOWN_AFTER).ok());
+                entry.next_poll = entry.next_poll.min(soon);
+            }
             Ok(entry)
         })
         .await
@@ -78,7 +91,8 @@ impl PollLedger for PollPort {
             .find(|rules| rules.id == *source)
             .cloned()
             .ok_or_else(|| format!("the source `{source}` is not configured"))?;
-        self.call(move |ledger| open_window(ledger, &rules, now)).await
+        let breakdowns = self.breakdowns_of(source);
+        self.call(move |ledger| open_window(ledger, &rules, &breakdowns, now)).await
     }
 
     async fn holds_money(&self, source: &SourceId, days: &[Date]) -> Result<bool, String> {
@@ -122,14 +136,26 @@ impl PollLedger for PollPort {
     }
 }
 
+/// Whether the ledger holds every breakdown that a source reports.
+fn holds_all(
+    ledger: &Ledger,
+    source: &SourceId,
+    breakdowns: &[Breakdown],
+) -> Result<bool, LedgerError> {
+    let held = ledger.breakdowns(source)?;
+    Ok(breakdowns.iter().all(|breakdown| held.contains(breakdown)))
+}
+
 /// The days that the next poll looks at: two closed months at the first start, then the previous
-/// period until it is final, and the open one up to today.
+/// period until it is final, and the open one up to today. After an outage it begins with the month
+/// of the last good reading; with a breakdown that was never read, with the previous month.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub fn open_window(
     ledger: &Ledger,
     rules: &SourceRules,
+    breakdowns: &[Breakdown],
     now: Timestamp,
 ) -> Result<Window, LedgerError> {
     let zone = rules.provider.billing_zone();
@@ -144,8 +170,12 @@ pub fn open_window(
             readings.add(&reading);
         }
         let settled = is_final(rules.provider, previous, &readings, rules.quiet)
-            && today.day() > WATCHED_UNTIL_DAY;
-        if settled { current.first_day() } else { previous.first_day() }
+            && today.day() > WATCHED_UNTIL_DAY
+            && holds_all(ledger, &rules.id, breakdowns)?;
+        let wanted = if settled { current } else { previous };
+        let last_success = ledger.schedule(&rules.id)?.last_success;
+        let last_read = last_success.map_or(wanted, |at| BillingPeriod::at(at, zone));
+        wanted.min(last_read).first_day()
     };
     let first = match rules.provider {
         Provider::Gcp => first.saturating_sub(GCP_LATE_DAYS.days()),

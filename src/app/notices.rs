@@ -11,6 +11,9 @@ use crate::domain::band::{BandJudgement, BandStatus, BandView, ViewJudgement};
 use crate::domain::notice::{BandState, BandStateChange, OutboxEntry};
 use crate::store::{Ledger, LedgerError};
 
+/// A pace of fewer complete days is mostly the lumps of a month's first days.
+const LEAST_COMPLETE_DAYS: i64 = 5;
+
 /// Compares judgements with what was told last and queues what is to be told, both in one
 /// transaction. Returns how many messages were queued.
 ///
@@ -51,7 +54,10 @@ fn change(
     now: Timestamp,
 ) -> Option<BandStateChange> {
     let before = before.map(|state| state.status);
-    if view.status == BandStatus::Unknown || before == Some(view.status) {
+    let is_early = view.view != BandView::Actual
+        && band.spend.is_some_and(|spend| spend.amount <= band.ceiling.amount)
+        && band.complete_days < LEAST_COMPLETE_DAYS;
+    if view.status == BandStatus::Unknown || before == Some(view.status) || is_early {
         return None;
     }
     Some(BandStateChange {

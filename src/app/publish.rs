@@ -25,6 +25,8 @@ use crate::web::Published;
 
 /// How often ages are looked at when nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long a ledger that cannot be read is left alone.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a reading of the ledger is judged again before days may have become complete.
 const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
@@ -91,6 +93,9 @@ impl Publisher {
                 match self.read(now).await {
                     Ok(reading) => read = Some(Read::new(reading, now)),
                     Err(error) => {
+                        // What changed is still to be read, though not at once again.
+                        tokio::time::sleep(RETRY_AFTER).await;
+                        self.changed.mark_changed();
                         self.metrics.ledger_failed("read");
                         tracing::error!(%error, "failed to read the ledger");
                     }

@@ -39,6 +39,8 @@ pub struct Reading {
     /// How each source's polling goes.
     pub sources: Vec<SourceStatus>,
     series: Vec<Vec<DailySeries>>,
+    /// For each source, whether the ledger holds the breakdown of each selection.
+    held: Vec<Vec<bool>>,
 }
 
 impl SpendReader {
@@ -68,11 +70,23 @@ impl SpendReader {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn read(&self, ledger: &Ledger, now: Timestamp) -> Result<Reading, LedgerError> {
-        let mut reading = Reading { spend: Vec::new(), sources: Vec::new(), series: Vec::new() };
+        let mut reading = Reading {
+            spend: Vec::new(),
+            sources: Vec::new(),
+            series: Vec::new(),
+            held: Vec::new(),
+        };
         for source in self.sources.iter() {
             let (spend, series, status) = read_source(ledger, source, now)?;
             reading.spend.push(spend);
             reading.series.push(series);
+            let live = ledger.breakdowns(&source.rules.id)?;
+            let held = source
+                .selections
+                .iter()
+                .map(|selection| live.iter().any(|held| held.query == selection.query))
+                .collect();
+            reading.held.push(held);
             reading.sources.push(status);
         }
         Ok(reading)
@@ -100,7 +114,12 @@ impl SpendReader {
                     rules: &source.rules,
                     spend: reading.spend.get(index)?.as_ref(),
                     series: reading.series.get(index)?.get(place)?,
-                    last_success: reading.sources.get(index)?.last_success,
+                    // A query of the band's own that was not asked yet is not read yet.
+                    last_success: if *reading.held.get(index)?.get(place)? {
+                        reading.sources.get(index)?.last_success
+                    } else {
+                        None
+                    },
                 })
             })
             .collect()
@@ -127,8 +146,8 @@ fn read_source(
         }
     }
     let readings = ledger.day_readings(id, &days(&periods))?;
-    let (spend, series) = fold.finish(&readings, now);
     let schedule = ledger.schedule(id)?;
+    let (spend, series) = fold.finish(&readings, schedule.data_through, now);
     let names = ledger
         .names(id)?
         .into_iter()

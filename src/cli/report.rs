@@ -66,6 +66,15 @@ enum FailOn {
 }
 
 impl FailOn {
+    /// Whether the view that decides is unknown.
+    fn cannot_judge(self, band: &BandJudgement) -> bool {
+        let view = match self {
+            Self::Above => BandView::Actual,
+            Self::Below | Self::ForecastAbove => BandView::Forecast,
+        };
+        !self.is_breached_by(band) && band.status(view) == BandStatus::Unknown
+    }
+
     fn is_breached_by(self, band: &BandJudgement) -> bool {
         let is = |view, status| band.status(view) == status;
         match self {
@@ -86,6 +95,9 @@ impl Report {
             refresh(&setup, clock.clone()).await?;
         }
         let now = self.instant(clock.now());
+        if self.as_of.is_some_and(|day| day > BillingZone::Utc.day_of(clock.now())) {
+            eprintln!("costband: --as-of lies in the future; this is the report of today");
+        }
         let ledger =
             Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
@@ -98,10 +110,13 @@ impl Report {
             sources: Arc::new(reading.sources),
         };
         print(&self.render(&snapshot)?)?;
-        let breached: Vec<&str> = snapshot
-            .bands
-            .iter()
-            .filter(|band| band.label == PeriodLabel::Current)
+        let open = || snapshot.bands.iter().filter(|band| band.label == PeriodLabel::Current);
+        if let Some(fail_on) = self.fail_on {
+            for band in open().filter(|band| fail_on.cannot_judge(band)) {
+                eprintln!("costband: {}: not known, so --fail-on says nothing of it", band.band);
+            }
+        }
+        let breached: Vec<&str> = open()
             .filter(|band| self.fail_on.is_some_and(|fail_on| fail_on.is_breached_by(band)))
             .map(|band| band.band.as_str())
             .collect();

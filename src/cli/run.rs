@@ -40,7 +40,8 @@ impl Run {
 /// Says what each source will be asked and for how much, before anything is asked.
 fn tell_plan(setup: &Setup, ledger: &Ledger, clock: &dyn Clock) -> Result<(), Failure> {
     for (source, rules) in setup.sources.iter().zip(setup.rules()) {
-        let window = open_window(ledger, &rules, clock.now()).map_err(anyhow::Error::from)?;
+        let window = open_window(ledger, &rules, &source.descriptor().breakdowns, clock.now())
+            .map_err(anyhow::Error::from)?;
         let first = ledger.first_day(&rules.id).map_err(anyhow::Error::from)?.is_none();
         let plan = Setup::plan(source.as_ref(), &window);
         tracing::info!(

@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::collect::{Descriptor, PlannedRequest};
 use crate::domain::money::Money;
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// A day: however tight the cap, the bill is read once a day until the cap itself is reached.
+pub const DAY: Duration = Duration::from_secs(86_400);
 /// The longest calendar month, so that a cap holds in every one of them.
 const MONTH_SECONDS: u64 = 31 * 86_400;
 
@@ -64,12 +65,17 @@ pub fn plan(descriptor: &Descriptor, requests: Vec<PlannedRequest>) -> Plan {
 /// wants it. So the cap stretches the cadence instead of ending the month's readings half way. A
 /// price in another currency than the cap's does not count against it.
 pub fn cadence(descriptor: &Descriptor, price_of_a_poll: Option<Money>) -> Duration {
-    let wanted = descriptor.poll_every;
+    descriptor.poll_every.max(within_cap(descriptor, price_of_a_poll))
+}
+
+/// The shortest interval at which polls that cost so much stay within the cap, whatever the
+/// configured cadence.
+pub fn within_cap(descriptor: &Descriptor, price_of_a_poll: Option<Money>) -> Duration {
     match (price_of_a_poll, descriptor.monthly_cap) {
         (Some(poll), Some(cap)) if poll.currency == cap.currency => {
-            shortest_within(cap.amount, poll.amount).map_or(wanted, |least| wanted.max(least))
+            shortest_within(cap.amount, poll.amount).unwrap_or_default()
         }
-        _ => wanted,
+        _ => Duration::ZERO,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::collect::priced::Priced;
 use crate::collect::reconcile::reconcile;
 use crate::collect::{PollRequest, Source, plan};
 use crate::domain::breakdown::BreakdownRole;
+use crate::domain::money::Money;
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
 use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind, SourceReport};
 
@@ -85,7 +86,8 @@ impl Poller {
     /// The source's error; the ledger's last good rows stay.
     pub async fn poll_once(&self) -> Result<(), SourceError> {
         let started = Instant::now();
-        let outcome = self.poll_and_keep().await;
+        let meter = Priced::new(&*self.meter);
+        let outcome = self.poll_and_keep(&meter).await;
         let id = &self.source.descriptor().id;
         self.observer.poll_ended(
             id,
@@ -95,7 +97,7 @@ impl Poller {
         if let Err(error) = &outcome {
             let now = self.clock.now();
             let failures = self.ledger.schedule(id).await.map_or(0, |entry| entry.failures);
-            let next = after(now, self.retry_delay(error, failures));
+            let next = after(now, self.retry_delay(error, failures, meter.sum()));
             if let Err(reason) = self.ledger.record_failure(id, now, error, next).await {
                 tracing::error!(source = %id, %reason, "failed to keep a poll's failure");
                 tokio::time::sleep(FIRST_RETRY).await;
@@ -104,7 +106,7 @@ impl Poller {
         outcome
     }
 
-    async fn poll_and_keep(&self) -> Result<(), SourceError> {
+    async fn poll_and_keep(&self, meter: &Priced<'_>) -> Result<(), SourceError> {
         let descriptor = self.source.descriptor();
         let kept = |reason: String| {
             SourceError::new(
@@ -116,8 +118,7 @@ impl Poller {
         let entry = self.ledger.schedule(&descriptor.id).await.map_err(kept)?;
         let window = self.ledger.window(&descriptor.id, now).await.map_err(kept)?;
         let request = PollRequest { window, now, cursor: entry.cursor };
-        let meter = Priced::new(&*self.meter);
-        let report = tokio::time::timeout(descriptor.deadline, self.source.poll(&request, &meter))
+        let report = tokio::time::timeout(descriptor.deadline, self.source.poll(&request, meter))
             .await
             .map_err(|_| {
                 SourceError::new(
@@ -144,25 +145,32 @@ impl Poller {
             .hint("the last good figures stay; check what the identity may still see"));
         }
         let every = plan::cadence(descriptor, meter.sum());
+        let every = every.min(descriptor.poll_every.max(plan::DAY));
         let next = after(self.clock.now(), jittered(every));
         self.ledger.commit(report, next).await.map_err(kept)
     }
 
-    /// How long to wait after a failure: doubling, never longer than the cadence, nor than an hour
-    /// where a reading may be had for less than its whole price, never shorter than the provider
-    /// asks.
-    fn retry_delay(&self, error: &SourceError, failures: u32) -> Duration {
+    /// How long to wait after a failure: doubling up to an hour or the cadence. From the second
+    /// failure on never shorter than the cap allows for what the attempt cost; never shorter than
+    /// the provider asks, up to the cadence, so that a raised cap or quota is noticed.
+    fn retry_delay(&self, error: &SourceError, failures: u32, spent: Option<Money>) -> Duration {
+        let descriptor = self.source.descriptor();
         let first =
             if error.kind.is_temporary() { FIRST_RETRY } else { FIRST_RETRY_OF_A_LASTING_ERROR };
-        let cadence = self.source.descriptor().poll_every;
         let longest = match error.kind {
             // The whole window was paid for and may be as wrong again.
-            SourceErrorKind::Malformed => cadence,
-            _ => LONGEST_RETRY.min(cadence),
+            SourceErrorKind::Malformed => descriptor.poll_every,
+            _ => LONGEST_RETRY.min(descriptor.poll_every),
         };
         let longest = longest.max(first);
         let doubled = first.saturating_mul(1 << failures.min(16)).min(longest);
-        jittered(doubled).max(error.retry_after.unwrap_or_default())
+        let paid = if failures == 0 {
+            Duration::ZERO
+        } else {
+            plan::within_cap(descriptor, spent).min(plan::DAY)
+        };
+        let asked = error.retry_after.unwrap_or_default().min(descriptor.poll_every.max(longest));
+        jittered(doubled.max(paid)).max(asked)
     }
 }
 

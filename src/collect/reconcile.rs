@@ -88,8 +88,11 @@ fn compare(primary: &Sums, other: &Sums, name: &str) -> Result<(), SourceError> 
     for key in keys {
         let side = |sums: &Sums| sums.get(key).copied().unwrap_or(Some(Decimal::ZERO));
         let (Some(ours), Some(theirs)) = (side(primary), side(other)) else { continue };
-        let tolerated = TOLERATED_AMOUNT.max(theirs.abs().max(ours.abs()) * TOLERATED_SHARE);
-        if (ours - theirs).abs() > tolerated {
+        let larger = theirs.abs().max(ours.abs());
+        let share = larger.checked_mul(TOLERATED_SHARE).unwrap_or_default();
+        let tolerated = TOLERATED_AMOUNT.max(share);
+        let difference = ours.checked_sub(theirs).unwrap_or(Decimal::MAX);
+        if difference.abs() > tolerated {
             let (currency, basis) = key;
             return Err(malformed(format!(
                 "the rows do not add up: {} cost by group is {ours} {currency}, {name} is \

@@ -102,7 +102,12 @@ impl Ledger {
                 connection,
                 "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error
                  FROM outbox
-                 WHERE sent_at IS NULL AND dropped_at IS NULL AND next_attempt <= ?1 ORDER BY id",
+                 WHERE sent_at IS NULL AND dropped_at IS NULL AND next_attempt <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM outbox AS older
+                                   WHERE older.receiver = outbox.receiver AND older.id < outbox.id
+                                     AND older.sent_at IS NULL AND older.dropped_at IS NULL
+                                     AND older.next_attempt > ?1)
+                 ORDER BY id",
                 [stamp(now)],
                 |row| {
                     Ok(QueuedNotice {

@@ -134,7 +134,7 @@ impl World {
         for (breakdown, row) in &self.rows {
             fold.row(*breakdown, row);
         }
-        let (spend, mut series) = fold.finish(&self.readings, at(now));
+        let (spend, mut series) = fold.finish(&self.readings, None, at(now));
         let source = spend.into_source(&self.rules, None, BTreeMap::new(), Vec::new(), 0);
         (self.last_success.map(|_| source), series.remove(0))
     }
@@ -235,7 +235,8 @@ fn only_days_that_are_old_and_steady_feed_the_pace() {
     world.day(date(2026, 11, 10), "1000", "2026-11-13T19:00:00Z", read);
     world.day(date(2026, 11, 13), "500", "2026-11-13T00:00:00Z", read);
     let judged = world.judge(&band("20000", "40000"), PeriodLabel::Current, NOON);
-    assert_eq!(judged.complete_days, 1, "the 10th is not steady for 6 h, the 13th is too young");
+    // Eight days without any cost and the 9th; the 10th is not steady for 6 h, the 13th too young.
+    assert_eq!(judged.complete_days, 9);
     assert_eq!(judged.complete_spend, Some("1000 USD".parse().expect("money")));
     assert_eq!(judged.spend, Some("2500 USD".parse().expect("money")));
 }
@@ -402,5 +403,68 @@ fn a_band_of_two_sources_is_not_known_by_one_of_them() {
     let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
         .expect("limits are in force");
     assert_eq!(judged.spend, None);
-    assert_eq!(judged.views[0].reason, "`azure` was never read");
+    assert_eq!(judged.views[0].reason, "`azure` was not read yet");
+}
+
+#[test]
+fn money_over_the_ceiling_is_above_whatever_another_source_does_not_tell() {
+    let (read, unread) = (World::steady(Provider::Aws), World::of(Provider::Azure));
+    let (spend, series) = read.fold(NOON);
+    let (_, empty) = unread.fold(NOON);
+    let known = BandSource {
+        rules: &read.rules,
+        spend: spend.as_ref(),
+        series: &series,
+        last_success: read.last_success,
+    };
+    let unknown =
+        BandSource { rules: &unread.rules, spend: None, series: &empty, last_success: None };
+    let sources = [known, unknown];
+    let judged = judge(&band("1", "9999"), &sources, &rates(), PeriodLabel::Current, at(NOON))
+        .expect("limits are in force");
+    assert_eq!(judged.spend, None);
+    assert_eq!(judged.status(BandView::Actual), BandStatus::Above);
+    assert_eq!(judged.status(BandView::Forecast), BandStatus::Above);
+    assert_eq!(judged.status(BandView::Pace), BandStatus::Unknown);
+}
+
+#[test]
+fn money_of_earlier_days_on_this_invoice_is_not_multiplied_by_the_pace() {
+    let mut world = World::of(Provider::Gcp);
+    world.day(date(2026, 11, 1), "2500", "2026-11-04T08:00:00Z", "2026-11-04T15:00:00Z");
+    let carried = world.row(0, date(2026, 10, 31), "compute", "3000");
+    carried.invoice_period = Some("202611".parse().expect("a period"));
+    let judged = world.judge(&band("45000", "90000"), PeriodLabel::Current, "2026-11-04T16:00:00Z");
+    // November has 721 Pacific hours, its first day 25 of them.
+    let day = decimal("2500") * decimal("721") / decimal("25");
+    assert_eq!(
+        judged.run_rate.map(|rate| rate.amount.round_dp(2)),
+        Some((day + decimal("3000")).round_dp(2))
+    );
+    assert_eq!(judged.spend, Some("5500 USD".parse().expect("money")));
+}
+
+#[test]
+fn a_source_without_any_cost_does_not_hold_up_the_pace_of_the_others() {
+    let (read, mut idle) = (World::steady(Provider::Aws), World::of(Provider::Azure));
+    idle.last_success = read.last_success;
+    let (spend, series) = read.fold(NOON);
+    let (none, empty) = idle.fold(NOON);
+    let sources = [
+        BandSource {
+            rules: &read.rules,
+            spend: spend.as_ref(),
+            series: &series,
+            last_success: read.last_success,
+        },
+        BandSource {
+            rules: &idle.rules,
+            spend: none.as_ref(),
+            series: &empty,
+            last_success: idle.last_success,
+        },
+    ];
+    let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
+        .expect("limits are in force");
+    assert_eq!(judged.complete_days, 10);
 }

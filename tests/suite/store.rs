@@ -511,6 +511,25 @@ fn a_status_and_its_messages_are_kept_together_or_not_at_all() {
 }
 
 #[test]
+fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path).unwrap();
+    let (now, later) = (at("2026-11-03T12:00:00Z"), at("2026-11-03T12:10:00Z"));
+    let other = OutboxEntry { receiver: "chat".to_owned(), ..message("c") };
+    ledger.change_band_state(&[], &[message("a"), message("b"), other], now).unwrap();
+    let keys = |ledger: &Ledger, at| -> Vec<String> {
+        ledger.outbox_due(at).unwrap().into_iter().map(|due| due.entry.dedupe_key).collect()
+    };
+    assert_eq!(keys(&ledger, now), ["a", "b", "c"]);
+    let first = ledger.outbox_due(now).unwrap()[0].id;
+    ledger.outbox_failed(first, later, "503").unwrap();
+    assert_eq!(keys(&ledger, now), ["c"]);
+    assert_eq!(keys(&ledger, later), ["a", "b", "c"]);
+    ledger.outbox_sent(first, later).unwrap();
+    assert_eq!(keys(&ledger, now), ["b", "c"]);
+}
+
+#[test]
 fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path).unwrap();

@@ -10,5 +10,6 @@ pub mod money;
 pub mod notice;
 pub mod period;
 pub mod ports;
+pub mod price;
 pub mod report;
 pub mod spend;

@@ -249,6 +249,9 @@ fn gpus() -> Vec<GpuReport> {
     let gpu =
         |uuid: &str, slice: Option<&str>, percent: Option<f64>, used: Option<u64>| GpuSample {
             key: GpuKey { uuid: uuid.to_owned(), mig_instance: slice.map(str::to_owned) },
+            mig_profile: None,
+            holders: Vec::new(),
+            xid: None,
             model: "NVIDIA H100 80GB HBM3".to_owned(),
             hostname: Some("node-1".to_owned()),
             utilization: percent.and_then(Utilization::from_percent),

@@ -5,6 +5,7 @@ mod commit;
 mod days;
 mod dictionary;
 pub mod error;
+pub mod gpu;
 pub mod handle;
 pub mod ledger;
 pub mod meter;

@@ -263,7 +263,7 @@ fn gpus() -> Vec<GpuReport> {
         source: SourceId::new(source),
         provider,
         cluster: "video".to_owned(),
-        capacity_type: "on_demand".to_owned(),
+        capacity_type: CapacityType::OnDemand,
         gpus,
         dropped_samples: 1,
         observed_at: "2025-10-16T11:59:45Z".parse().unwrap(),

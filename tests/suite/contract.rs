@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod breakdowns;
+mod caps;
 mod demo;
 mod harness;
 mod isolation;

@@ -247,3 +247,6 @@ impl Meter for CountingMeter {
         self.metrics.quota_remaining(source, quota, window, remaining);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod demo;
 mod harness;
 mod isolation;
 mod month_end;
+mod outage;
 mod program;
 mod restarts;
 mod sources;

@@ -155,3 +155,19 @@ fn without_an_outage_the_window_is_the_open_month_and_the_one_before_until_that_
     book.read(date(2026, 8, 1), "2026-09-15T04:00:00Z");
     assert_eq!(book.begins("2026-09-15T12:00:00Z"), date(2026, 9, 1));
 }
+
+#[test]
+fn an_outage_of_years_begins_a_year_back_where_every_provider_still_answers() {
+    for (now, wanted) in [
+        ("2026-09-30T12:00:00Z", date(2025, 9, 1)),
+        ("2026-01-01T12:00:00Z", date(2025, 1, 1)),
+        ("2025-12-31T12:00:00Z", date(2024, 12, 1)),
+        ("2025-11-30T12:00:00Z", date(2024, 11, 1)),
+        ("2025-10-31T12:00:00Z", date(2024, 10, 1)),
+        ("2025-09-30T12:00:00Z", date(2024, 10, 1)),
+    ] {
+        let mut book = Book::new(Provider::Aws);
+        book.read(date(2024, 9, 1), "2024-10-12T12:00:00Z");
+        assert_eq!(book.begins(now), wanted, "at {now}");
+    }
+}

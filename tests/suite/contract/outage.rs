@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use costband::domain::identity::Provider;
-use costband::domain::period::Window;
+use costband::domain::period::{Window, next_day};
 use costband::domain::ports::Clock;
 use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::World;
@@ -14,7 +14,7 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::harness::{Bench, Options, WrittenWorld, at, fleet, id};
+use super::harness::{Bench, Options, WrittenWorld, around, at, fleet, id};
 use super::truth::{assert_true, net};
 
 /// A world that a test wrote, polled by the agent.
@@ -99,6 +99,33 @@ async fn every_day_of_a_long_outage_is_known_after_the_first_good_reading() {
             "{provider}"
         );
         assert_eq!(known, truth, "{provider}");
+        assert_true(&bench.spend(provider).await.unwrap(), &*house.world, now);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_was_away_for_longer_than_its_provider_remembers_is_read_again() {
+    const LAST: &str = "2024-10-12T18:00:00Z";
+    const BACK: &str = "2026-09-15T18:00:00Z";
+    let house = House::start(LAST, around(at(LAST))).await;
+    let bench = &house.bench;
+    for provider in Provider::ALL {
+        bench.poll_well(provider).await;
+    }
+    // A year is what every provider remembers.
+    let oldest = Window::new(date(2025, 9, 1), date(2025, 9, 10));
+    let mut charges = fleet(oldest, 1);
+    charges.extend(fleet(around(at(BACK)), 1));
+    house.world.rewrite(charges);
+    house.set(BACK);
+    for provider in Provider::ALL {
+        bench.poll_well(provider).await;
+        let now = bench.clock.now();
+        let first = oldest.start;
+        let known = house.known(provider, first).await;
+        assert!(oldest.days().all(|day| known.contains_key(&day)), "{provider}");
+        assert_eq!(known, house.truth(provider, first, now), "{provider}");
+        assert!(known.contains_key(&next_day(date(2026, 9, 12))), "{provider}");
         assert_true(&bench.spend(provider).await.unwrap(), &*house.world, now);
     }
 }

@@ -15,7 +15,8 @@ use crate::domain::breakdown::{
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::BillingPeriod;
-use crate::domain::report::{Completeness, DayReading};
+use crate::domain::price::SkuPrice;
+use crate::domain::report::{Completeness, DayReading, NativeBudget};
 use crate::domain::spend::{DaySpend, PeriodSpend, SourceSpend};
 
 /// What judging needs to know of a source.
@@ -235,7 +236,8 @@ impl Spend {
         rules: &SourceRules,
         data_through: Option<Timestamp>,
         names: BTreeMap<(Dimension, String), String>,
-        budgets: Vec<crate::domain::report::NativeBudget>,
+        budgets: Vec<NativeBudget>,
+        list_prices: Vec<SkuPrice>,
         restatements_total: u64,
     ) -> SourceSpend {
         SourceSpend {
@@ -246,6 +248,7 @@ impl Spend {
             last_complete_day: self.last_complete_day,
             names,
             budgets,
+            list_prices,
             restatements_total,
         }
     }

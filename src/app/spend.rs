@@ -162,6 +162,7 @@ fn read_source(
                 schedule.data_through,
                 names,
                 ledger.budgets(id)?,
+                ledger.list_prices(id)?,
                 ledger.restatements_total(id)?,
             ))
         })

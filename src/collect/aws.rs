@@ -95,6 +95,7 @@ impl AwsSource {
             control_totals: Vec::new(),
             names: Vec::new(),
             budgets: Vec::new(),
+            list_prices: None,
             data_through: None,
             cursor: None,
             observed_at: request.now,

@@ -183,6 +183,7 @@ impl AzureSource {
             days: begun.days().collect(),
             names: self.names(&exchange, begun, &months).await,
             budgets: self.budgets(&exchange).await,
+            list_prices: None,
             breakdowns: reading.breakdowns,
             control_totals: reading.control_totals,
             data_through: newest.map(|day| BillingZone::Utc.end_of(day).min(request.now)),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::{Provider, SourceId};
 
@@ -35,12 +35,43 @@ impl Utilization {
 pub enum UtilizationSignal {
     /// `DCGM_FI_PROF_GR_ENGINE_ACTIVE`: share of time in which the graphics engine was active.
     GrEngineActive,
-    /// `DCGM_FI_DEV_GPU_UTIL`: share of time in which a kernel was resident.
+    /// `DCGM_FI_DEV_GPU_UTIL`, or NVML's utilization: share of time in which a kernel was resident.
     GpuUtil,
+    /// AMD's `gpu_gfx_activity`: share of time in which the graphics engine was active.
+    GfxActivity,
+}
+
+impl UtilizationSignal {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GrEngineActive => "gr_engine_active",
+            Self::GpuUtil => "gpu_util",
+            Self::GfxActivity => "gfx_activity",
+        }
+    }
+}
+
+/// Who holds a GPU: a Kubernetes pod, as the exporter learns it from the kubelet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A pod on a GPU. Under time-slicing several pods hold one device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Holder {
+    /// Which pod.
+    pub pod: Pod,
+    /// How much of the device's time is the pod's, where the exporter tells it.
+    pub utilization: Option<Utilization>,
 }
 
 /// A GPU or a MIG slice of one, told apart as the driver does.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GpuKey {
     /// The device's UUID.
     pub uuid: String,
@@ -65,6 +96,8 @@ pub struct GpuSample {
     pub key: GpuKey,
     /// `NVIDIA H100 80GB HBM3`.
     pub model: String,
+    /// What kind of MIG slice: `3g.20gb`.
+    pub mig_profile: Option<String>,
     /// The node that holds it.
     pub hostname: Option<String>,
     /// How busy.
@@ -75,6 +108,10 @@ pub struct GpuSample {
     pub memory_used_bytes: Option<u64>,
     /// Frame buffer in all, bytes.
     pub memory_total_bytes: Option<u64>,
+    /// The pods that hold it, each once; none for a GPU that nobody asked for.
+    pub holders: Vec<Holder>,
+    /// The newest XID error that the driver told of it; 0 for none.
+    pub xid: Option<u32>,
 }
 
 /// What one scrape of GPU telemetry said.

@@ -12,6 +12,7 @@ use crate::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::BillingPeriod;
+use crate::domain::price::SkuPrice;
 use crate::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 
 /// One source's money.
@@ -31,6 +32,8 @@ pub struct SourceSpend {
     pub names: BTreeMap<(Dimension, String), String>,
     /// Budgets kept at the provider.
     pub budgets: Vec<NativeBudget>,
+    /// The provider's list prices of GPU machines and their parts, where they are read.
+    pub list_prices: Vec<SkuPrice>,
     /// How often a day moved after it had been complete, since the ledger began.
     pub restatements_total: u64,
 }

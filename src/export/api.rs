@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::domain::band::BandJudgement;
 use crate::domain::breakdown::Amounts;
 use crate::domain::gpu::GpuReport;
+use crate::domain::identity::SourceId;
 use crate::domain::money::{Currency, Money};
+use crate::domain::price::SkuPrice;
 use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 
@@ -16,7 +18,7 @@ mod documents;
 
 pub use documents::{
     Band, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
-    PeriodSpendView, SourceSpendView, SourceView, Sources, Spend, View,
+    ListPriceView, PeriodSpendView, SourceSpendView, SourceView, Sources, Spend, View,
 };
 
 /// The bands of a snapshot.
@@ -173,7 +175,28 @@ fn source(status: &SourceStatus) -> SourceView {
 
 /// The GPUs of a snapshot.
 pub fn gpus(snapshot: &Snapshot) -> Gpus {
-    Gpus { as_of: snapshot.at.to_string(), sources: snapshot.gpus.iter().map(gpu_source).collect() }
+    let prices = |spend: &SourceSpend| -> Vec<ListPriceView> {
+        spend.list_prices.iter().map(|price| list_price(&spend.source, price)).collect()
+    };
+    Gpus {
+        as_of: snapshot.at.to_string(),
+        sources: snapshot.gpus.iter().map(gpu_source).collect(),
+        list_prices: snapshot.spend.iter().flat_map(prices).collect(),
+    }
+}
+
+fn list_price(source: &SourceId, price: &SkuPrice) -> ListPriceView {
+    ListPriceView {
+        source: source.to_string(),
+        sku_id: price.sku_id.clone(),
+        description: price.description.clone(),
+        region_id: price.region_id.clone(),
+        capacity_type: price.capacity_type.as_str().to_owned(),
+        unit: price.unit.clone(),
+        price: text(price.price.amount),
+        currency: price.price.currency.to_string(),
+        effective_at: price.effective_at.map(|at| at.to_string()),
+    }
 }
 
 fn gpu_source(report: &GpuReport) -> GpuSourceView {

@@ -34,10 +34,11 @@ impl Ledger {
     /// For every breakdown of the report its rows replace the ledger's rows of `report.days`. A
     /// breakdown of the source that the report does not hold (another filter under the same name,
     /// or gone from the configuration) is retired: it is not served any more, and loses its rows
-    /// of these days. Readings of days, restatements, names, budgets and the schedule follow.
+    /// of these days. Readings of days, restatements, names, budgets, list
+    /// prices and the schedule follow.
     ///
     /// `next_poll` is none for a reading outside the schedule, such as a backfill: next poll,
-    /// cursor, last success, failures, budgets and data-through stay as they are then.
+    /// cursor, last success, failures, budgets, list prices and data-through stay as they are then.
     ///
     /// The cursor is dropped, so that the next poll reads its whole window, where a breakdown is
     /// new to the ledger and the report holds only some days of its window.
@@ -80,6 +81,7 @@ impl Ledger {
             keep_names(connection, source, report)?;
             if let Some(next_poll) = next_poll {
                 keep_budgets(connection, source, report)?;
+                keep_list_prices(connection, source, report)?;
                 let whole = report.window.days().all(|day| days.contains(&day));
                 let cursor = report.cursor.as_deref().filter(|_| whole || !new);
                 keep_schedule(connection, source, report, cursor, next_poll)?;
@@ -313,6 +315,26 @@ fn keep_budgets(connection: &Connection, source: i64, report: &SourceReport) -> 
         run(
             connection,
             "INSERT INTO native_budget (source, place, budget) VALUES (?1, ?2, ?3)",
+            params![source, place, json],
+        )?;
+    }
+    Ok(())
+}
+
+/// Replaces the list prices by those of a poll that asked for them.
+fn keep_list_prices(
+    connection: &Connection,
+    source: i64,
+    report: &SourceReport,
+) -> Result<(), Fault> {
+    let Some(prices) = &report.list_prices else { return Ok(()) };
+    run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
+    for (place, price) in (0_i64..).zip(prices) {
+        let json = serde_json::to_string(price)
+            .map_err(|error| Fault::Damaged(format!("price of `{}`: {error}", price.sku_id)))?;
+        run(
+            connection,
+            "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
             params![source, place, json],
         )?;
     }

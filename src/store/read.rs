@@ -1,4 +1,5 @@
-//! What the ledger tells: breakdowns and their rows, days, restatements, names and budgets.
+//! What the ledger tells: breakdowns and their rows, days, restatements, names, budgets
+//! and list prices.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,6 +11,7 @@ use crate::domain::breakdown::{Breakdown, CostRow, Dimension, Quantity};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Currency;
 use crate::domain::period::{BillingPeriod, Window};
+use crate::domain::price::SkuPrice;
 use crate::domain::report::{DayReading, EntityName, NativeBudget, Restatement};
 use crate::store::commit::dimension_words;
 use crate::store::days::KnownDay;
@@ -255,6 +257,26 @@ impl Ledger {
                     let json: String = row.get(0)?;
                     serde_json::from_str(&json)
                         .map_err(|error| Fault::Damaged(format!("budget `{json}`: {error}")))
+                },
+            )
+        })
+    }
+
+    /// The list prices that a source was told last.
+    ///
+    /// # Errors
+    /// As [`Ledger::sources`].
+    pub fn list_prices(&self, source: &SourceId) -> Result<Vec<SkuPrice>, LedgerError> {
+        self.read(|connection| {
+            all(
+                connection,
+                "SELECT price FROM list_price
+                 WHERE source = (SELECT id FROM source WHERE name = ?1) ORDER BY place",
+                [source.as_str()],
+                |row| {
+                    let json: String = row.get(0)?;
+                    serde_json::from_str(&json)
+                        .map_err(|error| Fault::Damaged(format!("list price `{json}`: {error}")))
                 },
             )
         })

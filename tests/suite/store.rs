@@ -13,6 +13,7 @@ use costband::domain::money::{Currency, Money};
 use costband::domain::notice::{BandStateChange, OutboxEntry};
 use costband::domain::period::{BillingPeriod, Window};
 use costband::domain::ports::{Clock, Meter, MeterError};
+use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{
     BreakdownReading, ControlTotal, EntityName, NativeBudget, ScheduleEntry, SourceErrorKind,
     SourceReport,
@@ -107,6 +108,7 @@ fn report(days: &[i8], rows: &[(i8, &str, &str)], observed_at: &str) -> SourceRe
         control_totals: Vec::new(),
         names: Vec::new(),
         budgets: Vec::new(),
+        list_prices: None,
         data_through: None,
         cursor: Some("cursor".to_owned()),
         observed_at: at(observed_at),
@@ -383,7 +385,7 @@ fn a_complete_day_that_moves_is_kept_as_a_restatement_for_ever_counted() {
 }
 
 #[test]
-fn control_totals_names_and_budgets_stand_beside_the_rows() {
+fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path).unwrap();
     let mut first = report(&[1, 2], &[(1, "EC2", "10")], "2026-11-03T00:00:00Z");
@@ -405,18 +407,33 @@ fn control_totals_names_and_budgets_stand_beside_the_rows() {
         forecast_spend: None,
         time_grain: "Monthly".to_owned(),
     }];
+    first.list_prices = Some(vec![SkuPrice {
+        sku_id: "A001-0001-0001".to_owned(),
+        description: "Nvidia H100 80GB GPU running in Americas".to_owned(),
+        region_id: "us-central1".to_owned(),
+        capacity_type: CapacityType::OnDemand,
+        unit: "h".to_owned(),
+        price: money("9.796550569 USD"),
+        effective_at: Some(at("2026-08-01T00:00:00Z")),
+    }]);
     commit(&mut ledger, &first);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
     assert_eq!(ledger.budgets(&payer()).unwrap(), first.budgets);
+    assert_eq!(Some(ledger.list_prices(&payer()).unwrap()), first.list_prices);
     let readings = ledger.day_readings(&payer(), &november()).unwrap();
     let pairs: Vec<_> = readings.iter().map(|r| (r.primary, r.control)).collect();
     assert_eq!(pairs, [(billed("10"), Some(billed("10.50"))), (billed("0"), Some(billed("3")))]);
 
-    // A budget that is gone is gone; a name that was not told again stays.
+    // A budget that is gone is gone; names and prices that were not told again stay.
     let second = report(&[1], &[(1, "EC2", "10")], "2026-11-03T08:00:00Z");
     commit(&mut ledger, &second);
     assert_eq!(ledger.budgets(&payer()).unwrap(), []);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
+    assert_eq!(Some(ledger.list_prices(&payer()).unwrap()), first.list_prices);
+    let mut third = report(&[1], &[(1, "EC2", "10")], "2026-11-03T16:00:00Z");
+    third.list_prices = Some(Vec::new());
+    commit(&mut ledger, &third);
+    assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl World {
             fold.row(*breakdown, row);
         }
         let (spend, mut series) = fold.finish(&self.readings, None, at(now));
-        let source = spend.into_source(&self.rules, None, BTreeMap::new(), Vec::new(), 0);
+        let source = spend.into_source(&self.rules, None, BTreeMap::new(), vec![], vec![], 0);
         (self.last_success.map(|_| source), series.remove(0))
     }
 }

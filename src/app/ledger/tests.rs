@@ -72,6 +72,7 @@ impl Book {
             control_totals: Vec::new(),
             names: Vec::new(),
             budgets: Vec::new(),
+            list_prices: None,
             data_through: None,
             cursor: None,
             observed_at: now,

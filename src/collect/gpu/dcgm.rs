@@ -106,7 +106,10 @@ fn gpu(key: GpuKey, readings: Readings) -> GpuSample {
     GpuSample {
         key,
         model: readings.model,
+        mig_profile: None,
         hostname: readings.hostname,
+        holders: Vec::new(),
+        xid: None,
         utilization: engine.or(resident),
         signal: engine
             .map(|_| UtilizationSignal::GrEngineActive)

@@ -70,6 +70,7 @@ impl Source for Bill {
                 control_totals: Vec::new(),
                 names: Vec::new(),
                 budgets: Vec::new(),
+                list_prices: None,
                 data_through: None,
                 cursor: None,
                 observed_at: request.now,

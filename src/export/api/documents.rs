@@ -225,6 +225,32 @@ pub struct Gpus {
     pub as_of: String,
     /// One entry for each GPU telemetry source.
     pub sources: Vec<GpuSourceView>,
+    /// What providers list GPU machines and their parts at, before any discount.
+    pub list_prices: Vec<ListPriceView>,
+}
+
+/// A list price of one SKU in one region.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ListPriceView {
+    /// The billing source that was told it.
+    pub source: String,
+    /// The provider's number of the SKU.
+    pub sku_id: String,
+    /// What it is.
+    pub description: String,
+    /// The region.
+    pub region_id: String,
+    /// `on_demand` or `spot`.
+    pub capacity_type: String,
+    /// What the price is for, in UCUM: `h`, `GiBy.h`.
+    pub unit: String,
+    /// The price of one unit.
+    pub price: String,
+    /// The price's currency.
+    pub currency: String,
+    /// Since when it holds, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_at: Option<String>,
 }
 
 /// What one telemetry source sees.

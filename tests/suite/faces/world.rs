@@ -13,6 +13,7 @@ use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::period::BillingPeriod;
 use costband::domain::ports::PollObserver;
+use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
 use costband::export::metrics::Renderer;
@@ -137,6 +138,7 @@ fn aws() -> SourceSpend {
             forecast_spend: None,
             time_grain: "Monthly".to_owned(),
         }],
+        list_prices: Vec::new(),
         restatements_total: 2,
     }
 }
@@ -171,6 +173,15 @@ fn gcp() -> SourceSpend {
         last_complete_day: None,
         names: BTreeMap::new(),
         budgets: Vec::new(),
+        list_prices: vec![SkuPrice {
+            sku_id: "A001-0001-0001".to_owned(),
+            description: "Nvidia H100 80GB GPU running in Americas".to_owned(),
+            region_id: "us-central1".to_owned(),
+            capacity_type: CapacityType::OnDemand,
+            unit: "h".to_owned(),
+            price: money("9.796550569 USD"),
+            effective_at: Some("2026-08-01T00:00:00Z".parse().unwrap()),
+        }],
         restatements_total: 0,
     }
 }
@@ -238,6 +249,9 @@ fn gpus() -> Vec<GpuReport> {
     let gpu =
         |uuid: &str, slice: Option<&str>, percent: Option<f64>, used: Option<u64>| GpuSample {
             key: GpuKey { uuid: uuid.to_owned(), mig_instance: slice.map(str::to_owned) },
+            mig_profile: None,
+            holders: Vec::new(),
+            xid: None,
             model: "NVIDIA H100 80GB HBM3".to_owned(),
             hostname: Some("node-1".to_owned()),
             utilization: percent.and_then(Utilization::from_percent),

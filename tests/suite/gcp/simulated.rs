@@ -184,6 +184,12 @@ async fn simulated_bill_is_read_whole_in_pages_and_from_slow_jobs() {
         let own = report.names.iter().find(|name| name.key == cloud.options.billing_account);
         assert_eq!(own.unwrap().name, cloud.options.billing_account_name);
         assert!(report.names.iter().any(|name| name.name == "The project-7"));
+        // 10.01 euros for 8 hours.
+        let listed = report.list_prices.unwrap();
+        let h100 = listed.iter().find(|price| price.sku_id == "0000-0000-0001").unwrap();
+        assert_eq!(h100.price.to_string(), "1.25125 EUR");
+        assert_eq!((h100.unit.as_str(), h100.region_id.as_str()), ("h", "us-central1"));
+        assert!(listed.iter().any(|price| price.description.starts_with("A3 Instance Ram")));
     }
 }
 
@@ -211,6 +217,7 @@ async fn simulated_late_charge_brings_its_day_again() {
     cloud.now.0.store(at("2025-11-06T19:00:00Z").as_second(), Ordering::SeqCst);
     let news = cloud.poll(json!({}), quiet.cursor).await.unwrap();
     assert_eq!(news.days, [day("2025-11-02")]);
+    assert_eq!(news.list_prices, None, "they were read today");
     assert_eq!(billed(rows(&news, "service_sub_account"), "EUR"), "40.54".parse().unwrap());
 }
 

@@ -3,10 +3,12 @@
 
 mod bad_input;
 mod breakdowns;
+mod caps;
 mod demo;
 mod harness;
 mod isolation;
 mod month_end;
+mod outage;
 mod program;
 mod restarts;
 mod sources;

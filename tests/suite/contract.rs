@@ -4,6 +4,7 @@
 mod bad_input;
 mod breakdowns;
 mod demo;
+mod empty_days;
 mod harness;
 mod isolation;
 mod month_end;

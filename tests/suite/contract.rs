@@ -5,6 +5,7 @@ mod bad_input;
 mod breakdowns;
 mod demo;
 mod empty_days;
+mod export_reach;
 mod harness;
 mod isolation;
 mod month_end;

@@ -9,6 +9,7 @@ mod export_reach;
 mod harness;
 mod isolation;
 mod month_end;
+mod new_band;
 mod program;
 mod restarts;
 mod sources;

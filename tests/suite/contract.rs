@@ -6,6 +6,7 @@ mod breakdowns;
 mod demo;
 mod empty_days;
 mod export_reach;
+mod first_days;
 mod harness;
 mod isolation;
 mod month_end;

@@ -4,6 +4,7 @@
 mod commit;
 mod days;
 mod dictionary;
+mod empty;
 pub mod error;
 pub mod gpu;
 pub mod handle;

@@ -13,10 +13,13 @@
 //! - Several pods on a device or slice share its time by their own engine time where the exporter
 //!   tells it of all of them, else equally.
 
+mod share;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::share::{Tracks, Unit, shares, split, units};
 use crate::analyse::gpu_state::{StateRules, StateTrack};
 use crate::domain::gpu::{GpuReport, GpuSample};
 use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
@@ -66,7 +69,7 @@ struct Device {
     guessed: bool,
     counted_until: Timestamp,
     last_seen: Timestamp,
-    units: HashMap<Option<String>, StateTrack>,
+    units: Tracks,
     shares: Vec<(GpuState, f64)>,
     dirty: bool,
 }
@@ -77,13 +80,6 @@ struct TimeKey {
     fleet: Fleet,
     node: String,
     workload: Option<Workload>,
-}
-
-/// One part of a device: what it does, how much of the device it is, who holds it.
-struct Unit {
-    state: GpuState,
-    weight: f64,
-    holders: Vec<(Workload, f64)>,
 }
 
 /// What was counted since the last time that it was taken.
@@ -202,7 +198,7 @@ impl Accountant {
                 shares: Vec::new(),
                 dirty: true,
             };
-            let units = units(&mut device, parts, now, &self.rules);
+            let units = units(&mut device.units, parts, now, &self.rules);
             device.shares = shares(&units);
             self.devices.insert(uuid.to_owned(), device);
             return;
@@ -224,7 +220,7 @@ impl Accountant {
         if was_silent {
             device.units.values_mut().for_each(StateTrack::forget);
         }
-        let units = units(device, parts, now, &self.rules);
+        let units = units(&mut device.units, parts, now, &self.rules);
         device.shares = shares(&units);
         device.last_seen = now;
         let counted = if was_silent { vec![Unit::whole(GpuState::Unknown)] } else { units };
@@ -366,12 +362,6 @@ impl Accountant {
     }
 }
 
-impl Unit {
-    fn whole(state: GpuState) -> Self {
-        Self { state, weight: 1.0, holders: Vec::new() }
-    }
-}
-
 /// The node of a sample: its own word, else the source stands for it.
 pub fn node_name<'a>(report: &'a GpuReport, sample: &'a GpuSample) -> &'a str {
     sample.hostname.as_deref().unwrap_or(report.source.as_str())
@@ -398,108 +388,6 @@ fn facts(report: &GpuReport, node: Option<&Node>, model: &str, count: u32) -> No
         },
         guessed,
     }
-}
-
-/// The parts of a device at a reading. Their weights add up to 1.
-fn units(
-    device: &mut Device,
-    parts: &[&GpuSample],
-    at: Timestamp,
-    rules: &StateRules,
-) -> Vec<Unit> {
-    let whole = parts.iter().all(|part| part.key.mig_instance.is_none());
-    let covered: f64 = parts.iter().map(|part| weight(part, whole)).sum();
-    let scale = covered.max(1.0);
-    device.units.retain(|key, _| parts.iter().any(|part| part.key.mig_instance == *key));
-    let mut units: Vec<Unit> = parts
-        .iter()
-        .map(|part| {
-            let track = device.units.entry(part.key.mig_instance.clone()).or_default();
-            Unit {
-                state: track.judge(part, at, rules),
-                weight: weight(part, whole) / scale,
-                holders: holders(part),
-            }
-        })
-        .collect();
-    if covered < 1.0 {
-        let rest = 1.0 - covered;
-        units.push(Unit { state: GpuState::Unallocated, weight: rest, holders: Vec::new() });
-    }
-    units
-}
-
-fn weight(part: &GpuSample, whole: bool) -> f64 {
-    if whole {
-        return 1.0;
-    }
-    let slices = part.mig_profile.as_deref().and_then(|profile| profile.split_once('g'));
-    let slices = slices.and_then(|(number, _)| number.parse::<u8>().ok());
-    let all = if part.model.contains("A30") { 4.0 } else { 7.0 };
-    // A slice whose profile nobody tells is the smallest one.
-    f64::from(slices.unwrap_or(1)) / all
-}
-
-fn holders(part: &GpuSample) -> Vec<(Workload, f64)> {
-    let told: Option<Vec<f64>> =
-        part.holders.iter().map(|holder| holder.utilization.map(|share| share.ratio())).collect();
-    let sum: f64 = told.iter().flatten().sum();
-    #[expect(clippy::cast_precision_loss, reason = "a GPU has few pods")]
-    let equal = 1.0 / part.holders.len() as f64;
-    let mut shares: Vec<(Workload, f64)> = Vec::new();
-    for (index, holder) in part.holders.iter().enumerate() {
-        let share = match &told {
-            Some(told) if sum > 0.0 => told.get(index).map_or(equal, |own| own / sum),
-            _ => equal,
-        };
-        let workload = Workload::of_pod(&holder.pod);
-        match shares.iter_mut().find(|(known, _)| *known == workload) {
-            Some((_, sum)) => *sum += share,
-            None => shares.push((workload, share)),
-        }
-    }
-    shares
-}
-
-fn shares(units: &[Unit]) -> Vec<(GpuState, f64)> {
-    let mut shares: Vec<(GpuState, f64)> = Vec::new();
-    for unit in units {
-        match shares.iter_mut().find(|(state, _)| *state == unit.state) {
-            Some((_, sum)) => *sum += unit.weight,
-            None => shares.push((unit.state, unit.weight)),
-        }
-    }
-    shares
-}
-
-/// Splits milliseconds over units and their holders: whole ones, that add up to all of them.
-fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&Workload>, u64)> {
-    let parts = units.iter().flat_map(|unit| {
-        let nobody = unit.holders.is_empty().then_some((unit.state, None, unit.weight));
-        let held = unit
-            .holders
-            .iter()
-            .map(|(workload, share)| (unit.state, Some(workload), unit.weight * share));
-        nobody.into_iter().chain(held)
-    });
-    let mut split = Vec::new();
-    let (mut share_so_far, mut told) = (0.0, 0_u64);
-    for (state, workload, share) in parts {
-        share_so_far += share;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "an interval has fewer than 2^52 milliseconds and shares are positive"
-        )]
-        let reached = ((length as f64 * share_so_far).round() as u64).min(length);
-        split.push((state, workload, reached.saturating_sub(told)));
-        told = told.max(reached);
-    }
-    if let Some((_, _, last)) = split.last_mut() {
-        *last += length - told;
-    }
-    split
 }
 
 #[cfg(test)]

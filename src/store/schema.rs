@@ -102,4 +102,19 @@ mod tests {
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, 2);
     }
+
+    #[test]
+    fn a_ledger_of_the_first_schema_keeps_what_it_holds_and_learns_empty_days() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        apply(&mut connection, MIGRATIONS.get(..1).unwrap(), 0).unwrap();
+        connection.execute("INSERT INTO source (id, name) VALUES (7, 'payer')", []).unwrap();
+        migrate(&mut connection, Path::new("ledger")).unwrap();
+        let held: (String, i64) = connection
+            .query_row("SELECT name, (SELECT count(*) FROM empty_day) FROM source", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!(held, ("payer".to_owned(), 0));
+        assert_eq!(found(&connection, Path::new("ledger")).unwrap(), known());
+    }
 }

@@ -13,6 +13,7 @@ use crate::domain::report::{SourceError, SourceErrorKind};
 
 pub mod dcgm;
 pub mod exposition;
+pub mod promql;
 
 /// A page larger than this is not a node's telemetry.
 const LARGEST_PAGE: usize = 16 << 20;

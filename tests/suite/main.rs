@@ -10,6 +10,8 @@ mod contract;
 mod docs;
 mod faces;
 mod gcp;
+#[cfg(feature = "nvml")]
+mod gpu_nvml;
 mod gpu_promql;
 mod simulate_aws;
 mod simulate_azure;

@@ -14,6 +14,9 @@ use crate::domain::report::{SourceError, SourceErrorKind};
 
 pub mod dcgm;
 pub mod exposition;
+#[cfg(feature = "nvml")]
+pub mod nvml;
+pub mod promql;
 
 /// A page larger than this is not a node's telemetry.
 const LARGEST_PAGE: usize = 16 << 20;

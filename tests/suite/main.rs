@@ -11,6 +11,9 @@ mod docs;
 mod faces;
 mod gcp;
 mod gpu_ledger;
+#[cfg(feature = "nvml")]
+mod gpu_nvml;
+mod gpu_promql;
 mod simulate_aws;
 mod simulate_azure;
 mod simulate_gcp;

@@ -13,4 +13,5 @@ mod gcp;
 mod simulate_aws;
 mod simulate_azure;
 mod simulate_gcp;
+mod simulate_gpu;
 mod store;

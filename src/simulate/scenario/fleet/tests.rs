@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
-use crate::domain::gpu_time::{GpuState, StateTime};
+use crate::domain::gpu_time::{GpuState, StateTime, Workload};
 use crate::domain::identity::Provider;
+use crate::domain::machine::{GpuModel, Machine};
 use crate::domain::period::{BillingPeriod, Window};
 use crate::domain::ports::Clock;
 use crate::domain::price::CapacityType;
@@ -349,6 +350,39 @@ fn scale_multiplies_gpu_machines_and_what_pays_for_them_and_nothing_else() {
                 let slack = wanted.abs() * Decimal::new(1, 6) + Decimal::new(1, 4);
                 assert!((wanted - many).abs() <= slack, "{provider} {wanted} {many}");
             }
+        }
+    }
+}
+
+#[test]
+fn pods_are_named_as_kubernetes_names_those_of_their_workload() {
+    let world = world(1, 3);
+    let mut workloads = BTreeSet::new();
+    for provider in Provider::ALL {
+        for hour in 0..24 {
+            let now = at("2026-10-06T00:30:00Z") + SignedDuration::from_hours(hour * 7);
+            let readings = world.fleet(provider, now).into_iter().flat_map(|node| node.readings);
+            for pod in readings.flat_map(|reading| reading.pods) {
+                let namespace = pod.namespace.to_owned();
+                let told = Workload::of_pod(&crate::domain::gpu::Pod { namespace, name: pod.name });
+                assert_eq!((told.namespace.as_str(), &told.name), (pod.namespace, &pod.workload));
+                workloads.insert(told.name);
+            }
+        }
+    }
+    assert!(workloads.len() > 15, "{workloads:?}");
+}
+
+#[test]
+fn machine_types_are_what_their_cloud_sells() {
+    for provider in Provider::ALL {
+        for pool in world(1, 1).billed_machines(provider, "2026-10-06".parse().unwrap()) {
+            let sold = Machine::of(provider, pool.instance_type).unwrap();
+            let kind = super::machine_type(pool.instance_type).unwrap();
+            assert_eq!((sold.gpus, Some(sold.gpu)), (pool.gpus, GpuModel::of(kind.model)));
+            // Decimal gigabytes against MiB, of which the driver keeps some.
+            let gb = kind.memory_mib * 1_048_576 / 1_000_000_000;
+            assert!(gb.abs_diff(u64::from(sold.gpu.memory_gb)) <= 7, "{}: {gb}", kind.name);
         }
     }
 }

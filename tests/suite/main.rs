@@ -17,4 +17,5 @@ mod gpu_promql;
 mod simulate_aws;
 mod simulate_azure;
 mod simulate_gcp;
+mod simulate_gpu;
 mod store;

@@ -166,26 +166,26 @@ async fn scraped(address: &str, provider: Provider) -> Vec<GpuSample> {
 /// The pods behind the GPUs, from the world itself.
 fn pods(world: &Scenario, provider: Provider) -> BTreeMap<GpuKey, Vec<String>> {
     let mut pods = BTreeMap::new();
-    for gpu in world.fleet(provider, Fixed.now()).into_iter().flat_map(|node| node.gpus) {
-        let key = |instance: Option<u32>| GpuKey {
+    let nodes = world.fleet(provider, Fixed.now()).into_iter().filter(|node| node.exporter_is_up);
+    for gpu in nodes.flat_map(|node| node.readings) {
+        let key = GpuKey {
             uuid: gpu.uuid.clone(),
-            mig_instance: instance.map(|instance| instance.to_string()),
+            mig_instance: gpu.slice.map(|(_, instance)| instance.to_string()),
         };
-        let name = |pod: &Option<costband::simulate::scenario::Pod>| {
-            pod.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect::<Vec<_>>()
-        };
-        for slice in &gpu.slices {
-            pods.insert(key(Some(slice.instance)), name(&slice.pod));
-        }
-        if gpu.slices.is_empty() {
-            pods.insert(key(None), name(&gpu.pod));
-        }
+        let names = gpu.pods.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        pods.insert(key, names);
     }
     pods
 }
 
 fn holders(gpu: &GpuSample) -> Vec<String> {
-    gpu.holders.iter().map(|held| format!("{}/{}", held.pod.namespace, held.pod.name)).collect()
+    let names =
+        gpu.holders.iter().map(|held| format!("{}/{}", held.pod.namespace, held.pod.name));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,7 +108,7 @@ impl World {
                 )
             })
             .collect();
-        let now = self.scenario.clock().now();
+        let now = crate::simulate::charge::World::clock(self.scenario.as_ref()).now();
         let nodes: String = Provider::ALL
             .into_iter()
             .flat_map(|provider| self.scenario.nodes(provider, now))

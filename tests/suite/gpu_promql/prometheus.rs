@@ -181,8 +181,7 @@ fn pods(world: &Scenario, provider: Provider) -> BTreeMap<GpuKey, Vec<String>> {
 }
 
 fn holders(gpu: &GpuSample) -> Vec<String> {
-    let names =
-        gpu.holders.iter().map(|held| format!("{}/{}", held.pod.namespace, held.pod.name));
+    let names = gpu.holders.iter().map(|held| format!("{}/{}", held.pod.namespace, held.pod.name));
     let mut names: Vec<String> = names.collect();
     names.sort();
     names

@@ -24,7 +24,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::file::{CapacityType, FileConfig, Language, LogFormat};
+use crate::config::file::{FileConfig, Language, LogFormat};
 use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
 use crate::config::secret::{Secret, SecretError, SecretRef};
@@ -32,6 +32,7 @@ use crate::config::structure::{Findings, RENAMED};
 use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::price::CapacityType;
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]

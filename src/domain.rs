@@ -7,6 +7,7 @@ pub mod exchange;
 pub mod gpu;
 pub mod gpu_time;
 pub mod identity;
+pub mod machine;
 pub mod money;
 pub mod node;
 pub mod notice;

@@ -4,7 +4,9 @@
 mod commit;
 mod days;
 mod dictionary;
+mod empty;
 pub mod error;
+pub mod gpu;
 pub mod handle;
 pub mod ledger;
 pub mod meter;

@@ -17,8 +17,7 @@ use crate::domain::band::{
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
-use crate::domain::report::Completeness;
-use crate::domain::spend::{DaySpend, PeriodSpend, SourceSpend};
+use crate::domain::spend::{PeriodSpend, SourceSpend};
 
 /// One source of a band's scope: its rules, its spend, and the band's part of it.
 #[derive(Debug, Clone, Copy)]
@@ -99,20 +98,10 @@ impl BandSource<'_> {
         self.period(wanted).is_some_and(|spend| spend.is_final)
     }
 
-    /// Whether a day's figures will hardly change. A day without any cost is complete once it is
-    /// old enough to have been read, unless the days behind it are still on their way.
-    fn is_complete(&self, period: BillingPeriod, day: Date) -> bool {
-        let is_complete = |spend: &DaySpend| spend.completeness >= Completeness::Complete;
-        let days = self.period(period).map_or(&[][..], |spend| &spend.days);
-        if days.iter().any(|spend| spend.day == day) {
-            return days.iter().filter(|spend| spend.day == day).all(is_complete);
-        }
-        let zone = self.rules.provider.billing_zone();
-        let was_read = self
-            .last_success
-            .is_some_and(|at| at.duration_since(zone.end_of(day)) >= self.rules.lag);
-        let later = days.iter().any(|spend| spend.day > day && is_complete(spend));
-        was_read && (days.is_empty() || later)
+    /// Whether a day's figures will hardly change. A day is complete for the whole source, by its
+    /// primary breakdown: a scope that costs nothing on a day waits for no row of its own.
+    fn is_complete(&self, day: Date) -> bool {
+        self.spend.is_some_and(|spend| spend.complete_days.contains(&day))
     }
 }
 
@@ -256,7 +245,7 @@ impl Booked {
             .try_fold(Decimal::ZERO, |sum, (_, amount)| sum.checked_add(*amount))?;
         let mut complete = Complete { sum: Decimal::ZERO, carried, days: 0, seconds: 0 };
         for day in window.days() {
-            let is_complete = sources.iter().all(|source| source.is_complete(period, day));
+            let is_complete = sources.iter().all(|source| source.is_complete(day));
             if is_complete {
                 let amount = self.by_day.get(&day).copied().unwrap_or_default();
                 complete.sum = complete.sum.checked_add(amount)?;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::identity::Provider;
 use crate::domain::period::{BillingPeriod, BillingZone};
-use crate::domain::report::{Completeness, DayReading};
+use crate::domain::report::{Completeness, DayReading, EmptyDay};
 
 /// How far apart two equal readings must be before a day counts as complete.
 pub const STEADY_FOR: SignedDuration = SignedDuration::from_hours(6);
@@ -27,6 +27,20 @@ pub fn completeness(
     let old_enough = now.duration_since(zone.end_of(reading.day)) >= lag;
     let steady = reading.observed_at.duration_since(reading.steady_since) >= STEADY_FOR;
     if old_enough && steady { Completeness::Complete } else { Completeness::Provisional }
+}
+
+/// Tells whether a day without any cost will hardly get one: two readings of its whole at least six
+/// hours apart found none, the newest of them older than the lag after its end. Nothing is what
+/// every day costs at first, so, unlike an amount, it counts only where it was read so late.
+pub fn stays_empty(
+    empty: &EmptyDay,
+    zone: BillingZone,
+    lag: SignedDuration,
+    period_is_final: bool,
+) -> bool {
+    let old_enough = empty.observed_at.duration_since(zone.end_of(empty.day)) >= lag;
+    let steady = empty.observed_at.duration_since(empty.since) >= STEADY_FOR;
+    period_is_final || old_enough && steady
 }
 
 /// What all readings of a period say together.

@@ -1,7 +1,7 @@
 //! Rows become spend: totals from the primary breakdown, views from the others, and one daily
 //! series for each band. Every sum is made from exactly one breakdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,7 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::BillingPeriod;
 use crate::domain::price::SkuPrice;
-use crate::domain::report::{Completeness, DayReading, NativeBudget};
+use crate::domain::report::{Completeness, DayReading, EmptyDay, NativeBudget};
 use crate::domain::spend::{DaySpend, PeriodSpend, SourceSpend};
 
 /// What judging needs to know of a source.
@@ -190,33 +190,62 @@ impl<'a> SpendFold<'a> {
         }
     }
 
-    /// Ends with the ledger's readings of the days: the spend of the open and the previous period,
+    /// Ends with what the ledger knows of the days: the spend of the open and the previous period,
     /// and one series for each selection.
-    pub fn finish(
-        self,
-        readings: &[DayReading],
-        data_through: Option<Timestamp>,
-        now: Timestamp,
-    ) -> (Spend, Vec<DailySeries>) {
+    pub fn finish(self, known: &KnownDays<'_>, now: Timestamp) -> (Spend, Vec<DailySeries>) {
         let zone = self.rules.provider.billing_zone();
         let current = BillingPeriod::at(now, zone);
+        let final_period =
+            Some(current.previous()).filter(|previous| is_final(self.rules, known, *previous));
         let mut periods = Vec::new();
         for (label, wanted) in
             [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
         {
             if let Some(fold) = self.periods.get(&wanted) {
-                periods.push(finish_period(
-                    self.rules,
-                    (label, wanted),
-                    fold,
-                    readings,
-                    data_through,
-                    now,
-                ));
+                let is_final = final_period == Some(wanted);
+                let place = (label, wanted, is_final);
+                periods.push(finish_period(self.rules, place, fold, known, now));
             }
         }
         let last_complete_day = last_complete_day(&periods);
-        (Spend { periods, last_complete_day }, self.series)
+        let complete_days = complete_days(self.rules, known, final_period, now);
+        (Spend { periods, complete_days, last_complete_day }, self.series)
+    }
+}
+
+/// What the ledger knows of a source's days besides their rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KnownDays<'a> {
+    /// The days that have a cost or had one.
+    pub readings: &'a [DayReading],
+    /// The days that were read and cost nothing.
+    pub empty: &'a [EmptyDay],
+    /// Up to when the provider's data reaches.
+    pub data_through: Option<Timestamp>,
+}
+
+impl KnownDays<'_> {
+    /// How sure a reading's figures are. What is there of a day that was not read to its end, or
+    /// that an export of Google Cloud does not reach to its end, may be old and steady and is not
+    /// the whole day. AWS and Azure do not tell how far their data reaches: what stands for it there
+    /// is the newest day that has a cost, which says nothing of the days behind it.
+    fn completeness(
+        &self,
+        rules: &SourceRules,
+        reading: &DayReading,
+        period_is_final: bool,
+        now: Timestamp,
+    ) -> Completeness {
+        let zone = rules.provider.billing_zone();
+        let end = zone.end_of(reading.day);
+        let reaches = match rules.provider {
+            Provider::Gcp => self.data_through.is_none_or(|through| through >= end),
+            Provider::Aws | Provider::Azure => true,
+        };
+        if !reaches || reading.observed_at < end {
+            return Completeness::Provisional;
+        }
+        period::completeness(reading, zone, rules.lag, period_is_final, now)
     }
 }
 
@@ -225,7 +254,9 @@ impl<'a> SpendFold<'a> {
 pub struct Spend {
     /// The open period first.
     pub periods: Vec<PeriodSpend>,
-    /// The newest day that is complete in every currency.
+    /// The days that are complete in every currency, those without any cost among them.
+    pub complete_days: BTreeSet<Date>,
+    /// The newest day with a cost that is complete in every currency.
     pub last_complete_day: Option<(Date, BTreeMap<Currency, Amounts>)>,
 }
 
@@ -245,6 +276,7 @@ impl Spend {
             provider: rules.provider,
             periods: self.periods,
             data_through,
+            complete_days: self.complete_days,
             last_complete_day: self.last_complete_day,
             names,
             budgets,
@@ -272,21 +304,44 @@ fn selects(selection: &Selection, breakdown: &Breakdown, row: &CostRow) -> bool 
         })
 }
 
-fn finish_period(
-    rules: &SourceRules,
-    (label, wanted): (PeriodLabel, BillingPeriod),
-    fold: &PeriodFold,
-    readings: &[DayReading],
-    data_through: Option<Timestamp>,
-    now: Timestamp,
-) -> PeriodSpend {
-    let zone = rules.provider.billing_zone();
+/// Whether the provider will not change a period that is over any more.
+fn is_final(rules: &SourceRules, known: &KnownDays<'_>, wanted: BillingPeriod) -> bool {
     let mut all = PeriodReadings::default();
-    for reading in readings.iter().filter(|reading| wanted.contains(reading.day)) {
+    for reading in known.readings.iter().filter(|reading| wanted.contains(reading.day)) {
         all.add(reading);
     }
-    let is_final = label == PeriodLabel::Previous
-        && period::is_final(rules.provider, wanted, &all, rules.quiet);
+    period::is_final(rules.provider, wanted, &all, rules.quiet)
+}
+
+/// The days of which every reading is complete, whether it found a cost or none.
+fn complete_days(
+    rules: &SourceRules,
+    known: &KnownDays<'_>,
+    final_period: Option<BillingPeriod>,
+    now: Timestamp,
+) -> BTreeSet<Date> {
+    let zone = rules.provider.billing_zone();
+    let is_final = |day: Date| final_period.is_some_and(|period| period.contains(day));
+    let mut days = BTreeMap::new();
+    for reading in known.readings {
+        let found = known.completeness(rules, reading, is_final(reading.day), now);
+        *days.entry(reading.day).or_insert(true) &= found >= Completeness::Complete;
+    }
+    for empty in known.empty {
+        let stays = period::stays_empty(empty, zone, rules.lag, is_final(empty.day));
+        *days.entry(empty.day).or_insert(true) &= stays;
+    }
+    days.into_iter().filter_map(|(day, complete)| complete.then_some(day)).collect()
+}
+
+fn finish_period(
+    rules: &SourceRules,
+    (label, wanted, is_final): (PeriodLabel, BillingPeriod, bool),
+    fold: &PeriodFold,
+    known: &KnownDays<'_>,
+    now: Timestamp,
+) -> PeriodSpend {
+    let readings = known.readings;
     let of = |day: Date, currency: Currency| {
         readings.iter().find(move |reading| reading.day == day && reading.currency == currency)
     };
@@ -297,12 +352,9 @@ fn finish_period(
             day: *day,
             currency: *currency,
             amounts: sum.amounts(),
-            completeness: of(*day, *currency)
-                // A day that the provider's data does not reach to its end is not whole.
-                .filter(|_| data_through.is_none_or(|through| through >= zone.end_of(*day)))
-                .map_or(Completeness::Provisional, |reading| {
-                    period::completeness(reading, zone, rules.lag, is_final, now)
-                }),
+            completeness: of(*day, *currency).map_or(Completeness::Provisional, |reading| {
+                known.completeness(rules, reading, is_final, now)
+            }),
         })
         .collect();
     let mut by: BTreeMap<Dimension, BTreeMap<(String, Currency), Amounts>> = BTreeMap::new();
@@ -314,7 +366,7 @@ fn finish_period(
         label,
         period: wanted,
         is_final,
-        start: wanted.start(zone),
+        start: wanted.start(rules.provider.billing_zone()),
         totals: fold.totals.iter().map(|(key, sum)| (*key, sum.amounts())).collect(),
         excluded: fold.excluded.iter().map(|(key, sum)| (*key, sum.amounts())).collect(),
         by,

@@ -22,7 +22,7 @@ pub fn target(source: &GpuSource) -> GpuTarget {
         url: source.url.to_string(),
         provider: source.provider,
         cluster: source.cluster.clone(),
-        capacity_type: source.capacity_type.as_str().to_owned(),
+        capacity_type: source.capacity_type,
         every: source.every,
         timeout: source.timeout,
     }

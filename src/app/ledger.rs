@@ -22,6 +22,9 @@ const FIRST_MONTHS: usize = 2;
 /// Until this day of a month the month before is read again even when it is final, so that a
 /// closed month that moves is seen.
 const WATCHED_UNTIL_DAY: i8 = 10;
+/// How many months before the open one are read after an outage. Cost Explorer and Azure's cost data
+/// reach back thirteen months; a source that asks for more is refused for ever.
+const REMEMBERED_MONTHS: usize = 12;
 /// How long after a good reading a breakdown that it did not hold is asked for.
 const NEW_BREAKDOWN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// How many days before a GCP period its invoice may reach back.
@@ -148,7 +151,8 @@ fn holds_all(
 
 /// The days that the next poll looks at: two closed months at the first start, then the previous
 /// period until it is final, and the open one up to today. After an outage it begins with the month
-/// of the last good reading; with a breakdown that was never read, with the previous month.
+/// of the last good reading, a year back at most; with a breakdown that was never read, with the
+/// previous month.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -162,8 +166,9 @@ pub fn open_window(
     let today = zone.day_of(now);
     let current = BillingPeriod::containing(today);
     let previous = current.previous();
+    let before = |months| (0..months).fold(current, |period: BillingPeriod, _| period.previous());
     let first = if ledger.first_day(&rules.id)?.is_none() {
-        (0..FIRST_MONTHS).fold(current, |period, _| period.previous()).first_day()
+        before(FIRST_MONTHS).first_day()
     } else {
         let mut readings = PeriodReadings::default();
         for reading in ledger.day_readings(&rules.id, &previous.window())? {
@@ -175,7 +180,7 @@ pub fn open_window(
         let wanted = if settled { current } else { previous };
         let last_success = ledger.schedule(&rules.id)?.last_success;
         let last_read = last_success.map_or(wanted, |at| BillingPeriod::at(at, zone));
-        wanted.min(last_read).first_day()
+        wanted.min(last_read).max(before(REMEMBERED_MONTHS)).first_day()
     };
     let first = match rules.provider {
         Provider::Gcp => first.saturating_sub(GCP_LATE_DAYS.days()),
@@ -247,3 +252,6 @@ impl Meter for CountingMeter {
         self.metrics.quota_remaining(source, quota, window, remaining);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan};
 
 use crate::analyse::band::{BandSource, judge};
-use crate::analyse::spend::{DailySeries, Selection, SourceRules, SpendFold};
+use crate::analyse::spend::{DailySeries, KnownDays, Selection, SourceRules, SpendFold};
 use crate::app::setup::Setup;
 use crate::domain::band::{Band, BandJudgement, PeriodLabel};
 use crate::domain::breakdown::{Breakdown, BreakdownRole};
@@ -145,9 +145,12 @@ fn read_source(
             ledger.for_each_row(breakdown, &periods, |row| fold.row(index, row))?;
         }
     }
-    let readings = ledger.day_readings(id, &days(&periods))?;
+    let window = days(&periods);
+    let (readings, empty) = (ledger.day_readings(id, &window)?, ledger.empty_days(id, &window)?);
     let schedule = ledger.schedule(id)?;
-    let (spend, series) = fold.finish(&readings, schedule.data_through, now);
+    let known =
+        KnownDays { readings: &readings, empty: &empty, data_through: schedule.data_through };
+    let (spend, series) = fold.finish(&known, now);
     let names = ledger
         .names(id)?
         .into_iter()

@@ -13,6 +13,7 @@ use crate::collect::gpu::exposition::{LARGEST_PAGE, NotAPage};
 use crate::collect::gpu::page::Page;
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::price::CapacityType;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
 pub mod amd;
@@ -36,8 +37,8 @@ pub struct GpuTarget {
     pub provider: Option<Provider>,
     /// The cluster's name.
     pub cluster: String,
-    /// `on_demand`, `spot`, `reserved` or `unknown`.
-    pub capacity_type: String,
+    /// How they were bought, where it is known.
+    pub capacity_type: CapacityType,
     /// How often it is scraped.
     pub every: Duration,
     /// How long a scrape may take.
@@ -78,7 +79,7 @@ pub async fn scrape(
         source: target.id.clone(),
         provider: target.provider,
         cluster: target.cluster.clone(),
-        capacity_type: target.capacity_type.clone(),
+        capacity_type: target.capacity_type,
         gpus,
         dropped_samples,
         observed_at: now,

@@ -137,4 +137,24 @@ mod tests {
         assert!(plan.is_less_than_daily());
         assert_eq!(plan.price_of_a_month, Some("1 USD".parse().expect("an amount")));
     }
+
+    #[test]
+    fn the_interval_of_a_cap_does_not_know_the_configured_cadence() {
+        let price = |text: &str| Some(text.parse().expect("an amount"));
+        let seconds = |cap: &str, poll| within_cap(&descriptor(cap), poll).as_secs();
+        // 300 polls of 31 days; the cadence of eight hours is longer.
+        assert_eq!(seconds("30 USD", price("0.10 USD")), 8928);
+        assert_eq!(seconds("30 USD", price("0.40 USD")), 35_712);
+        assert_eq!(seconds("30 USD", price("0.0001 USD")), 9, "rounded up");
+        assert_eq!(seconds("0 USD", price("0.01 USD")), MONTH_SECONDS);
+        for free in [None, price("0 USD"), price("0.10 EUR")] {
+            assert_eq!(seconds("30 USD", free), 0, "{free:?}");
+        }
+        let uncapped = Descriptor { monthly_cap: None, ..descriptor("30 USD") };
+        assert_eq!(within_cap(&uncapped, price("0.10 USD")), Duration::ZERO);
+        assert_eq!(
+            cadence(&descriptor("30 USD"), price("0.10 USD")),
+            Duration::from_secs(8 * 3600)
+        );
+    }
 }

@@ -192,3 +192,6 @@ fn jittered(wait: Duration) -> Duration {
     let thousandths = u32::try_from(random % 101).unwrap_or(0);
     wait.saturating_mul(1000 + thousandths) / 1000
 }
+
+#[cfg(test)]
+mod tests;

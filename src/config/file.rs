@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::config::secret::SecretRef;
 use crate::config::values::{CurrencyCode, Day, Figure, Span};
+use crate::domain::price;
 
 /// The configuration of costband. Durations and sizes carry a unit, secrets are named by file or
 /// environment variable, and any key can be overridden by a variable such as
@@ -150,14 +151,13 @@ pub enum CapacityType {
     Unknown,
 }
 
-impl CapacityType {
-    /// The label value.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OnDemand => "on_demand",
-            Self::Spot => "spot",
-            Self::Reserved => "reserved",
-            Self::Unknown => "unknown",
+impl From<CapacityType> for price::CapacityType {
+    fn from(written: CapacityType) -> Self {
+        match written {
+            CapacityType::OnDemand => Self::OnDemand,
+            CapacityType::Spot => Self::Spot,
+            CapacityType::Reserved => Self::Reserved,
+            CapacityType::Unknown => Self::Unknown,
         }
     }
 }

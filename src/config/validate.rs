@@ -172,7 +172,7 @@ fn gpu(
                     GpuProvider::Azure => Some(Provider::Azure),
                     GpuProvider::None => None,
                 },
-                capacity_type: entry.capacity_type.unwrap_or_default(),
+                capacity_type: entry.capacity_type.unwrap_or_default().into(),
                 every,
                 timeout,
             });

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::price::CapacityType;
 
 /// A share of time, 0 to 1. Made only by [`Utilization::from_percent`] or
 /// [`Utilization::from_ratio`], so that a percentage is never taken for a ratio.
@@ -123,8 +124,8 @@ pub struct GpuReport {
     pub provider: Option<Provider>,
     /// The configured cluster name.
     pub cluster: String,
-    /// `on_demand`, `spot`, `reserved`, as configured; `unknown` where it is not.
-    pub capacity_type: String,
+    /// How they were bought, as configured.
+    pub capacity_type: CapacityType,
     /// The GPUs, each device once.
     pub gpus: Vec<GpuSample>,
     /// Values that were not a measurement (sentinels, out of range).

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::gpu::GpuKey;
+use crate::domain::gpu::Pod;
 use crate::domain::identity::SourceId;
 use crate::domain::node::Fleet;
 
@@ -113,6 +113,33 @@ pub struct Workload {
     pub name: String,
 }
 
+impl Workload {
+    /// The workload of a pod, by the names that Kubernetes gives: a Deployment's pods end in a
+    /// template hash and five letters, a Job's in an index and five letters, a StatefulSet's in an
+    /// ordinal. Letters that Kubernetes draws are neither vowels nor look-alikes
+    /// (`k8s.io/apimachinery/pkg/util/rand`), so that most words of a name are told from them.
+    pub fn of_pod(pod: &Pod) -> Self {
+        let drawn =
+            |text: &str| text.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
+        let ordinal = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let mut name = pod.name.as_str();
+        if let Some((owner, last)) = name.rsplit_once('-') {
+            if last.len() == 5 && drawn(last) {
+                name = owner;
+                if let Some((owner, hash)) = name.rsplit_once('-') {
+                    let template = (8..=10).contains(&hash.len()) && drawn(hash);
+                    if template || ordinal(hash) {
+                        name = owner;
+                    }
+                }
+            } else if ordinal(last) {
+                name = owner;
+            }
+        }
+        Self { namespace: pod.namespace.clone(), name: name.to_owned() }
+    }
+}
+
 /// Time that was counted: so long were GPUs of a fleet, on a node, held by a workload, in states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuTime {
@@ -129,21 +156,47 @@ pub struct GpuTime {
 }
 
 /// Up to when a GPU's time was counted: what a restart must know so that nothing is counted twice
-/// and nothing is left out.
+/// and nothing is left out. MIG slices are counted with their device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GpuMark {
-    /// Which device or MIG slice.
-    pub key: GpuKey,
+    /// The device's UUID.
+    pub uuid: String,
     /// The telemetry source that counts it.
     pub source: SourceId,
     /// Its node.
     pub node: String,
     /// Its fleet.
     pub fleet: Fleet,
-    /// Its MIG profile, where it is a slice.
-    pub mig_profile: Option<String>,
-    /// Its state when it was counted last.
-    pub state: GpuState,
     /// Time before this instant is counted.
     pub counted_until: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workload_is_what_kubernetes_named_its_pods_after() {
+        for (pod, workload) in [
+            ("text-to-video-6d8f9c7b5-x2v7k", "text-to-video"),
+            ("trainer-0", "trainer"),
+            ("sweep-17-bq4zt", "sweep"),
+            ("import-data", "import-data"),
+            ("render-frames-h264k", "render-frames"),
+            ("notebook", "notebook"),
+        ] {
+            let pod = Pod { namespace: "a".to_owned(), name: pod.to_owned() };
+            assert_eq!(Workload::of_pod(&pod).name, workload, "{}", pod.name);
+        }
+    }
+
+    #[test]
+    fn states_add_up() {
+        let mut time = StateTime::default();
+        time.add(GpuState::Busy, 5);
+        time.add(GpuState::Unknown, 7);
+        let mut sum = StateTime::from_milliseconds([1; 7]);
+        sum.merge(&time);
+        assert_eq!((sum.total(), sum.milliseconds(GpuState::Unknown)), (19, 8));
+    }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::money::Money;
 
 /// How a machine is bought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CapacityType {
     /// By the hour, for as long as it is wanted.
@@ -16,6 +18,7 @@ pub enum CapacityType {
     /// Promised or prepaid: reservations, capacity blocks, commitments.
     Reserved,
     /// Nobody said.
+    #[default]
     Unknown,
 }
 

@@ -199,6 +199,17 @@ pub struct DayReading {
     pub estimated: bool,
 }
 
+/// A day that was read to its end and has no cost in any currency: a reading of zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptyDay {
+    /// The usage day.
+    pub day: Date,
+    /// The first reading since which there was none.
+    pub since: Timestamp,
+    /// The newest poll that found none.
+    pub observed_at: Timestamp,
+}
+
 /// A day that moved after it had been read: kept so that a closed month never moves silently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Restatement {

@@ -1,6 +1,6 @@
 //! Spend as it is shown: one source's money in its open and its previous billing period.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -26,7 +26,9 @@ pub struct SourceSpend {
     pub periods: Vec<PeriodSpend>,
     /// Up to when the provider's data reaches.
     pub data_through: Option<Timestamp>,
-    /// The newest complete day with its totals.
+    /// The usage days that are complete in every currency, those without any cost among them.
+    pub complete_days: BTreeSet<Date>,
+    /// The newest complete day that has a cost, with its totals.
     pub last_complete_day: Option<(Date, BTreeMap<Currency, Amounts>)>,
     /// What people call sub-accounts and the like.
     pub names: BTreeMap<(Dimension, String), String>,

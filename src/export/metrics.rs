@@ -213,7 +213,7 @@ fn gpus(page: &mut Series, snapshot: &Snapshot) {
                 provider.to_owned(),
                 report.cluster.clone(),
                 gpu.model.clone(),
-                report.capacity_type.clone(),
+                report.capacity_type.as_str().to_owned(),
             ];
             let fleet = fleets.entry(key).or_default();
             fleet.gpus += 1;

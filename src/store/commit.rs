@@ -10,6 +10,7 @@ use crate::domain::breakdown::{Breakdown, BreakdownRole, CostRow};
 use crate::domain::period::BillingPeriod;
 use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
 use crate::store::dictionary::{SeriesNumbers, UnitNumbers};
+use crate::store::empty::observe_empty;
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::readings::{observe_unchanged, read_days};
@@ -78,6 +79,7 @@ impl Ledger {
                 None => Vec::new(),
             };
             observe_unchanged(connection, source, report, &days)?;
+            observe_empty(connection, source, report, &days, new)?;
             keep_names(connection, source, report)?;
             if let Some(next_poll) = next_poll {
                 keep_budgets(connection, source, report)?;

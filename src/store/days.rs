@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::breakdown::Amounts;
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::report::EmptyDay;
 
 /// How long after its end a day that was steady counts as complete, for restatements.
 const LAG: SignedDuration = SignedDuration::from_hours(48);
@@ -88,6 +89,29 @@ pub(super) fn join(
     let changed =
         bases(before.primary, primary).iter().any(|&(from, to)| from.is_some() && from != to);
     (known, changed && (was_complete || was_over))
+}
+
+/// A complete day without a cost as what was known of it: zero on the bases that it is now read on.
+/// None before it is complete: the first cost of a day is no restatement.
+pub(super) fn known_empty(
+    breakdown: i64,
+    empty: &EmptyDay,
+    read: &ReadDay,
+    zone: BillingZone,
+) -> Option<KnownDay> {
+    let was_complete = empty.observed_at.duration_since(empty.since) >= STEADY
+        && empty.observed_at.duration_since(zone.end_of(empty.day)) >= LAG;
+    let primary = zeros(read.primary.or(read.control).unwrap_or_default());
+    was_complete.then_some(KnownDay {
+        breakdown,
+        primary,
+        control: None,
+        reference: primary,
+        steady_since: empty.since,
+        observed_at: empty.observed_at,
+        changed_at: empty.since,
+        estimated: false,
+    })
 }
 
 fn zeros(amounts: Amounts) -> Amounts {

@@ -25,6 +25,8 @@ pub enum Operation {
     BandState,
     /// Keeping what became of a message.
     Outbox,
+    /// Keeping GPU time.
+    GpuTime,
     /// Removing what is too old.
     Prune,
     /// Copying the ledger.
@@ -44,6 +46,7 @@ impl Operation {
             Self::Read => "read",
             Self::BandState => "band_state",
             Self::Outbox => "outbox",
+            Self::GpuTime => "gpu_time",
             Self::Prune => "prune",
             Self::Backup => "backup",
             Self::Close => "close",
@@ -59,6 +62,7 @@ impl Operation {
             Self::Read => "read",
             Self::BandState => "keep a band's status in",
             Self::Outbox => "keep the outcome of a message in",
+            Self::GpuTime => "keep GPU time in",
             Self::Prune => "remove old days from",
             Self::Backup => "back up",
             Self::Close => "close",

@@ -11,6 +11,7 @@ use crate::domain::identity::SourceId;
 use crate::domain::money::Currency;
 use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
 use crate::store::days::{KnownDay, ReadDay, join};
+use crate::store::empty::EmptyDays;
 use crate::store::error::{Fault, LedgerError};
 use crate::store::read::known_days;
 use crate::store::sql::{amount_texts, run, stamp};
@@ -61,6 +62,7 @@ pub(super) fn read_days(
     primary: &BreakdownReading,
 ) -> Result<Vec<Restatement>, Fault> {
     let known = known_days(connection, source, &report.window)?;
+    let empty = EmptyDays::load(connection, source, &report.window)?;
     let mut read = sums(&report.source, breakdown, primary)?;
     let nothing = ReadDay { breakdown, primary: None, control: None, estimated: false };
     for place in known.keys().filter(|(day, _)| days.contains(day)) {
@@ -73,7 +75,8 @@ pub(super) fn read_days(
     let zone = report.provider.billing_zone();
     let mut restatements = Vec::new();
     for ((day, currency), read) in read {
-        let before = known.get(&(day, currency));
+        let was_empty = empty.known(day, zone, &read);
+        let before = known.get(&(day, currency)).or(was_empty.as_ref());
         let (after, restated) = join(before, read, day, zone, report.observed_at);
         keep_day(connection, source, day, currency, &after)?;
         if let (true, Some(before)) = (restated, before) {

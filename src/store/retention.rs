@@ -48,6 +48,10 @@ impl Ledger {
                 "DELETE FROM outbox WHERE coalesce(sent_at, dropped_at) < ?1",
                 [stamp(limit.min(told.start(BillingZone::Utc)))],
             )?;
+            let first = told.first_day().to_string();
+            for table in ["gpu_fleet_day", "gpu_node_day", "gpu_workload_day"] {
+                run(connection, &format!("DELETE FROM {table} WHERE day < ?1"), [&first])?;
+            }
             run(connection, "DELETE FROM band_state WHERE period < ?1", [told.to_string()])?;
             Ok(pruned)
         })
@@ -82,6 +86,11 @@ impl Ledger {
     }
 }
 
+/// The newest day that a source was read for, with or without a cost.
+const NEWEST_DAY: &str = "SELECT max(day) FROM (
+    SELECT day FROM day_reading WHERE source = ?1
+    UNION ALL SELECT day FROM empty_day WHERE source = ?1)";
+
 fn prune_source(
     connection: &Connection,
     source: i64,
@@ -90,10 +99,7 @@ fn prune_source(
 ) -> Result<(), Fault> {
     // The day before is the oldest that can have begun at the limit in any billing zone.
     let day = BillingZone::Pacific.day_of(limit).min(BillingZone::Utc.day_of(limit)).to_string();
-    let newest =
-        all(connection, "SELECT max(day) FROM day_reading WHERE source = ?1", [source], |row| {
-            parsed_option::<Date>(row, 0)
-        })?;
+    let newest = all(connection, NEWEST_DAY, [source], |row| parsed_option::<Date>(row, 0))?;
     let Some(newest) = newest.into_iter().next().flatten() else { return Ok(()) };
     let kept = BillingPeriod::containing(newest).previous();
 
@@ -121,6 +127,11 @@ fn prune_source(
     )?;
     run(
         connection,
+        "DELETE FROM empty_day WHERE source = ?1 AND day < ?2 AND day < ?3",
+        params![source, day, kept.first_day().to_string()],
+    )?;
+    run(
+        connection,
         "DELETE FROM restatement WHERE source = ?1 AND observed_at < ?2",
         params![source, stamp(limit)],
     )?;
@@ -129,7 +140,8 @@ fn prune_source(
         "DELETE FROM breakdown WHERE source = ?1 AND retired_at IS NOT NULL
            AND id NOT IN (SELECT breakdown FROM chunk)
            AND id NOT IN (SELECT breakdown FROM series)
-           AND id NOT IN (SELECT breakdown FROM day_reading)",
+           AND id NOT IN (SELECT breakdown FROM day_reading)
+           AND id NOT IN (SELECT breakdown FROM empty_day)",
         [source],
     )?;
     Ok(())

@@ -10,7 +10,8 @@ use crate::store::error::{Fault, LedgerError};
 const APPLICATION_ID: i64 = 0x6362_6e64;
 
 /// Each brings the schema from its index to the next number.
-const MIGRATIONS: &[&str] = &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql"), include_str!("schema/v3.sql")];
 
 /// The newest schema that this build knows.
 pub(super) fn known() -> i64 {
@@ -100,5 +101,20 @@ mod tests {
         let version: i64 =
             connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, 2);
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_schema_keeps_what_it_holds_and_learns_empty_days() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        apply(&mut connection, MIGRATIONS.get(..1).unwrap(), 0).unwrap();
+        connection.execute("INSERT INTO source (id, name) VALUES (7, 'payer')", []).unwrap();
+        migrate(&mut connection, Path::new("ledger")).unwrap();
+        let held: (String, i64) = connection
+            .query_row("SELECT name, (SELECT count(*) FROM empty_day) FROM source", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!(held, ("payer".to_owned(), 0));
+        assert_eq!(found(&connection, Path::new("ledger")).unwrap(), known());
     }
 }

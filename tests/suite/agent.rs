@@ -4,6 +4,7 @@ mod clients;
 mod house;
 mod peers;
 mod prometheus;
+mod redirect;
 mod report;
 mod scrape;
 mod webhook;

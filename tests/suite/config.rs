@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use costband::app::setup::Setup;
 use costband::collect::SOURCES;
-use costband::config::file::{CapacityType, Language, LogFormat};
+use costband::config::file::{Language, LogFormat};
 use costband::config::problems::Problems;
 use costband::config::{Config, SourceSchema, load, load_and_build, schema};
 use costband::domain::band::Band;
 use costband::domain::breakdown::{ChargeCategory, Dimension};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::{CostBasis, Currency};
+use costband::domain::price::CapacityType;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

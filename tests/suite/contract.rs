@@ -3,10 +3,16 @@
 
 mod bad_input;
 mod breakdowns;
+mod caps;
 mod demo;
+mod empty_days;
+mod export_reach;
+mod first_days;
 mod harness;
 mod isolation;
 mod month_end;
+mod new_band;
+mod outage;
 mod program;
 mod restarts;
 mod sources;

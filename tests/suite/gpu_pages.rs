@@ -15,6 +15,7 @@ use costband::collect::http;
 use costband::domain::gpu::{GpuReport, UtilizationSignal};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::ports::Clock;
+use costband::domain::price::CapacityType;
 use costband::domain::report::{SourceError, SourceErrorKind};
 use costband::simulate::dcgm;
 use costband::simulate::faults::{Fault, Faults};
@@ -60,7 +61,7 @@ fn target(url: String, timeout: Duration) -> GpuTarget {
         url,
         provider: Some(Provider::Aws),
         cluster: "training".to_owned(),
-        capacity_type: "on_demand".to_owned(),
+        capacity_type: CapacityType::OnDemand,
         every: Duration::from_secs(15),
         timeout,
     }

@@ -10,6 +10,7 @@ mod contract;
 mod docs;
 mod faces;
 mod gcp;
+mod gpu_ledger;
 mod gpu_pages;
 mod simulate_aws;
 mod simulate_azure;

@@ -11,7 +11,7 @@ use costband::domain::breakdown::{
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::{Currency, Money};
 use costband::domain::notice::{BandStateChange, OutboxEntry};
-use costband::domain::period::{BillingPeriod, Window};
+use costband::domain::period::{BillingPeriod, BillingZone, Window};
 use costband::domain::ports::{Clock, Meter, MeterError};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{
@@ -355,6 +355,91 @@ fn days_that_were_found_unchanged_are_observed_and_keep_everything() {
     assert_eq!(reading.steady_since, at("2026-11-02T00:00:00Z"));
     assert_eq!(rows(&ledger, &by_service()), [line(1, "EC2", "10")]);
     assert_eq!(ledger.breakdowns(&payer()).unwrap().len(), 2);
+}
+
+/// The days without any cost as the ledger tells them: day, since when, last read when.
+fn empty_days(ledger: &Ledger) -> Vec<(Date, Timestamp, Timestamp)> {
+    let days = ledger.empty_days(&payer(), &november()).unwrap();
+    days.into_iter().map(|empty| (empty.day, empty.since, empty.observed_at)).collect()
+}
+
+#[test]
+fn a_day_that_was_read_to_its_end_and_cost_nothing_is_kept_as_such() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path).unwrap();
+    let [first, second, third] =
+        ["2026-11-03T12:00:00Z", "2026-11-03T20:00:00Z", "2026-11-04T00:00:00Z"];
+    let of_three = |rows: &[(i8, &str, &str)], when: &str| SourceReport {
+        window: Window::new(day(1), day(5)),
+        ..report(&[1, 2, 3, 4], rows, when)
+    };
+    // The 3rd has not ended, the 4th has not begun.
+    commit(&mut ledger, &of_three(&[(2, "EC2", "20")], first));
+    assert_eq!(empty_days(&ledger), [(day(1), at(first), at(first))]);
+    // A day that was found unchanged is as empty as it was.
+    let mut unchanged = of_three(&[], second);
+    unchanged.days.clear();
+    unchanged.breakdowns.clear();
+    commit(&mut ledger, &unchanged);
+    assert_eq!(empty_days(&ledger), [(day(1), at(first), at(second))]);
+    drop(ledger);
+    let mut ledger = Ledger::open(&path).unwrap();
+    commit(&mut ledger, &of_three(&[(2, "EC2", "20")], third));
+    let third_of_november = (day(3), at(third), at(third));
+    assert_eq!(empty_days(&ledger), [(day(1), at(first), at(third)), third_of_november]);
+    // A day that gets a cost, or had one, is told by its reading.
+    commit(&mut ledger, &of_three(&[(1, "EC2", "10")], third));
+    assert_eq!(empty_days(&ledger), [third_of_november]);
+    // What another primary found says nothing of this one.
+    let [fourth, later] = ["2026-11-04T08:00:00Z", "2026-11-04T16:00:00Z"];
+    let mut filtered = of_three(&[], fourth);
+    filtered.breakdowns[0].breakdown.filter = "no tax".to_owned();
+    commit(&mut ledger, &filtered);
+    assert_eq!(empty_days(&ledger), [(day(3), at(fourth), at(fourth))]);
+    // A failed poll finds nothing, and finds nothing out.
+    ledger.record_failure(&payer(), at(later), SourceErrorKind::Timeout, "slow", at(NEXT)).unwrap();
+    assert_eq!(empty_days(&ledger), [(day(3), at(fourth), at(fourth))]);
+    ledger.prune(at("2028-01-01T00:00:00Z"), SignedDuration::from_hours(24)).unwrap();
+    assert_eq!(empty_days(&ledger).len(), 1, "the two newest periods stay");
+}
+
+#[test]
+fn an_export_says_nothing_of_days_that_it_has_not_reached() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path).unwrap();
+    let through = |end: &str| SourceReport {
+        provider: Provider::Gcp,
+        data_through: Some(at(end)),
+        ..report(&[1, 2, 3], &[], "2026-11-05T00:00:00Z")
+    };
+    commit(&mut ledger, &through("2026-11-03T07:59:59Z"));
+    let days = |ledger: &Ledger| empty_days(ledger).into_iter().map(|(day, ..)| day).collect();
+    let reached: Vec<Date> = days(&ledger);
+    assert_eq!(reached, [day(1)], "the 2nd ends at eight in UTC");
+    commit(&mut ledger, &through("2026-11-03T08:00:00Z"));
+    let reached: Vec<Date> = days(&ledger);
+    assert_eq!(reached, [day(1), day(2)]);
+}
+
+#[test]
+fn empty_days_are_pruned_with_the_rest_of_an_idle_source() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path).unwrap();
+    let idle = |window: Window, when: &str| SourceReport {
+        days: window.days().collect(),
+        window,
+        ..report(&[], &[], when)
+    };
+    let december = BillingPeriod::new(2026, 12).unwrap().window();
+    let january = BillingPeriod::new(2027, 1).unwrap().window();
+    for window in [november(), december, january] {
+        let end = BillingZone::Utc.start_of(window.end).to_string();
+        commit(&mut ledger, &idle(window, &end));
+    }
+    assert_eq!(empty_days(&ledger).len(), 30);
+    ledger.prune(at("2028-01-01T00:00:00Z"), SignedDuration::from_hours(24)).unwrap();
+    assert_eq!(empty_days(&ledger), []);
+    assert_eq!(ledger.empty_days(&payer(), &december).unwrap().len(), 31);
 }
 
 #[test]
@@ -815,66 +900,5 @@ impl Seeded {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % limit
-    }
-}
-
-#[test]
-#[ignore = "prints figures; run it by name"]
-fn measure_a_window_of_100_000_rows() {
-    use std::time::Instant;
-    let (folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
-    let mut random = Seeded(1);
-    let window = Window::new(date(2026, 9, 1), date(2026, 10, 31));
-    let mut readings = Vec::new();
-    for day in window.days() {
-        for service in 0..50 {
-            for account in 0..33 {
-                // Cost Explorer writes ten decimals, and amortised costs mostly equal the others.
-                let cost =
-                    Decimal::new(i64::try_from(random.below(50_000_000_000_000)).unwrap(), 10);
-                let mut row = row(day, &format!("Amazon Service Number {service}"), "0");
-                row.keys.push(format!("{:012}", 111_111_111_111_u64 + account));
-                let effective = if random.below(10) == 0 { cost + Decimal::ONE } else { cost };
-                row.amounts =
-                    Amounts { billed: Some(cost), effective: Some(effective), list: None };
-                readings.push(row);
-            }
-        }
-    }
-    let mut whole = report(&[], &[], "2026-11-02T00:00:00Z");
-    whole.window = window;
-    whole.days = window.days().collect();
-    whole.breakdowns.truncate(1);
-    whole.breakdowns[0].breakdown.dimensions =
-        vec![Dimension::ServiceName, Dimension::SubAccountId];
-    let count = readings.len();
-    whole.breakdowns[0].rows = readings;
-
-    for turn in ["first", "second"] {
-        let start = Instant::now();
-        ledger.commit(&whole, Some(at(NEXT))).unwrap();
-        println!("{turn} commit of {count} rows: {:?}", start.elapsed());
-    }
-    let start = Instant::now();
-    let mut sum = Decimal::ZERO;
-    ledger
-        .for_each_row_in_days(&whole.breakdowns[0].breakdown, &window, |row| {
-            sum += row.amounts.billed.unwrap();
-        })
-        .unwrap();
-    println!("read of {count} rows: {:?}, {sum} USD", start.elapsed());
-    let start = Instant::now();
-    for _ in 0..100 {
-        ledger.reserve(&payer(), "Query", money("0.01 USD"), None, at(NEXT)).unwrap();
-    }
-    println!("reservation: {:?}", start.elapsed() / 100);
-    let copy = folder.path().join("copy.db");
-    ledger.backup_to(&copy).unwrap();
-    ledger.close().unwrap();
-    for (what, path) in [("file", path), ("backup", copy)] {
-        let bytes = std::fs::metadata(path).unwrap().len();
-        let tenths = bytes * 10 / u64::try_from(count).unwrap();
-        println!("{what}: {bytes} bytes, {}.{} a series-day", tenths / 10, tenths % 10);
     }
 }

@@ -4,13 +4,13 @@ use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 
 use super::*;
-use crate::analyse::spend::{Selection, SpendFold};
+use crate::analyse::spend::{KnownDays, Selection, SpendFold};
 use crate::domain::band::Scope;
 use crate::domain::breakdown::{
     Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
 };
 use crate::domain::identity::{Provider, SourceId};
-use crate::domain::report::DayReading;
+use crate::domain::report::{DayReading, EmptyDay};
 
 fn decimal(text: &str) -> Decimal {
     text.parse().expect("a decimal")
@@ -27,6 +27,8 @@ struct World {
     selections: Vec<Selection>,
     rows: Vec<(usize, CostRow)>,
     readings: Vec<DayReading>,
+    empty: Vec<EmptyDay>,
+    data_through: Option<Timestamp>,
     last_success: Option<Timestamp>,
 }
 
@@ -60,6 +62,8 @@ impl World {
             }],
             rows: Vec::new(),
             readings: Vec::new(),
+            empty: Vec::new(),
+            data_through: None,
             last_success: None,
         }
     }
@@ -105,6 +109,12 @@ impl World {
         self.last_success = Some(at(read));
     }
 
+    /// A day without any cost, first and last read at two instants.
+    fn empty_day(&mut self, day: Date, first_read: &str, read: &str) {
+        self.empty.push(EmptyDay { day, since: at(first_read), observed_at: at(read) });
+        self.last_success = Some(at(read));
+    }
+
     /// Ten days of November at 1,000 each, all complete on the 14th.
     fn steady(provider: Provider) -> Self {
         let mut world = Self::of(provider);
@@ -134,7 +144,12 @@ impl World {
         for (breakdown, row) in &self.rows {
             fold.row(*breakdown, row);
         }
-        let (spend, mut series) = fold.finish(&self.readings, None, at(now));
+        let known = KnownDays {
+            readings: &self.readings,
+            empty: &self.empty,
+            data_through: self.data_through,
+        };
+        let (spend, mut series) = fold.finish(&known, at(now));
         let source = spend.into_source(&self.rules, None, BTreeMap::new(), vec![], vec![], 0);
         (self.last_success.map(|_| source), series.remove(0))
     }
@@ -235,8 +250,7 @@ fn only_days_that_are_old_and_steady_feed_the_pace() {
     world.day(date(2026, 11, 10), "1000", "2026-11-13T19:00:00Z", read);
     world.day(date(2026, 11, 13), "500", "2026-11-13T00:00:00Z", read);
     let judged = world.judge(&band("20000", "40000"), PeriodLabel::Current, NOON);
-    // Eight days without any cost and the 9th; the 10th is not steady for 6 h, the 13th too young.
-    assert_eq!(judged.complete_days, 9);
+    assert_eq!(judged.complete_days, 1, "the 10th is not steady for 6 h, the 13th is too young");
     assert_eq!(judged.complete_spend, Some("1000 USD".parse().expect("money")));
     assert_eq!(judged.spend, Some("2500 USD".parse().expect("money")));
 }
@@ -447,7 +461,37 @@ fn money_of_earlier_days_on_this_invoice_is_not_multiplied_by_the_pace() {
 #[test]
 fn a_source_without_any_cost_does_not_hold_up_the_pace_of_the_others() {
     let (read, mut idle) = (World::steady(Provider::Aws), World::of(Provider::Azure));
-    idle.last_success = read.last_success;
+    for day in window(12).days() {
+        idle.empty_day(day, "2026-11-13T18:00:00Z", "2026-11-14T00:00:00Z");
+    }
+    assert_eq!(complete_days_of_both(&read, &idle), 10);
+    // Whoever read a day once only, or never, does not know that it costs nothing.
+    idle.empty[3].since = at("2026-11-13T18:00:01Z");
+    idle.empty.remove(7);
+    assert_eq!(complete_days_of_both(&read, &idle), 8);
+}
+
+#[test]
+fn a_day_without_any_cost_is_complete_by_two_late_readings_and_not_before() {
+    let mut world = World::steady(Provider::Aws);
+    let eleventh = date(2026, 11, 11);
+    let band = band("1", "90000");
+    for (first_read, read, wanted) in [
+        ("2026-11-13T18:00:00Z", "2026-11-14T00:00:00Z", 11),
+        ("2026-11-13T18:00:01Z", "2026-11-14T00:00:00Z", 10),
+        ("2026-11-12T01:00:00Z", "2026-11-14T00:00:00Z", 11),
+        // Costs may still have been on their way at the newest reading, whatever time it is now.
+        ("2026-11-12T01:00:00Z", "2026-11-13T23:59:59Z", 10),
+    ] {
+        world.empty.clear();
+        world.empty_day(eleventh, first_read, read);
+        let judged = world.judge(&band, PeriodLabel::Current, "2026-11-15T00:00:00Z");
+        assert_eq!(judged.complete_days, wanted, "{first_read} {read}");
+        assert_eq!(judged.complete_spend, Some("10000 USD".parse().expect("money")));
+    }
+}
+
+fn complete_days_of_both(read: &World, idle: &World) -> i64 {
     let (spend, series) = read.fold(NOON);
     let (none, empty) = idle.fold(NOON);
     let sources = [
@@ -466,5 +510,26 @@ fn a_source_without_any_cost_does_not_hold_up_the_pace_of_the_others() {
     ];
     let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
         .expect("limits are in force");
-    assert_eq!(judged.complete_days, 10);
+    judged.complete_days
+}
+
+#[test]
+fn a_day_that_an_export_does_not_reach_to_its_end_is_not_complete() {
+    let mut world = World::steady(Provider::Gcp);
+    let complete_days =
+        |world: &World| world.judge(&band("1", "90000"), PeriodLabel::Current, NOON).complete_days;
+    for (through, wanted) in [
+        (Some("2026-11-11T08:00:00Z"), 10),
+        // The 10th ends at eight in UTC.
+        (Some("2026-11-11T07:59:59Z"), 9),
+        (Some("2026-11-04T12:00:00Z"), 3),
+        (None, 10),
+    ] {
+        world.data_through = through.map(at);
+        assert_eq!(complete_days(&world), wanted, "{through:?}");
+    }
+    // Elsewhere it is the newest day with a cost, which does not bound what was read.
+    let mut aws = World::steady(Provider::Aws);
+    aws.data_through = Some(at("2026-11-04T00:00:00Z"));
+    assert_eq!(complete_days(&aws), 10);
 }

@@ -134,7 +134,7 @@ bands:
   - {name: dark, provider: azure, floor: 0, ceiling: 1}
 ";
 
-fn notify(house: &House, urls: &[(&str, &str)]) -> String {
+pub(super) fn notify(house: &House, urls: &[(&str, &str)]) -> String {
     let key = house.file("webhook-key", &format!("whsec_{KEY}\n"));
     let entry = |(name, url): &(&str, &str)| {
         format!("    - {{name: {name}, url: \"{url}\", secret: {{file: \"{}\"}}}}\n", key.display())

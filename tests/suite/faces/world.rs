@@ -1,6 +1,6 @@
 //! A snapshot made by hand that has something in every corner, and a face that shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,7 @@ fn aws() -> SourceSpend {
         provider: Provider::Aws,
         periods: vec![current, previous],
         data_through: Some("2025-10-16T00:00:00Z".parse().unwrap()),
+        complete_days: BTreeSet::new(),
         last_complete_day: Some((
             "2025-10-14".parse().unwrap(),
             BTreeMap::from([(Currency::USD, both("2700", "2650.5"))]),
@@ -170,6 +171,7 @@ fn gcp() -> SourceSpend {
         provider: Provider::Gcp,
         periods: vec![period],
         data_through: None,
+        complete_days: BTreeSet::new(),
         last_complete_day: None,
         names: BTreeMap::new(),
         budgets: Vec::new(),
@@ -263,7 +265,7 @@ fn gpus() -> Vec<GpuReport> {
         source: SourceId::new(source),
         provider,
         cluster: "video".to_owned(),
-        capacity_type: "on_demand".to_owned(),
+        capacity_type: CapacityType::OnDemand,
         gpus,
         dropped_samples: 1,
         observed_at: "2025-10-16T11:59:45Z".parse().unwrap(),

@@ -1,0 +1,189 @@
+//! What a GPU does, from its samples: thresholds with hysteresis over a short window.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::gpu::GpuSample;
+use crate::domain::gpu_time::GpuState;
+
+/// When a GPU is in which state. A share is 0 to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateRules {
+    /// From this share of engine time on a GPU is busy.
+    pub busy_from: f64,
+    /// Below this share its engines are idle.
+    pub idle_below: f64,
+    /// Below this share of its memory nothing is loaded.
+    pub empty_below: f64,
+    /// A state is entered at its threshold and left so far below it, as a share of the threshold.
+    pub margin: f64,
+    /// Over how long engine time is averaged.
+    pub window: SignedDuration,
+    /// A longer silence between two samples is unknown.
+    pub gap: SignedDuration,
+}
+
+impl Default for StateRules {
+    fn default() -> Self {
+        Self {
+            busy_from: 0.30,
+            idle_below: 0.05,
+            empty_below: 0.02,
+            margin: 0.2,
+            window: SignedDuration::from_secs(60),
+            gap: SignedDuration::from_secs(180),
+        }
+    }
+}
+
+/// XID errors after which a GPU does no work until somebody mends it: double-bit ECC, page
+/// retirement and row remapping failures, NVLink, fallen off the bus, contained and uncontained
+/// memory errors, GSP timeouts ("XID Errors", NVIDIA's documentation). The others are the
+/// application's.
+const FATAL_XIDS: [u32; 12] = [46, 48, 62, 64, 74, 79, 92, 94, 95, 119, 120, 140];
+
+/// One GPU's or slice's recent past.
+#[derive(Debug, Clone, Default)]
+pub struct StateTrack {
+    state: Option<GpuState>,
+    recent: VecDeque<(Timestamp, f64)>,
+}
+
+impl StateTrack {
+    /// The state that a sample shows.
+    ///
+    /// A fatal XID makes a GPU unhealthy until its engines work again: the driver tells the newest
+    /// error for as long as it runs.
+    pub fn judge(&mut self, sample: &GpuSample, at: Timestamp, rules: &StateRules) -> GpuState {
+        let share = sample.utilization.map(|share| self.mean(share.ratio(), at, rules));
+        let state = self.of(sample, share, rules);
+        self.state = Some(state);
+        state
+    }
+
+    /// Forgets the past: after a silence it says nothing.
+    pub fn forget(&mut self) {
+        self.state = None;
+        self.recent.clear();
+    }
+
+    fn mean(&mut self, share: f64, at: Timestamp, rules: &StateRules) -> f64 {
+        let is_old = |then: Timestamp| at.duration_since(then) >= rules.window;
+        while self.recent.front().is_some_and(|(then, _)| is_old(*then)) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((at, share));
+        #[expect(clippy::cast_precision_loss, reason = "a window holds few samples")]
+        let count = self.recent.len() as f64;
+        self.recent.iter().map(|(_, share)| share).sum::<f64>() / count
+    }
+
+    fn of(&self, sample: &GpuSample, share: Option<f64>, rules: &StateRules) -> GpuState {
+        let fatal = sample.xid.is_some_and(|xid| FATAL_XIDS.contains(&xid));
+        let Some(share) = share else {
+            return if fatal { GpuState::Unhealthy } else { GpuState::Unknown };
+        };
+        let kept = |threshold: f64, held: bool| match held {
+            true => threshold * (1.0 - rules.margin),
+            false => threshold,
+        };
+        if share >= kept(rules.busy_from, self.state == Some(GpuState::Busy)) {
+            return GpuState::Busy;
+        }
+        let working = matches!(self.state, Some(GpuState::Busy | GpuState::Low));
+        if share >= kept(rules.idle_below, working) {
+            return GpuState::Low;
+        }
+        if fatal {
+            return GpuState::Unhealthy;
+        }
+        let held = !sample.holders.is_empty();
+        match (loaded(sample, rules), held) {
+            (Some(true), _) | (None, true) => GpuState::HeldIdle,
+            (Some(false), true) => GpuState::Empty,
+            (Some(false) | None, false) => GpuState::Unallocated,
+        }
+    }
+}
+
+/// Whether something lies in the memory; none where the exporter tells none of it.
+fn loaded(sample: &GpuSample, rules: &StateRules) -> Option<bool> {
+    let (used, total) = (sample.memory_used_bytes?, sample.memory_total_bytes?);
+    #[expect(clippy::cast_precision_loss, reason = "a share of memory is not money")]
+    let share = used as f64 / total.max(1) as f64;
+    Some(share >= rules.empty_below)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::domain::gpu::{GpuKey, Holder, Pod, Utilization};
+
+    fn sample(share: f64, used: u64, held: bool) -> GpuSample {
+        let pod = Pod { namespace: "a".to_owned(), name: "b".to_owned() };
+        GpuSample {
+            key: GpuKey { uuid: "GPU-1".to_owned(), mig_instance: None },
+            model: String::new(),
+            mig_profile: None,
+            hostname: None,
+            utilization: Utilization::from_ratio(share),
+            signal: None,
+            memory_used_bytes: Some(used),
+            memory_total_bytes: Some(1000),
+            holders: if held { vec![Holder { pod, utilization: None }] } else { vec![] },
+            xid: Some(0),
+        }
+    }
+
+    fn once(sample: &GpuSample) -> GpuState {
+        StateTrack::default().judge(sample, Timestamp::UNIX_EPOCH, &StateRules::default())
+    }
+
+    #[test]
+    fn each_state_has_its_sample() {
+        assert_eq!(once(&sample(0.30, 500, true)), GpuState::Busy);
+        assert_eq!(once(&sample(0.29, 500, true)), GpuState::Low);
+        assert_eq!(once(&sample(0.049, 500, true)), GpuState::HeldIdle);
+        assert_eq!(once(&sample(0.0, 500, false)), GpuState::HeldIdle, "held outside Kubernetes");
+        assert_eq!(once(&sample(0.0, 19, true)), GpuState::Empty);
+        assert_eq!(once(&sample(0.0, 19, false)), GpuState::Unallocated);
+        let silent = GpuSample { utilization: None, ..sample(0.0, 500, true) };
+        assert_eq!(once(&silent), GpuState::Unknown);
+    }
+
+    #[test]
+    fn a_fatal_xid_is_unhealthy_until_the_engines_work_again() {
+        let with = |xid, share| once(&GpuSample { xid: Some(xid), ..sample(share, 500, true) });
+        assert_eq!(with(79, 0.0), GpuState::Unhealthy);
+        assert_eq!(with(79, 0.5), GpuState::Busy);
+        assert_eq!(with(31, 0.0), GpuState::HeldIdle, "an application's own fault");
+    }
+
+    #[test]
+    fn a_state_is_left_a_margin_below_its_threshold() {
+        let rules = StateRules { window: SignedDuration::from_secs(1), ..StateRules::default() };
+        let mut track = StateTrack::default();
+        let mut at = Timestamp::UNIX_EPOCH;
+        let mut states = Vec::new();
+        for share in [0.29, 0.31, 0.25, 0.23, 0.29, 0.045, 0.039, 0.045] {
+            at += SignedDuration::from_secs(30);
+            states.push(track.judge(&sample(share, 500, true), at, &rules));
+        }
+        use GpuState::{Busy, HeldIdle, Low};
+        assert_eq!(states, [Low, Busy, Busy, Low, Low, Low, HeldIdle, HeldIdle]);
+    }
+
+    #[test]
+    fn a_spike_within_the_window_is_averaged() {
+        let mut track = StateTrack::default();
+        let rules = StateRules { window: SignedDuration::from_secs(60), ..StateRules::default() };
+        let second = |seconds| Timestamp::from_second(seconds).unwrap();
+        track.judge(&sample(0.0, 500, true), second(0), &rules);
+        track.judge(&sample(0.0, 500, true), second(20), &rules);
+        assert_eq!(track.judge(&sample(0.5, 500, true), second(40), &rules), GpuState::Low);
+        assert_eq!(track.judge(&sample(0.5, 500, true), second(90), &rules), GpuState::Busy);
+    }
+}

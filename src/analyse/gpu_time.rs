@@ -1,0 +1,394 @@
+//! Counts GPU time: each device's time once, by state, node, fleet and workload.
+//!
+//! A reading tells of the time since the reading before. Rules:
+//! - A device's time is counted up to an instant and never before it again: a second exporter of
+//!   the same device, a clock that was set back, or a reading that comes twice add nothing.
+//! - The source that counts a device keeps it for as long as it tells of it.
+//! - A silence longer than the gap is unknown, for a day at most. It is counted at once where the
+//!   node is known to be there (the inventory lists it, or its source as a whole fails), and
+//!   otherwise only if the device comes back: its node may be gone.
+//! - A device that is missing while others of its node are told is lost: unhealthy.
+//! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30); what no slice covers is
+//!   unallocated.
+//! - Several pods on a device or slice share its time by their own engine time where the exporter
+//!   tells it of all of them, else equally.
+
+mod share;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::share::{Tracks, Unit, shares, split, units};
+use crate::analyse::gpu_state::{StateRules, StateTrack};
+use crate::domain::gpu::{GpuReport, GpuSample};
+use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::machine::Machine;
+use crate::domain::node::{Fleet, Node, NodeInventory};
+use crate::domain::period::BillingZone;
+
+/// No silence is counted for longer: what is unknown for days is better told by the bill.
+const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
+/// So many workloads are told apart on a day.
+const MOST_WORKLOADS: usize = 2_000;
+/// What stands for the others.
+const OTHER: &str = "__other__";
+
+/// What is known of a node beside its telemetry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeFacts {
+    /// The node's fleet, its GPUs' model left out.
+    pub fleet: Fleet,
+    /// Whether the machine type was guessed from the GPUs, since nobody told it.
+    pub guessed: bool,
+}
+
+/// A device at its newest reading.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceView<'a> {
+    /// Its UUID.
+    pub uuid: &'a str,
+    /// Its node.
+    pub node: &'a str,
+    /// Its fleet.
+    pub fleet: &'a Fleet,
+    /// The telemetry source that counts it.
+    pub source: &'a SourceId,
+    /// Whether the machine type was guessed.
+    pub guessed: bool,
+    /// Shares of the device by state, which add up to 1; unknown where it says nothing.
+    pub shares: &'a [(GpuState, f64)],
+}
+
+#[derive(Debug)]
+struct Device {
+    source: SourceId,
+    node: String,
+    fleet: Fleet,
+    guessed: bool,
+    counted_until: Timestamp,
+    last_seen: Timestamp,
+    units: Tracks,
+    shares: Vec<(GpuState, f64)>,
+    dirty: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct TimeKey {
+    day: jiff::civil::Date,
+    fleet: Fleet,
+    node: String,
+    workload: Option<Workload>,
+}
+
+/// What was counted since the last time that it was taken.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// Time to be added.
+    pub times: Vec<GpuTime>,
+    /// Marks of the devices that were counted.
+    pub marks: Vec<GpuMark>,
+    /// Devices that are no longer counted.
+    pub forgotten: Vec<String>,
+}
+
+/// The counter of GPU time.
+#[derive(Debug)]
+pub struct Accountant {
+    rules: StateRules,
+    devices: HashMap<String, Device>,
+    counted: HashMap<TimeKey, StateTime>,
+    forgotten: Vec<String>,
+    workloads: (Option<jiff::civil::Date>, HashSet<Workload>),
+    duplicates: u64,
+}
+
+impl Accountant {
+    /// Goes on where the marks stand.
+    pub fn new(rules: StateRules, marks: Vec<GpuMark>) -> Self {
+        let device = |mark: GpuMark| {
+            let device = Device {
+                source: mark.source,
+                node: mark.node,
+                fleet: mark.fleet,
+                guessed: false,
+                counted_until: mark.counted_until,
+                last_seen: mark.counted_until,
+                units: HashMap::new(),
+                shares: vec![(GpuState::Unknown, 1.0)],
+                dirty: false,
+            };
+            (mark.uuid, device)
+        };
+        Self {
+            rules,
+            devices: marks.into_iter().map(device).collect(),
+            counted: HashMap::new(),
+            forgotten: Vec::new(),
+            workloads: (None, HashSet::new()),
+            duplicates: 0,
+        }
+    }
+
+    /// Counts the time up to a reading.
+    pub fn observe(&mut self, report: &GpuReport, inventory: &NodeInventory) {
+        let mut nodes: HashMap<&str, Vec<&GpuSample>> = HashMap::new();
+        for sample in &report.gpus {
+            nodes.entry(node_name(report, sample)).or_default().push(sample);
+        }
+        for (name, samples) in nodes {
+            self.node(report, name, &samples, inventory);
+        }
+    }
+
+    fn node(
+        &mut self,
+        report: &GpuReport,
+        name: &str,
+        samples: &[&GpuSample],
+        inventory: &NodeInventory,
+    ) {
+        let now = report.observed_at;
+        let mut devices: HashMap<&str, Vec<&GpuSample>> = HashMap::new();
+        for sample in samples {
+            devices.entry(sample.key.uuid.as_str()).or_default().push(sample);
+        }
+        let known = inventory.find(name);
+        let count = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+        for (uuid, parts) in &devices {
+            let model = parts.first().map_or("", |sample| sample.model.as_str());
+            let facts = facts(report, known, model, count);
+            self.device(report, name, uuid, parts, &facts);
+        }
+        // What its node no longer tells is lost, not idle.
+        let lost: Vec<String> = self
+            .devices
+            .iter()
+            .filter(|(uuid, device)| {
+                device.node == name
+                    && device.source == report.source
+                    && !devices.contains_key(uuid.as_str())
+            })
+            .map(|(uuid, _)| uuid.clone())
+            .collect();
+        for uuid in lost {
+            self.silent(&uuid, now, GpuState::Unhealthy);
+        }
+    }
+
+    fn device(
+        &mut self,
+        report: &GpuReport,
+        node: &str,
+        uuid: &str,
+        parts: &[&GpuSample],
+        facts: &NodeFacts,
+    ) {
+        let (now, gap) = (report.observed_at, self.rules.gap);
+        let Some(device) = self.devices.get_mut(uuid) else {
+            let mut device = Device {
+                source: report.source.clone(),
+                node: node.to_owned(),
+                fleet: facts.fleet.clone(),
+                guessed: facts.guessed,
+                counted_until: now,
+                last_seen: now,
+                units: HashMap::new(),
+                shares: Vec::new(),
+                dirty: true,
+            };
+            let units = units(&mut device.units, parts, now, &self.rules);
+            device.shares = shares(&units);
+            self.devices.insert(uuid.to_owned(), device);
+            return;
+        };
+        let elsewhere = device.source != report.source || device.node != node;
+        if elsewhere && now.duration_since(device.last_seen) <= gap {
+            self.duplicates = self.duplicates.saturating_add(1);
+            return;
+        }
+        if now <= device.counted_until {
+            return;
+        }
+        if elsewhere {
+            device.source = report.source.clone();
+            node.clone_into(&mut device.node);
+        }
+        let from = device.counted_until;
+        let was_silent = now.duration_since(from) > gap;
+        if was_silent {
+            device.units.values_mut().for_each(StateTrack::forget);
+        }
+        let units = units(&mut device.units, parts, now, &self.rules);
+        device.shares = shares(&units);
+        device.last_seen = now;
+        let counted = if was_silent { vec![Unit::whole(GpuState::Unknown)] } else { units };
+        // Time until now was the old fleet's, should the node have become another machine.
+        let fleet = std::mem::replace(&mut device.fleet, facts.fleet.clone());
+        device.guessed = facts.guessed;
+        device.counted_until = now;
+        device.dirty = true;
+        let node = device.node.clone();
+        let from = from.max(now - LONGEST_SILENCE);
+        self.count(fleet, node, (from, now), counted);
+    }
+
+    /// Looks at the devices that said nothing: `failing` are the sources that fail as a whole.
+    pub fn pass(
+        &mut self,
+        now: Timestamp,
+        failing: &BTreeSet<SourceId>,
+        inventory: &NodeInventory,
+    ) {
+        let silent: Vec<String> = self
+            .devices
+            .iter()
+            .filter(|(_, device)| now.duration_since(device.last_seen) > self.rules.gap)
+            .map(|(uuid, _)| uuid.clone())
+            .collect();
+        for uuid in silent {
+            let Some(device) = self.devices.get_mut(&uuid) else { continue };
+            device.shares = vec![(GpuState::Unknown, 1.0)];
+            let there = failing.contains(&device.source) || inventory.find(&device.node).is_some();
+            let silence = now.duration_since(device.last_seen);
+            if silence > LONGEST_SILENCE {
+                self.devices.remove(&uuid);
+                self.forgotten.push(uuid);
+            } else if there {
+                self.silent(&uuid, now, GpuState::Unknown);
+            }
+        }
+    }
+
+    /// Counts a device that said nothing since it was counted last.
+    fn silent(&mut self, uuid: &str, now: Timestamp, state: GpuState) {
+        let Some(device) = self.devices.get_mut(uuid) else { return };
+        if now <= device.counted_until {
+            return;
+        }
+        let from = device.counted_until.max(now - LONGEST_SILENCE);
+        device.counted_until = now;
+        device.units.values_mut().for_each(StateTrack::forget);
+        device.shares = vec![(state, 1.0)];
+        device.dirty = true;
+        if state != GpuState::Unknown {
+            device.last_seen = now;
+        }
+        let (fleet, node) = (device.fleet.clone(), device.node.clone());
+        self.count(fleet, node, (from, now), vec![Unit::whole(state)]);
+    }
+
+    /// Adds an interval of a device, cut at the ends of billing days.
+    fn count(
+        &mut self,
+        fleet: Fleet,
+        node: String,
+        (mut from, until): (Timestamp, Timestamp),
+        units: Vec<Unit>,
+    ) {
+        let zone = fleet.provider.map_or(BillingZone::Utc, Provider::billing_zone);
+        while from < until {
+            let day = zone.day_of(from);
+            let end = zone.end_of(day).min(until);
+            let length = u64::try_from(end.duration_since(from).as_millis()).unwrap_or(0);
+            for (state, workload, part) in split(&units, length) {
+                let workload = workload.map(|workload| self.told_apart(day, workload));
+                let key = TimeKey { day, fleet: fleet.clone(), node: node.clone(), workload };
+                self.counted.entry(key).or_default().add(state, part);
+            }
+            from = end;
+        }
+    }
+
+    fn told_apart(&mut self, day: jiff::civil::Date, workload: &Workload) -> Workload {
+        if self.workloads.0 != Some(day) {
+            self.workloads = (Some(day), HashSet::new());
+        }
+        let seen = &mut self.workloads.1;
+        if seen.contains(workload) {
+            return workload.clone();
+        }
+        if seen.len() >= MOST_WORKLOADS {
+            return Workload { namespace: OTHER.to_owned(), name: OTHER.to_owned() };
+        }
+        seen.insert(workload.clone());
+        workload.clone()
+    }
+
+    /// What was counted since it was taken last.
+    pub fn take(&mut self) -> Counted {
+        let times = std::mem::take(&mut self.counted)
+            .into_iter()
+            .map(|(key, time)| GpuTime {
+                day: key.day,
+                fleet: key.fleet,
+                node: key.node,
+                workload: key.workload,
+                time,
+            })
+            .collect();
+        let marks = self
+            .devices
+            .iter_mut()
+            .filter_map(|(uuid, device)| {
+                std::mem::take(&mut device.dirty).then(|| GpuMark {
+                    uuid: uuid.clone(),
+                    source: device.source.clone(),
+                    node: device.node.clone(),
+                    fleet: device.fleet.clone(),
+                    counted_until: device.counted_until,
+                })
+            })
+            .collect();
+        Counted { times, marks, forgotten: std::mem::take(&mut self.forgotten) }
+    }
+
+    /// Every device that is counted.
+    pub fn devices(&self) -> impl Iterator<Item = DeviceView<'_>> {
+        self.devices.iter().map(|(uuid, device)| DeviceView {
+            uuid,
+            node: &device.node,
+            fleet: &device.fleet,
+            source: &device.source,
+            guessed: device.guessed,
+            shares: &device.shares,
+        })
+    }
+
+    /// How many readings of a device were left out, since another source counts it.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+}
+
+/// The node of a sample: its own word, else the source stands for it.
+pub fn node_name<'a>(report: &'a GpuReport, sample: &'a GpuSample) -> &'a str {
+    sample.hostname.as_deref().unwrap_or(report.source.as_str())
+}
+
+/// What is known of a node: the inventory first, then the source's configuration, then a guess from
+/// how many GPUs of which model it has.
+fn facts(report: &GpuReport, node: Option<&Node>, model: &str, count: u32) -> NodeFacts {
+    let provider = node.map_or(report.provider, |node| node.provider);
+    let told = node.and_then(|node| node.instance_type.clone());
+    let guess = || {
+        let machine = Machine::guess(provider?, model, count)?;
+        Some(machine.instance_type.to_owned())
+    };
+    let guessed = told.is_none();
+    NodeFacts {
+        fleet: Fleet {
+            provider,
+            cluster: node.map_or(&report.cluster, |node| &node.cluster).clone(),
+            instance_type: told.or_else(guess),
+            region_id: node.and_then(|node| node.region_id.clone()),
+            capacity_type: node.map_or(report.capacity_type, |node| node.capacity_type),
+            model: model.to_owned(),
+        },
+        guessed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

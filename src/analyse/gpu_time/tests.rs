@@ -1,0 +1,291 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::gpu::{GpuKey, Holder, Pod, Utilization};
+use crate::domain::price::CapacityType;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_793_664_000 + seconds).unwrap()
+}
+
+fn gpu(uuid: &str, node: &str, share: Option<f64>) -> GpuSample {
+    GpuSample {
+        key: GpuKey { uuid: uuid.to_owned(), mig_instance: None },
+        model: "NVIDIA H100 80GB HBM3".to_owned(),
+        mig_profile: None,
+        hostname: Some(node.to_owned()),
+        utilization: share.and_then(Utilization::from_ratio),
+        signal: None,
+        memory_used_bytes: Some(700),
+        memory_total_bytes: Some(1000),
+        holders: vec![holder("train-0", None)],
+        xid: None,
+    }
+}
+
+fn holder(pod: &str, share: Option<f64>) -> Holder {
+    Holder {
+        pod: Pod { namespace: "ml".to_owned(), name: pod.to_owned() },
+        utilization: share.and_then(Utilization::from_ratio),
+    }
+}
+
+fn report(source: &str, seconds: i64, gpus: Vec<GpuSample>) -> GpuReport {
+    GpuReport {
+        source: SourceId::new(source),
+        provider: Some(Provider::Aws),
+        cluster: "video".to_owned(),
+        capacity_type: CapacityType::OnDemand,
+        gpus,
+        dropped_samples: 0,
+        observed_at: at(seconds),
+    }
+}
+
+fn accountant() -> Accountant {
+    let rules = StateRules { window: SignedDuration::from_secs(1), ..StateRules::default() };
+    Accountant::new(rules, Vec::new())
+}
+
+fn sums(counted: &Counted) -> BTreeMap<GpuState, u64> {
+    let mut sums = BTreeMap::new();
+    for time in &counted.times {
+        for (state, milliseconds) in time.time.iter().filter(|(_, ms)| *ms > 0) {
+            *sums.entry(state).or_default() += milliseconds;
+        }
+    }
+    sums
+}
+
+fn inventory(names: &[&str]) -> NodeInventory {
+    let node = |name: &&str| {
+        let node = Node {
+            name: (*name).to_owned(),
+            provider: Some(Provider::Aws),
+            cluster: "video".to_owned(),
+            instance_type: Some("p5.48xlarge".to_owned()),
+            region_id: Some("us-east-1".to_owned()),
+            zone: None,
+            capacity_type: CapacityType::Reserved,
+            gpus: Some(8),
+            hourly_cost: None,
+        };
+        ((*name).to_owned(), node)
+    };
+    NodeInventory { nodes: names.iter().map(node).collect() }
+}
+
+#[test]
+fn time_since_the_reading_before_is_counted_in_the_state_that_is_read() {
+    let mut counter = accountant();
+    let nowhere = NodeInventory::default();
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    counter.observe(&report("a", 60, vec![gpu("1", "n", Some(0.1))]), &nowhere);
+    let counted = counter.take();
+    assert_eq!(sums(&counted), [(GpuState::Busy, 30_000), (GpuState::Low, 30_000)].into());
+    let workload = counted.times[0].workload.clone().unwrap();
+    assert_eq!((workload.namespace.as_str(), workload.name.as_str()), ("ml", "train"));
+    assert!(counter.take().times.is_empty(), "nothing is told twice");
+}
+
+#[test]
+fn two_exporters_of_one_gpu_count_it_once() {
+    let mut counter = accountant();
+    let nowhere = NodeInventory::default();
+    for second in (0..=600).step_by(10) {
+        let source = if second % 20 == 0 { "a" } else { "b" };
+        counter.observe(&report(source, second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    }
+    assert_eq!(sums(&counter.take()), [(GpuState::Busy, 600_000)].into());
+    assert_eq!(counter.duplicates(), 30);
+    // The first one dies; the second takes over after the gap, which is unknown.
+    for second in (610..=1200).step_by(10) {
+        counter.observe(&report("b", second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    }
+    let sums = sums(&counter.take());
+    assert_eq!(sums.values().sum::<u64>(), 600_000);
+    assert_eq!(sums[&GpuState::Unknown], 190_000);
+}
+
+#[test]
+fn a_clock_that_goes_back_counts_nothing_twice() {
+    let mut counter = accountant();
+    let nowhere = NodeInventory::default();
+    for second in [0, 30, 7_230, 60, 90, 7_260] {
+        counter.observe(&report("a", second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    }
+    assert_eq!(sums(&counter.take()).values().sum::<u64>(), 7_260_000);
+}
+
+#[test]
+fn a_silence_is_unknown_once_the_gpu_is_back_or_its_node_is_known_to_be_there() {
+    let nowhere = NodeInventory::default();
+    let nobody = BTreeSet::new();
+    let mut counter = accountant();
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    counter.pass(at(3_600), &nobody, &nowhere);
+    assert!(counter.take().times.is_empty(), "its node may be gone");
+    counter.observe(&report("a", 4_000, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    assert_eq!(sums(&counter.take()), [(GpuState::Unknown, 4_000_000)].into());
+
+    for (failing, listed) in [(true, false), (false, true)] {
+        let mut counter = accountant();
+        let there = if listed { inventory(&["n"]) } else { NodeInventory::default() };
+        let failing = if failing { [SourceId::new("a")].into() } else { BTreeSet::new() };
+        counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
+        counter.pass(at(100), &failing, &there);
+        assert!(counter.take().times.is_empty(), "one reading may be late");
+        counter.pass(at(600), &failing, &there);
+        counter.pass(at(1_200), &failing, &there);
+        assert_eq!(sums(&counter.take()), [(GpuState::Unknown, 1_200_000)].into());
+        counter.pass(at(90_000), &failing, &there);
+        assert_eq!(counter.take().forgotten, ["1"]);
+    }
+}
+
+#[test]
+fn a_gpu_that_drops_out_of_its_nodes_page_is_unhealthy() {
+    let mut counter = accountant();
+    let nowhere = NodeInventory::default();
+    let both = vec![gpu("1", "n", Some(0.9)), gpu("2", "n", Some(0.9))];
+    counter.observe(&report("a", 0, both), &nowhere);
+    for second in [30, 60] {
+        counter.observe(&report("a", second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    }
+    assert_eq!(
+        sums(&counter.take()),
+        [(GpuState::Busy, 60_000), (GpuState::Unhealthy, 60_000)].into()
+    );
+}
+
+#[test]
+fn a_restart_goes_on_at_its_marks() {
+    let nowhere = NodeInventory::default();
+    let mut counter = accountant();
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    let marks = counter.take().marks;
+    for (back, state) in [(60, GpuState::Busy), (7_200, GpuState::Unknown)] {
+        let mut counter = Accountant::new(StateRules::default(), marks.clone());
+        counter.observe(&report("a", back, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+        let milliseconds = u64::try_from(back - 30).unwrap() * 1000;
+        assert_eq!(sums(&counter.take()), [(state, milliseconds)].into());
+    }
+}
+
+#[test]
+fn slices_are_sevenths_and_the_rest_is_unallocated() {
+    let slice = |instance: &str, profile: &str, share| {
+        let mut slice = gpu("1", "n", Some(share));
+        slice.key.mig_instance = Some(instance.to_owned());
+        slice.mig_profile = Some(profile.to_owned());
+        slice
+    };
+    let nowhere = NodeInventory::default();
+    let mut counter = accountant();
+    for second in [0, 70] {
+        let slices = vec![slice("1", "3g.20gb", 0.9), slice("2", "2g.10gb", 0.1)];
+        counter.observe(&report("a", second, slices), &nowhere);
+    }
+    assert_eq!(
+        sums(&counter.take()),
+        [(GpuState::Busy, 30_000), (GpuState::Low, 20_000), (GpuState::Unallocated, 20_000)].into()
+    );
+}
+
+#[test]
+fn pods_on_one_gpu_share_its_time() {
+    let nowhere = NodeInventory::default();
+    let shares = |one, other| {
+        let mut counter = accountant();
+        for second in [0, 100] {
+            let mut shared = gpu("1", "n", Some(0.9));
+            shared.holders = vec![holder("a-0", one), holder("b-0", other)];
+            counter.observe(&report("s", second, vec![shared]), &nowhere);
+        }
+        let mut times: Vec<_> = counter
+            .take()
+            .times
+            .into_iter()
+            .map(|time| (time.workload.unwrap().name, time.time.total()))
+            .collect();
+        times.sort();
+        times.into_iter().map(|(_, total)| total).collect::<Vec<_>>()
+    };
+    assert_eq!(shares(Some(0.6), Some(0.2)), [75_000, 25_000]);
+    assert_eq!(shares(Some(0.6), None), [50_000, 50_000]);
+    assert_eq!(shares(Some(0.0), Some(0.0)), [50_000, 50_000]);
+}
+
+#[test]
+fn a_node_that_changes_its_type_counts_from_then_on_as_the_other() {
+    let mut counter = accountant();
+    let there = inventory(&["n"]);
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
+    counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &there);
+    let mut changed = there.clone();
+    changed.nodes.get_mut("n").unwrap().instance_type = Some("p5.4xlarge".to_owned());
+    counter.observe(&report("a", 60, vec![gpu("1", "n", Some(0.9))]), &changed);
+    counter.observe(&report("a", 90, vec![gpu("1", "n", Some(0.9))]), &changed);
+    let mut by_type: Vec<_> = counter
+        .take()
+        .times
+        .into_iter()
+        .map(|time| (time.fleet.instance_type.unwrap(), time.time.total()))
+        .collect();
+    by_type.sort();
+    assert_eq!(by_type, [("p5.48xlarge".to_owned(), 60_000), ("p5.4xlarge".to_owned(), 30_000)]);
+}
+
+#[test]
+fn a_machine_type_that_nobody_tells_is_guessed_and_said_so() {
+    let nowhere = NodeInventory::default();
+    let mut counter = accountant();
+    let eight = (0..8).map(|index| gpu(&index.to_string(), "n", Some(0.9))).collect();
+    counter.observe(&report("a", 0, eight), &nowhere);
+    let view = counter.devices().next().unwrap();
+    assert_eq!(view.fleet.instance_type.as_deref(), Some("p5.48xlarge"));
+    assert!(view.guessed);
+}
+
+#[test]
+fn an_interval_over_midnight_belongs_to_both_days() {
+    let mut counter = accountant();
+    let nowhere = NodeInventory::default();
+    // 1793664000 is a UTC midnight.
+    counter.observe(&report("a", -20, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    counter.observe(&report("a", 10, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    let mut days: Vec<_> =
+        counter.take().times.into_iter().map(|time| (time.day, time.time.total())).collect();
+    days.sort();
+    assert_eq!(days.iter().map(|(_, total)| *total).collect::<Vec<_>>(), [20_000, 10_000]);
+    assert_eq!(days[1].0, days[0].0.tomorrow().unwrap());
+}
+
+proptest! {
+    #[test]
+    fn every_millisecond_between_the_first_and_the_last_reading_is_counted_once(
+        steps in proptest::collection::vec((1_i64..600, 0.0_f64..1.0, 1_u8..8, any::<bool>()), 1..60)
+    ) {
+        let nowhere = NodeInventory::default();
+        let mut counter = accountant();
+        let (mut second, mut total) = (0, 0);
+        counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+        for (step, share, slices, split) in steps {
+            second += step;
+            let mut sample = gpu("1", "n", Some(share));
+            if split {
+                sample.key.mig_instance = Some("1".to_owned());
+                sample.mig_profile = Some(format!("{slices}g.10gb"));
+            }
+            counter.observe(&report("a", second, vec![sample]), &nowhere);
+            total += sums(&counter.take()).values().sum::<u64>();
+        }
+        prop_assert_eq!(total, u64::try_from(second).unwrap() * 1000);
+    }
+}

@@ -1,0 +1,290 @@
+//! When a poll is asked again: what the cadence, the cap and the provider say together.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use jiff::civil::{Date, date};
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::collect::{Descriptor, PlannedRequest};
+use crate::domain::breakdown::{Breakdown, Dimension};
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::Currency;
+use crate::domain::period::Window;
+use crate::domain::ports::MeterError;
+use crate::domain::report::ScheduleEntry;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// A bill of which each poll costs so many cents and ends in one way.
+struct Bill {
+    descriptor: Descriptor,
+    cents: u32,
+    error: Option<SourceError>,
+}
+
+#[async_trait]
+impl Source for Bill {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn add_filtered(&mut self, _: &str, _: &[(Dimension, Vec<String>)]) -> Result<(), String> {
+        Err("has no queries".to_owned())
+    }
+
+    fn plan(&self, _: &Window) -> Vec<PlannedRequest> {
+        Vec::new()
+    }
+
+    async fn poll(
+        &self,
+        request: &PollRequest,
+        meter: &dyn Meter,
+    ) -> Result<SourceReport, SourceError> {
+        for _ in 0..self.cents {
+            let cent = Money::new(Decimal::new(1, 2), Currency::USD);
+            meter.reserve(&self.descriptor.id, "Query", cent).await.unwrap();
+        }
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(SourceReport {
+                source: self.descriptor.id.clone(),
+                provider: self.descriptor.provider,
+                window: request.window,
+                days: Vec::new(),
+                breakdowns: vec![BreakdownReading {
+                    breakdown: Breakdown {
+                        source: self.descriptor.id.clone(),
+                        query: "service".to_owned(),
+                        filter: String::new(),
+                        dimensions: vec![Dimension::ServiceName],
+                        role: BreakdownRole::Primary,
+                    },
+                    rows: Vec::new(),
+                }],
+                control_totals: Vec::new(),
+                names: Vec::new(),
+                budgets: Vec::new(),
+                list_prices: None,
+                data_through: None,
+                cursor: None,
+                observed_at: request.now,
+            }),
+        }
+    }
+}
+
+/// A ledger, a meter without any cap, and a clock that stands until it is set.
+struct Desk {
+    now: Mutex<Timestamp>,
+    schedule: Mutex<ScheduleEntry>,
+    spent: Mutex<Decimal>,
+}
+
+impl Clock for Desk {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Meter for Desk {
+    async fn reserve(&self, _: &SourceId, _: &'static str, price: Money) -> Result<(), MeterError> {
+        *self.spent.lock().unwrap() += price.amount;
+        Ok(())
+    }
+
+    fn quota(&self, _: &SourceId, _: &'static str, _: &'static str, _: f64) {}
+}
+
+#[async_trait]
+impl PollLedger for Desk {
+    async fn schedule(&self, _: &SourceId) -> Result<ScheduleEntry, String> {
+        Ok(self.schedule.lock().unwrap().clone())
+    }
+
+    async fn window(&self, _: &SourceId, _: Timestamp) -> Result<Window, String> {
+        Ok(Window::new(date(2026, 10, 1), date(2026, 11, 12)))
+    }
+
+    async fn holds_money(&self, _: &SourceId, _: &[Date]) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    async fn commit(&self, _: SourceReport, next_poll: Timestamp) -> Result<(), String> {
+        let next_poll = Some(next_poll);
+        *self.schedule.lock().unwrap() = ScheduleEntry { next_poll, ..ScheduleEntry::default() };
+        Ok(())
+    }
+
+    async fn record_failure(
+        &self,
+        _: &SourceId,
+        _: Timestamp,
+        _: &SourceError,
+        next_poll: Timestamp,
+    ) -> Result<(), String> {
+        let mut schedule = self.schedule.lock().unwrap();
+        schedule.failures += 1;
+        schedule.next_poll = Some(next_poll);
+        Ok(())
+    }
+}
+
+impl PollObserver for Desk {
+    fn poll_ended(&self, _: &SourceId, _: Result<(), SourceErrorKind>, _: Duration) {}
+}
+
+/// A source that is polled whenever it is due, on a clock that jumps there.
+struct Life {
+    poller: Poller,
+    desk: Arc<Desk>,
+    error: Option<SourceError>,
+}
+
+impl Life {
+    fn new(poll_every: Duration, cap: &str, cents: u32, error: Option<SourceError>) -> Self {
+        let descriptor = Descriptor {
+            id: SourceId::new("bill"),
+            provider: Provider::Aws,
+            lag: SignedDuration::from_hours(48),
+            final_after: SignedDuration::from_hours(120),
+            poll_every,
+            deadline: Duration::from_secs(600),
+            monthly_cap: Some(cap.parse().unwrap()),
+            maximum_age: SignedDuration::from_hours(48),
+            breakdowns: Vec::new(),
+        };
+        let desk = Arc::new(Desk {
+            now: Mutex::new("2026-10-01T00:00:00Z".parse().unwrap()),
+            schedule: Mutex::default(),
+            spent: Mutex::default(),
+        });
+        let poller = Poller {
+            source: Arc::new(Bill { descriptor, cents, error: error.clone() }),
+            ledger: desk.clone(),
+            meter: desk.clone(),
+            observer: desk.clone(),
+            clock: desk.clone(),
+        };
+        Self { poller, desk, error }
+    }
+
+    /// Polls now, sets the clock to the next poll, and tells how far that is.
+    async fn wait(&self) -> Duration {
+        assert_eq!(self.poller.poll_once().await.err(), self.error);
+        let next = self.desk.schedule.lock().unwrap().next_poll.unwrap();
+        let wait = next.duration_since(self.desk.now()).try_into().unwrap();
+        *self.desk.now.lock().unwrap() = next;
+        wait
+    }
+
+    /// Every wait until a month of 31 days is over.
+    async fn month(&self) -> Vec<Duration> {
+        let end = "2026-11-01T00:00:00Z".parse().unwrap();
+        let mut waits = Vec::new();
+        while self.desk.now() < end {
+            waits.push(self.wait().await);
+        }
+        waits
+    }
+
+    fn spent(&self) -> Decimal {
+        *self.desk.spent.lock().unwrap()
+    }
+}
+
+fn failing(kind: SourceErrorKind) -> Option<SourceError> {
+    Some(SourceError::new(kind, "failed to read"))
+}
+
+/// Whether a wait is as long as it should be, or up to a tenth longer.
+fn is_about(wait: Duration, wanted: Duration) -> bool {
+    (wanted..=wanted * 11 / 10).contains(&wait)
+}
+
+const EVERY_KIND: [SourceErrorKind; 8] = [
+    SourceErrorKind::Auth,
+    SourceErrorKind::Forbidden,
+    SourceErrorKind::RateLimited,
+    SourceErrorKind::Timeout,
+    SourceErrorKind::Unavailable,
+    SourceErrorKind::Malformed,
+    SourceErrorKind::NotReady,
+    SourceErrorKind::Config,
+];
+
+#[tokio::test]
+async fn a_month_of_failures_costs_no_more_than_the_cap() {
+    for kind in EVERY_KIND {
+        let life = Life::new(8 * HOUR, "30 USD", 10, failing(kind));
+        let waits = life.month().await;
+        // The first repetition is early, whatever it costs.
+        let most = Decimal::new(3010, 2);
+        assert!(life.spent() <= most, "{}: {} USD", kind.as_str(), life.spent());
+        assert_eq!(life.spent(), Decimal::new(i64::try_from(waits.len()).unwrap(), 1));
+        let longest = waits.iter().max().unwrap();
+        assert!(*longest <= 8 * HOUR * 11 / 10, "{}: {longest:?}", kind.as_str());
+    }
+}
+
+#[tokio::test]
+async fn the_first_repetition_is_early_and_the_second_follows_the_cap_for_a_day_at_most() {
+    for kind in EVERY_KIND {
+        let first = Duration::from_secs(if kind.is_temporary() { 60 } else { 300 });
+        // A poll of 10 cents under this cap is worth more than three days.
+        let life = Life::new(8 * HOUR, "1 USD", 10, failing(kind));
+        assert!(is_about(life.wait().await, first), "{}", kind.as_str());
+        for wait in [life.wait().await, life.wait().await] {
+            assert!(is_about(wait, plan::DAY), "{}: {wait:?}", kind.as_str());
+        }
+        // What costs nothing is repeated without regard to it.
+        let life = Life::new(8 * HOUR, "1 USD", 0, failing(kind));
+        assert!(is_about(life.wait().await, first), "{}", kind.as_str());
+        assert!(is_about(life.wait().await, 2 * first), "{}", kind.as_str());
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_told_to_wait_looks_again_within_its_cadence() {
+    let told = |kind, wait| Some(SourceError::new(kind, "asks to wait").retry_after(Some(wait)));
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    for kind in EVERY_KIND {
+        for (cadence, asked, wanted) in [
+            (8 * HOUR, WEEK, 8 * HOUR),
+            (8 * HOUR, 2 * HOUR, 2 * HOUR),
+            (48 * HOUR, WEEK, 48 * HOUR),
+            (minutes(10), WEEK, minutes(10)),
+        ] {
+            let life = Life::new(cadence, "30 USD", 0, told(kind, asked));
+            let wait = life.wait().await;
+            assert_eq!(wait, wanted, "{} that asks for {asked:?}", kind.as_str());
+            // However often it is told, and not a minute later than the cadence.
+            for _ in 0..20 {
+                let wait = life.wait().await;
+                assert!(wait >= wanted && wait <= cadence * 11 / 10, "{}: {wait:?}", kind.as_str());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cadence_that_the_cap_stretches_ends_at_a_day() {
+    for (cadence, cap, cents, wanted) in [
+        (8 * HOUR, "30 USD", 10, 8 * HOUR),
+        (8 * HOUR, "30 USD", 40, Duration::from_secs(35_712)),
+        (8 * HOUR, "1 USD", 10, plan::DAY),
+        (8 * HOUR, "0.01 USD", 1, plan::DAY),
+        (8 * HOUR, "0.01 USD", 0, 8 * HOUR),
+        // Who wants less than one reading a day gets what was configured.
+        (48 * HOUR, "1 USD", 10, 48 * HOUR),
+    ] {
+        let wait = Life::new(cadence, cap, cents, None).wait().await;
+        assert!(is_about(wait, wanted), "{cents} cents under {cap}: {wait:?} and not {wanted:?}");
+    }
+}

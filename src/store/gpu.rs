@@ -1,0 +1,239 @@
+//! GPU time in the ledger: added in one transaction with the marks up to which it is counted, so
+//! that neither a restart nor `kill -9` counts an instant twice.
+
+use jiff::civil::Date;
+use rusqlite::{Connection, Row, params};
+
+use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
+use crate::domain::node::Fleet;
+use crate::domain::period::Window;
+use crate::store::error::{Fault, LedgerError, Operation};
+use crate::store::ledger::Ledger;
+use crate::store::sql::{all, count, one, parsed, run};
+
+const STATES: &str = "busy, low, held_idle, empty, unallocated, unhealthy, unknown";
+const SUMS: &str = "sum(t.busy), sum(t.low), sum(t.held_idle), sum(t.empty), sum(t.unallocated), \
+                    sum(t.unhealthy), sum(t.unknown)";
+const ADDED: &str = "busy = busy + excluded.busy, low = low + excluded.low,
+     held_idle = held_idle + excluded.held_idle, empty = empty + excluded.empty,
+     unallocated = unallocated + excluded.unallocated,
+     unhealthy = unhealthy + excluded.unhealthy, unknown = unknown + excluded.unknown";
+
+/// Time of one fleet on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetDay {
+    /// The day in the provider's billing zone.
+    pub day: Date,
+    /// Which GPUs.
+    pub fleet: Fleet,
+    /// How long in which state.
+    pub time: StateTime,
+}
+
+impl Ledger {
+    /// Adds GPU time, and keeps the marks up to which it is counted.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger cannot keep it; nothing was kept.
+    pub fn keep_gpu_time(
+        &mut self,
+        times: &[GpuTime],
+        marks: &[GpuMark],
+        forgotten: &[String],
+    ) -> Result<(), LedgerError> {
+        self.write(Operation::GpuTime, |connection| {
+            for time in times {
+                keep(connection, time)?;
+            }
+            for mark in marks {
+                let json = json(mark)?;
+                run(
+                    connection,
+                    "INSERT OR REPLACE INTO gpu_mark (uuid, mark) VALUES (?1, ?2)",
+                    params![mark.uuid, json],
+                )?;
+            }
+            for uuid in forgotten {
+                run(connection, "DELETE FROM gpu_mark WHERE uuid = ?1", [uuid])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Up to when each device's time is counted.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger cannot be read.
+    pub fn gpu_marks(&self) -> Result<Vec<GpuMark>, LedgerError> {
+        self.read(|connection| {
+            all(connection, "SELECT mark FROM gpu_mark ORDER BY uuid", [], |row| {
+                let text: String = row.get(0)?;
+                serde_json::from_str(&text)
+                    .map_err(|error| Fault::Damaged(format!("GPU mark `{text}`: {error}")))
+            })
+        })
+    }
+
+    /// The time of each fleet on each day of a window, by day.
+    ///
+    /// # Errors
+    /// As [`Ledger::gpu_marks`].
+    pub fn gpu_days(&self, window: &Window) -> Result<Vec<FleetDay>, LedgerError> {
+        let (from, until) = (window.start.to_string(), window.end.to_string());
+        self.read(|connection| {
+            let query = format!(
+                "SELECT f.fleet, t.day, {STATES} FROM gpu_fleet_day t JOIN gpu_fleet f ON f.id = t.fleet
+                 WHERE t.day >= ?1 AND t.day < ?2 ORDER BY t.day, t.fleet"
+            );
+            all(connection, &query, [from, until], |row| {
+                Ok(FleetDay { fleet: fleet(row)?, day: parsed(row, 1)?, time: states(row, 2)? })
+            })
+        })
+    }
+
+    /// The time of each node over a window.
+    ///
+    /// # Errors
+    /// As [`Ledger::gpu_marks`].
+    pub fn gpu_nodes(
+        &self,
+        window: &Window,
+    ) -> Result<Vec<(String, Fleet, StateTime)>, LedgerError> {
+        let (from, until) = (window.start.to_string(), window.end.to_string());
+        self.read(|connection| {
+            let query = format!(
+                "SELECT f.fleet, t.node, {SUMS} FROM gpu_node_day t JOIN gpu_fleet f ON f.id = t.fleet
+                 WHERE t.day >= ?1 AND t.day < ?2 GROUP BY t.node, t.fleet ORDER BY t.node, t.fleet"
+            );
+            all(connection, &query, [from, until], |row| {
+                Ok((row.get(1)?, fleet(row)?, states(row, 2)?))
+            })
+        })
+    }
+
+    /// The time of each workload over a window, by the fleets that it held.
+    ///
+    /// # Errors
+    /// As [`Ledger::gpu_marks`].
+    pub fn gpu_workloads(
+        &self,
+        window: &Window,
+    ) -> Result<Vec<(Workload, Fleet, StateTime)>, LedgerError> {
+        let (from, until) = (window.start.to_string(), window.end.to_string());
+        self.read(|connection| {
+            let query = format!(
+                "SELECT f.fleet, t.namespace, t.name, {SUMS}
+                 FROM gpu_workload_day t JOIN gpu_fleet f ON f.id = t.fleet
+                 WHERE t.day >= ?1 AND t.day < ?2
+                 GROUP BY t.namespace, t.name, t.fleet ORDER BY t.namespace, t.name, t.fleet"
+            );
+            all(connection, &query, [from, until], |row| {
+                let workload = Workload { namespace: row.get(1)?, name: row.get(2)? };
+                Ok((workload, fleet(row)?, states(row, 3)?))
+            })
+        })
+    }
+
+    /// The time of each fleet since the ledger began.
+    ///
+    /// # Errors
+    /// As [`Ledger::gpu_marks`].
+    pub fn gpu_totals(&self) -> Result<Vec<(Fleet, StateTime)>, LedgerError> {
+        self.read(|connection| {
+            let query = format!(
+                "SELECT f.fleet, {STATES} FROM gpu_fleet_total t JOIN gpu_fleet f ON f.id = t.fleet
+                 ORDER BY t.fleet"
+            );
+            all(connection, &query, [], |row| Ok((fleet(row)?, states(row, 1)?)))
+        })
+    }
+}
+
+fn keep(connection: &Connection, time: &GpuTime) -> Result<(), Fault> {
+    let fleet = noted_fleet(connection, &time.fleet)?;
+    let day = time.day.to_string();
+    let [busy, low, held, empty, unallocated, unhealthy, unknown] = columns(&time.time)?;
+    let add = |table: &str, keys: &str, marks: &str, conflict: &str| {
+        format!(
+            "INSERT INTO {table} ({keys}, {STATES}) VALUES ({marks}, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT ({conflict}) DO UPDATE SET {ADDED}"
+        )
+    };
+    run(
+        connection,
+        &add("gpu_fleet_day", "day, fleet", "?8, ?9", "day, fleet"),
+        params![busy, low, held, empty, unallocated, unhealthy, unknown, day, fleet],
+    )?;
+    run(
+        connection,
+        &add("gpu_fleet_total", "fleet", "?8", "fleet"),
+        params![busy, low, held, empty, unallocated, unhealthy, unknown, fleet],
+    )?;
+    run(
+        connection,
+        &add("gpu_node_day", "day, fleet, node", "?8, ?9, ?10", "day, fleet, node"),
+        params![busy, low, held, empty, unallocated, unhealthy, unknown, day, fleet, time.node],
+    )?;
+    if let Some(workload) = &time.workload {
+        let Workload { namespace, name } = workload;
+        run(
+            connection,
+            &add(
+                "gpu_workload_day",
+                "day, fleet, namespace, name",
+                "?8, ?9, ?10, ?11",
+                "day, fleet, namespace, name",
+            ),
+            params![
+                busy,
+                low,
+                held,
+                empty,
+                unallocated,
+                unhealthy,
+                unknown,
+                day,
+                fleet,
+                namespace,
+                name
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn noted_fleet(connection: &Connection, fleet: &Fleet) -> Result<i64, Fault> {
+    let text = json(fleet)?;
+    let known = one(connection, "SELECT id FROM gpu_fleet WHERE fleet = ?1", [&text])?;
+    if let Some(number) = known {
+        return Ok(number);
+    }
+    run(connection, "INSERT INTO gpu_fleet (fleet) VALUES (?1)", [&text])?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| Fault::Damaged(error.to_string()))
+}
+
+fn fleet(row: &Row<'_>) -> Result<Fleet, Fault> {
+    let text: String = row.get(0)?;
+    serde_json::from_str(&text).map_err(|error| Fault::Damaged(format!("fleet `{text}`: {error}")))
+}
+
+fn columns(time: &StateTime) -> Result<[i64; 7], Fault> {
+    let mut columns = [0; 7];
+    for (column, milliseconds) in columns.iter_mut().zip(time.to_milliseconds()) {
+        *column = i64::try_from(milliseconds)
+            .map_err(|_| Fault::Damaged(format!("{milliseconds} ms of GPU time")))?;
+    }
+    Ok(columns)
+}
+
+fn states(row: &Row<'_>, first: usize) -> Result<StateTime, Fault> {
+    let mut time = StateTime::default();
+    for (index, state) in GpuState::ALL.into_iter().enumerate() {
+        time.add(state, count(row, first + index)?);
+    }
+    Ok(time)
+}

@@ -187,8 +187,8 @@ impl Device {
         }
     }
 
-    /// The holding of the pod that a series names, if it names one and there is room.
-    fn holding(&mut self, series: &Series<'_>) -> Result<Option<&mut Holding>, TooMany> {
+    /// Where the pod that a series names stands among the holdings, if it names one.
+    fn holding(&mut self, series: &Series<'_>) -> Result<Option<usize>, TooMany> {
         let (pod, exported) = match &series.exported_pod {
             Some(pod) => (pod, true),
             None if !series.old_pod.name.is_empty() => (&series.old_pod, false),
@@ -200,21 +200,19 @@ impl Device {
         let same = |held: &Holding| {
             held.pod.name == pod.name.as_ref() && held.pod.namespace == pod.namespace.as_ref()
         };
-        let at = match self.holdings.iter().position(same) {
-            Some(at) => at,
-            None if self.holdings.len() == MOST_HOLDERS => return Err(TooMany),
-            None => {
-                let (namespace, name) = (pod.namespace.as_ref(), pod.name.as_ref());
-                let pod = Pod { namespace: namespace.to_owned(), name: name.to_owned() };
-                self.holdings.push(Holding { pod, exported, figures: Figures::default() });
-                self.holdings.len() - 1
+        if let Some(at) = self.holdings.iter().position(same) {
+            if let Some(held) = self.holdings.get_mut(at) {
+                held.exported |= exported;
             }
-        };
-        let held = self.holdings.get_mut(at);
-        Ok(held.map(|held| {
-            held.exported |= exported;
-            held
-        }))
+            return Ok(Some(at));
+        }
+        if self.holdings.len() == MOST_HOLDERS {
+            return Err(TooMany);
+        }
+        let (namespace, name) = (pod.namespace.as_ref(), pod.name.as_ref());
+        let pod = Pod { namespace: namespace.to_owned(), name: name.to_owned() };
+        self.holdings.push(Holding { pod, exported, figures: Figures::default() });
+        Ok(Some(self.holdings.len() - 1))
     }
 
     fn figure(&self, figure: Figure) -> Option<f64> {
@@ -304,6 +302,24 @@ impl Device {
 /// A device names more pods than there can be.
 struct TooMany;
 
+/// What a series is of. Series with the same labels are of the same.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject {
+    /// No device that could be named.
+    Nothing,
+    /// A pod for which there is no room.
+    TooMany,
+    /// A device, and a pod's part in it where there is one.
+    Device {
+        /// Its place among the devices.
+        device: usize,
+        /// The pod's place among those that share the device.
+        part: Option<usize>,
+        /// Whether the device is shared.
+        shared: bool,
+    },
+}
+
 /// The devices of a page while it is read.
 #[derive(Debug, Default)]
 pub struct Devices {
@@ -325,10 +341,10 @@ impl Devices {
         self.devices.is_empty()
     }
 
-    /// Adds what one series says. A series that names no device is passed over.
-    pub fn add(&mut self, series: &Series<'_>, figure: Figure, value: f64) {
+    /// Finds what a series is of, and takes what its labels say.
+    pub fn subject(&mut self, series: &Series<'_>) -> Subject {
         self.exported |= series.exported_pod.is_some();
-        let Some(uuid) = series.uuid.as_deref() else { return };
+        let Some(uuid) = series.uuid.as_deref() else { return Subject::Nothing };
         let instance = series.instance.as_deref();
         self.place.clear();
         self.place.push_str(uuid);
@@ -336,8 +352,8 @@ impl Devices {
             self.place.push('\n');
             self.place.push_str(instance);
         }
-        let at = match self.places.get(&self.place) {
-            Some(at) => *at,
+        let place = match self.places.get(&self.place) {
+            Some(place) => *place,
             None => {
                 let mig_instance = instance.map(str::to_owned);
                 let key = GpuKey { uuid: uuid.to_owned(), mig_instance };
@@ -346,22 +362,35 @@ impl Devices {
                 self.devices.len() - 1
             }
         };
-        let Some(device) = self.devices.get_mut(at) else { return };
+        let Some(device) = self.devices.get_mut(place) else { return Subject::Nothing };
         device.describe(series);
-        let admitted = figure.admits(value);
         match device.holding(series) {
-            Ok(Some(held)) if series.shared && admitted => held.figures.add(figure, value),
-            Ok(_) => {}
-            Err(TooMany) => {
+            Ok(holding) => {
+                let shared = series.shared;
+                Subject::Device { device: place, part: holding.filter(|_| shared), shared }
+            }
+            Err(TooMany) => Subject::TooMany,
+        }
+    }
+
+    /// Adds what one sample says of its subject.
+    pub fn add(&mut self, subject: Subject, figure: Figure, value: f64) {
+        let (device, part, shared) = match subject {
+            Subject::Nothing => return,
+            Subject::Device { device, part, shared } if figure.admits(value) => {
+                (self.devices.get_mut(device), part, shared)
+            }
+            Subject::Device { .. } | Subject::TooMany => {
                 self.dropped += 1;
                 return;
             }
+        };
+        let Some(device) = device else { return };
+        if let Some(held) = part.and_then(|part| device.holdings.get_mut(part)) {
+            held.figures.add(figure, value);
         }
-        match (admitted, series.shared) {
-            (true, false) => device.own.add(figure, value),
-            (true, true) => device.shared.add(figure, value),
-            (false, _) => self.dropped += 1,
-        }
+        let figures = if shared { &mut device.shared } else { &mut device.own };
+        figures.add(figure, value);
     }
 
     /// The GPUs in the order of their keys, and how many values were not a measurement.

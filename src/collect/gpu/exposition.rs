@@ -110,19 +110,22 @@ impl<'a> Line<'a> {
         }
         let (name, rest) = line.split_at(end);
         match rest.as_bytes().first() {
-            Some(b'{' | b' ' | b'\t') => Ok(Self { name, rest }),
+            Some(b'{' | b' ' | b'\t') => Ok(Self { name, rest: rest.trim_ascii_start() }),
             Some(_) => Err("the metric name is not well formed"),
             None => Err("there is no value"),
         }
     }
 
-    /// Hands out the labels in their order and gives the value, which may be infinite or not a
-    /// number. A timestamp and an exemplar are passed over.
+    /// Hands out the labels in their order; gives their text from brace to brace, empty for none,
+    /// and the value.
     ///
     /// # Errors
     /// What is wrong with the line; labels before it were handed out.
-    pub fn read(&self, mut label: impl FnMut(&'a str, Value<'a>)) -> Result<f64, &'static str> {
-        let mut rest = self.rest.trim_ascii_start();
+    pub fn read(
+        &self,
+        mut label: impl FnMut(&'a str, Value<'a>),
+    ) -> Result<(&'a str, f64), &'static str> {
+        let mut rest = self.rest;
         if let Some(inside) = rest.strip_prefix('{') {
             rest = inside.trim_ascii_start();
             loop {
@@ -152,21 +155,33 @@ impl<'a> Line<'a> {
                 }
             }
         }
-        let mut fields = rest.split_ascii_whitespace();
-        let value = fields.next().ok_or("there is no value")?;
-        let value = value.parse().map_err(|_| "the value is not a number")?;
-        match fields.next() {
-            None => return Ok(value),
-            Some(exemplar) if exemplar.starts_with('#') => return Ok(value),
-            Some(timestamp) if timestamp.parse::<f64>().is_ok() => {}
-            Some(_) => return Err("there is more behind the value than a timestamp"),
+        let labels = self.rest.get(..self.rest.len() - rest.len()).unwrap_or_default();
+        Ok((labels, number(rest)?))
+    }
+
+    /// The value, where the labels have this text, as an earlier line told it.
+    pub fn value_after(&self, labels: &str) -> Option<Result<f64, &'static str>> {
+        self.rest.strip_prefix(labels).map(number)
+    }
+}
+
+/// The value behind the labels, which may be infinite or not a number. A timestamp and an exemplar
+/// are passed over.
+fn number(rest: &str) -> Result<f64, &'static str> {
+    let mut fields = rest.split_ascii_whitespace();
+    let value = fields.next().ok_or("there is no value")?;
+    let value = value.parse().map_err(|_| "the value is not a number")?;
+    match fields.next() {
+        None => return Ok(value),
+        Some(exemplar) if exemplar.starts_with('#') => return Ok(value),
+        Some(timestamp) if timestamp.parse::<f64>().is_ok() => {}
+        Some(_) => return Err("there is more behind the value than a timestamp"),
+    }
+    match fields.next() {
+        Some(more) if !more.starts_with('#') => {
+            Err("there is more behind the value than a timestamp")
         }
-        match fields.next() {
-            Some(more) if !more.starts_with('#') => {
-                Err("there is more behind the value than a timestamp")
-            }
-            _ => Ok(value),
-        }
+        _ => Ok(value),
     }
 }
 

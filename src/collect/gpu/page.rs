@@ -1,6 +1,6 @@
 //! A page of GPU telemetry, whichever exporter wrote it: pieces of a body in, GPUs out.
 
-use crate::collect::gpu::devices::{Devices, Series};
+use crate::collect::gpu::devices::{Devices, Series, Subject};
 use crate::collect::gpu::exposition::{Line, NotAPage, Reader, Value};
 use crate::collect::gpu::{amd, dcgm};
 use crate::domain::gpu::GpuSample;
@@ -28,7 +28,10 @@ pub enum NoTelemetry {
     NoDevice,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// How much text of labels is remembered in all: a node's and more.
+const MOST_REMEMBERED: usize = 256 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exporter {
     Dcgm,
     Amd,
@@ -45,6 +48,45 @@ pub struct Page {
 struct Telemetry {
     devices: Devices,
     recognised: bool,
+    remembered: Remembered,
+}
+
+/// Labels that were read before with what they are of. A page tells one metric after the other,
+/// each of the same devices in the same order: after the first metric labels need not be read.
+#[derive(Debug, Default)]
+struct Remembered {
+    labels: Vec<(Exporter, Box<str>, Subject)>,
+    bytes: usize,
+    next: usize,
+}
+
+impl Remembered {
+    /// The subject and the value of a line whose labels are those that are due, or the first.
+    fn find(
+        &mut self,
+        line: &Line<'_>,
+        exporter: Exporter,
+    ) -> Option<Result<(Subject, f64), &'static str>> {
+        for place in [self.next, 0] {
+            let known = self.labels.get(place).filter(|(of, ..)| *of == exporter);
+            if let Some((_, labels, subject)) = known
+                && let Some(value) = line.value_after(labels)
+            {
+                self.next = place + 1;
+                return Some(value.map(|value| (*subject, value)));
+            }
+        }
+        None
+    }
+
+    fn keep(&mut self, exporter: Exporter, labels: &str, subject: Subject) {
+        if labels.is_empty() || self.bytes + labels.len() > MOST_REMEMBERED {
+            return;
+        }
+        self.bytes += labels.len();
+        self.labels.push((exporter, labels.into(), subject));
+        self.next = self.labels.len();
+    }
 }
 
 impl Page {
@@ -99,16 +141,27 @@ impl Telemetry {
         };
         let Some(figure) = figure else { return Ok(()) };
         self.recognised = true;
-        let (series, value) = read_series(&line, exporter)?;
-        self.devices.add(&series, figure, value);
+        let (subject, value) = match self.remembered.find(&line, exporter) {
+            Some(found) => found?,
+            None => {
+                let (series, labels, value) = read_series(&line, exporter)?;
+                let subject = self.devices.subject(&series);
+                self.remembered.keep(exporter, labels, subject);
+                (subject, value)
+            }
+        };
+        self.devices.add(subject, figure, value);
         Ok(())
     }
 }
 
-fn read_series<'a>(line: &Line<'a>, exporter: Exporter) -> Result<(Series<'a>, f64), &'static str> {
+fn read_series<'a>(
+    line: &Line<'a>,
+    exporter: Exporter,
+) -> Result<(Series<'a>, &'a str, f64), &'static str> {
     let mut series = Series::default();
     let mut card = amd::Card::default();
-    let value = line.read(|name, value: Value<'a>| {
+    let (labels, value) = line.read(|name, value: Value<'a>| {
         let mut lower = [0; LONGEST_LABEL];
         let Some(lower) = lower.get_mut(..name.len()) else { return };
         lower.copy_from_slice(name.as_bytes());
@@ -118,8 +171,8 @@ fn read_series<'a>(line: &Line<'a>, exporter: Exporter) -> Result<(Series<'a>, f
             Exporter::Amd => amd::label(&mut series, &mut card, lower, value),
         }
     })?;
-    if matches!(exporter, Exporter::Amd) {
+    if exporter == Exporter::Amd {
         card.name(&mut series);
     }
-    Ok((series, value))
+    Ok((series, labels, value))
 }

@@ -1,5 +1,7 @@
 //! Twenty thousand spoiled pages from one seed: bytes flipped, lines cut, pages spliced.
 
+use costband::collect::gpu::page::read;
+
 use super::{fixtures, property};
 
 const SEED: u64 = 0x5eed_0f9a_6e00;
@@ -107,5 +109,20 @@ fn a_fixture_means_the_same_in_any_pieces() {
             let told = property::check(&page, &cuts).is_ok();
             assert_eq!(told, name != "not_gpu.txt", "{name}");
         }
+    }
+}
+
+#[test]
+fn the_order_of_a_pages_lines_says_nothing() {
+    for (name, page) in fixtures() {
+        let samples = |page: &[u8]| -> Vec<Vec<u8>> {
+            let lines = page.split_inclusive(|b| *b == b'\n');
+            lines.filter(|line| !line.starts_with(b"#")).map(<[u8]>::to_vec).collect()
+        };
+        let forwards = samples(&page);
+        let backwards: Vec<_> = forwards.iter().rev().cloned().collect();
+        let told = read(&forwards.concat());
+        assert_eq!(told, read(&backwards.concat()), "{name}");
+        assert_eq!(told, read(&page), "{name}");
     }
 }

@@ -154,6 +154,9 @@ fn the_exporters_own_pod_holds_nothing() {
     let alone: String =
         fixture!("exported_pod").lines().filter(|line| line.contains("GPU-4f")).collect();
     assert!(self::gpus(&(alone + "\n")).0[0].holders.is_empty());
+    let both = "DCGM_FI_DEV_GPU_UTIL{UUID=\"a\",pod=\"p\"} 1\n\
+                DCGM_FI_DEV_FB_USED{UUID=\"a\",exported_pod=\"p\",pod=\"other\"} 1\n";
+    assert_eq!(holders(&self::gpus(both).0[0]), held(&[("/p", None)]));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn read(page: &[u8], piece: usize) -> Result<Vec<Read>, NotAPage> {
     for piece in page.chunks(piece) {
         reader.feed(piece, |line| {
             let mut labels = Vec::new();
-            let value =
+            let (_, value) =
                 line.read(|name, value| labels.push((name.to_owned(), value.text().into())))?;
             samples.push((line.name.to_owned(), labels, value));
             Ok(())
@@ -88,6 +88,18 @@ fn a_line_that_is_no_sample_is_named_with_what_is_wrong() {
     }
     let glued = read(b"x 1\n# EOF\ny 1\n", 100).unwrap_err();
     assert_eq!(glued.to_string(), "line 3 is not a metric sample: there is more behind `# EOF`");
+}
+
+#[test]
+fn labels_that_are_known_need_no_second_reading() {
+    let line = |text| Line::new(text).unwrap();
+    let (labels, value) = line("x {a=\"}\",b=\"c\"} 1 1700000000000").read(|_, _| {}).unwrap();
+    assert_eq!((labels, value), ("{a=\"}\",b=\"c\"}", 1.0));
+    assert_eq!(line("y{a=\"}\",b=\"c\"} 2").value_after(labels), Some(Ok(2.0)));
+    assert_eq!(line("y{a=\"}\",b=\"d\"} 2").value_after(labels), None);
+    let broken = line("y{a=\"}\",b=\"c\"} two").value_after(labels);
+    assert_eq!(broken, Some(Err("the value is not a number")));
+    assert_eq!(line("x 1").read(|_, _| {}), Ok(("", 1.0)));
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! - The source that counts a device keeps it for as long as it tells of it.
 //! - A silence longer than the gap is unknown, for a day at most. It is counted at once where the
 //!   node is known to be there (the inventory lists it, or its source as a whole fails), and
-//!   otherwise only if the device comes back: its node may be gone.
+//!   otherwise only if the device comes back: its node may be gone. A node that a known inventory
+//!   of its cluster does not list is gone, and counted anew should it come back.
 //! - A device that is missing while others of its node are told is lost: unhealthy.
 //! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30); what no slice covers is
 //!   unallocated.
@@ -252,8 +253,9 @@ impl Accountant {
             let Some(device) = self.devices.get_mut(&uuid) else { continue };
             device.shares = vec![(GpuState::Unknown, 1.0)];
             let there = failing.contains(&device.source) || inventory.find(&device.node).is_some();
+            let gone = !there && inventory.knows(device.fleet.provider, &device.fleet.cluster);
             let silence = now.duration_since(device.last_seen);
-            if silence > LONGEST_SILENCE {
+            if gone || silence > LONGEST_SILENCE {
                 self.devices.remove(&uuid);
                 self.forgotten.push(uuid);
             } else if there {

@@ -157,6 +157,7 @@ pub fn inventory(config: &Config) -> NodeInventory {
     };
     NodeInventory {
         nodes: config.nodes.iter().map(named).collect(),
+        whole: config.nodes.iter().map(|node| (node.provider, node.cluster.clone())).collect(),
         defaults: config.gpu.iter().map(defaults).collect(),
     }
 }

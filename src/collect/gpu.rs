@@ -1,25 +1,33 @@
 //! GPU telemetry in: one exporter's page becomes a [`GpuReport`].
 //!
-//! What is read here is the fleet as dcgm-exporter tells it: count, model, utilization, memory.
+//! The page is read while it comes: of its at most 16 MiB no more than a piece and a line are held.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use reqwest::{Response, StatusCode};
 
+use crate::collect::gpu::exposition::{LARGEST_PAGE, NotAPage};
+use crate::collect::gpu::page::Page;
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::price::CapacityType;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
+pub mod amd;
 pub mod dcgm;
+pub mod devices;
 pub mod exposition;
 #[cfg(feature = "nvml")]
 pub mod nvml;
+pub mod page;
 pub mod promql;
 
-/// A page larger than this is not a node's telemetry.
-const LARGEST_PAGE: usize = 16 << 20;
+/// What is asked for: the text format, not protobuf. An exporter may answer OpenMetrics all the
+/// same.
+const TEXT: &str = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
 
 /// One exporter to scrape.
 #[derive(Debug, Clone)]
@@ -43,42 +51,33 @@ pub struct GpuTarget {
 /// Scrapes a page.
 ///
 /// # Errors
-/// A [`SourceError`]: unreachable, not 200, too large, or not the exposition format.
+/// A [`SourceError`] that names the URL: unreachable, late, not 200, a redirect, cut, compressed,
+/// larger than 16 MiB, or not an exporter's page.
 pub async fn scrape(
     client: &reqwest::Client,
     target: &GpuTarget,
     now: Timestamp,
 ) -> Result<GpuReport, SourceError> {
     let url = &target.url;
-    let failed = |error: reqwest::Error| {
-        let kind = if error.is_timeout() {
-            SourceErrorKind::Timeout
-        } else {
-            SourceErrorKind::Unavailable
-        };
-        let reason = error.without_url();
-        SourceError::new(kind, format!("failed to scrape `{url}`: {reason}"))
-            .hint("check that the exporter runs and can be reached from here")
+    let request = client
+        .get(url)
+        .timeout(target.timeout)
+        .header(ACCEPT, TEXT)
+        // A node's page is small and near; packing it would cost the node more than the way.
+        .header(ACCEPT_ENCODING, "identity");
+    let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+    check(url, &response)?;
+    let malformed = |reason: &dyn std::fmt::Display| {
+        let message = format!("failed to read `{url}`: {reason}");
+        SourceError::new(SourceErrorKind::Malformed, message)
     };
-    let response = client.get(url).timeout(target.timeout).send().await.map_err(failed)?;
-    if !response.status().is_success() {
-        let message = format!("failed to scrape `{url}`: it answers {}", response.status());
-        return Err(SourceError::new(SourceErrorKind::Unavailable, message));
-    }
-    let mut page = Vec::new();
+    let mut page = Page::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        page.extend_from_slice(&piece.map_err(failed)?);
-        if page.len() > LARGEST_PAGE {
-            let message = format!("failed to read `{url}`: the page is larger than 16 MiB");
-            return Err(SourceError::new(SourceErrorKind::Malformed, message));
-        }
+        let piece = piece.map_err(|error| broken_off(url, target.timeout, &error))?;
+        page.feed(&piece).map_err(|error| malformed(&error))?;
     }
-    let malformed = |reason: String| {
-        SourceError::new(SourceErrorKind::Malformed, format!("failed to read `{url}`: {reason}"))
-    };
-    let text = std::str::from_utf8(&page).map_err(|_| malformed("it is not UTF-8".to_owned()))?;
-    let (gpus, dropped_samples) = dcgm::gpus(text).map_err(|error| malformed(error.to_string()))?;
+    let (gpus, dropped_samples) = page.finish().map_err(|error| malformed(&error))?;
     Ok(GpuReport {
         source: target.id.clone(),
         provider: target.provider,
@@ -88,4 +87,75 @@ pub async fn scrape(
         dropped_samples,
         observed_at: now,
     })
+}
+
+/// Looks at what stands before the body.
+fn check(url: &str, response: &Response) -> Result<(), SourceError> {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let status = response.status();
+    if status.is_redirection() {
+        // What follows a question mark may be a secret.
+        let to = header(LOCATION).and_then(|to| to.split('?').next()).unwrap_or("nowhere");
+        let message = format!("failed to scrape `{url}`: it answers {status} and points to `{to}`");
+        return Err(SourceError::new(SourceErrorKind::Config, message)
+            .hint("redirects are not followed; configure the address of the page itself"));
+    }
+    if status != StatusCode::OK {
+        let kind = match status.as_u16() {
+            401 => SourceErrorKind::Auth,
+            403 => SourceErrorKind::Forbidden,
+            429 => SourceErrorKind::RateLimited,
+            404 | 405 | 410 => SourceErrorKind::Config,
+            _ => SourceErrorKind::Unavailable,
+        };
+        let error =
+            SourceError::new(kind, format!("failed to scrape `{url}`: it answers {status}"));
+        return Err(match kind {
+            SourceErrorKind::Config => error.hint("is its path the exporter's `/metrics`?"),
+            _ => error,
+        });
+    }
+    let malformed = |reason: String| {
+        let message = format!("failed to read `{url}`: {reason}");
+        Err(SourceError::new(SourceErrorKind::Malformed, message))
+    };
+    if header(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with("text/html")) {
+        return malformed(NotAPage::Html.to_string());
+    }
+    if let Some(packing) = header(CONTENT_ENCODING).filter(|packing| *packing != "identity") {
+        return malformed(format!("it comes as `{packing}`, and only `identity` was asked for"));
+    }
+    if response.content_length().is_some_and(|length| length > LARGEST_PAGE as u64) {
+        return malformed(NotAPage::TooLarge.to_string());
+    }
+    Ok(())
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> SourceError {
+    let (kind, reason) = if error.is_timeout() {
+        (SourceErrorKind::Timeout, "it does not answer in time".to_owned())
+    } else {
+        (SourceErrorKind::Unavailable, causes(error))
+    };
+    SourceError::new(kind, format!("failed to scrape `{url}`: {reason}"))
+        .hint("check that the exporter runs and can be reached from here")
+}
+
+fn broken_off(url: &str, timeout: Duration, error: &reqwest::Error) -> SourceError {
+    if error.is_timeout() {
+        let message = format!("failed to read `{url}`: the page is not whole after {timeout:?}");
+        return SourceError::new(SourceErrorKind::Timeout, message);
+    }
+    let reason = causes(error);
+    let message = format!("failed to read `{url}`: it broke off before its end: {reason}");
+    SourceError::new(SourceErrorKind::Unavailable, message)
+}
+
+/// An error's innermost cause; the outer ones repeat the URL or say nothing.
+fn causes(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }

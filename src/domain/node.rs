@@ -1,6 +1,6 @@
 //! Nodes that hold GPUs, and the machine types behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Node {
 pub struct NodeInventory {
     /// The nodes.
     pub nodes: BTreeMap<String, Node>,
+    /// Clusters of which every node is known, so that one that is not listed is not there. They may
+    /// have no node at all.
+    pub whole: BTreeSet<(Option<Provider>, String)>,
     /// What is configured of the nodes of a telemetry source, where no node of that name is known.
     pub defaults: BTreeMap<SourceId, NodeDefaults>,
 }
@@ -50,6 +53,11 @@ pub struct NodeDefaults {
 }
 
 impl NodeInventory {
+    /// Whether every node of a cluster is known.
+    pub fn knows(&self, provider: Option<Provider>, cluster: &str) -> bool {
+        self.whole.contains(&(provider, cluster.to_owned()))
+    }
+
     /// The node of a host name: the same text, or the same up to the first dot.
     pub fn find(&self, hostname: &str) -> Option<&Node> {
         let short = |name: &str| name.split('.').next().unwrap_or_default().to_owned();

@@ -13,6 +13,7 @@ mod gcp;
 mod gpu_ledger;
 #[cfg(feature = "nvml")]
 mod gpu_nvml;
+mod gpu_pages;
 mod gpu_promql;
 mod simulate_aws;
 mod simulate_azure;

@@ -76,7 +76,11 @@ fn inventory(names: &[&str]) -> NodeInventory {
         };
         ((*name).to_owned(), node)
     };
-    NodeInventory { nodes: names.iter().map(node).collect(), ..NodeInventory::default() }
+    NodeInventory {
+        nodes: names.iter().map(node).collect(),
+        whole: [(Some(Provider::Aws), "video".to_owned())].into(),
+        ..NodeInventory::default()
+    }
 }
 
 #[test]
@@ -146,6 +150,20 @@ fn a_silence_is_unknown_once_the_gpu_is_back_or_its_node_is_known_to_be_there() 
         counter.pass(at(90_000), &failing, &there);
         assert_eq!(counter.take().forgotten, ["1"]);
     }
+}
+
+#[test]
+fn a_node_that_its_clusters_inventory_drops_is_gone_and_begins_anew() {
+    let nobody = BTreeSet::new();
+    let (with, without) = (inventory(&["n"]), inventory(&[]));
+    let mut counter = accountant();
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &with);
+    counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &with);
+    counter.pass(at(600), &nobody, &without);
+    assert_eq!(counter.take().forgotten, ["1"]);
+    counter.observe(&report("a", 7_200, vec![gpu("1", "n", Some(0.9))]), &with);
+    counter.observe(&report("a", 7_230, vec![gpu("1", "n", Some(0.9))]), &with);
+    assert_eq!(sums(&counter.take()), [(GpuState::Busy, 30_000)].into());
 }
 
 #[test]

@@ -1,159 +1,333 @@
-//! A reader of the Prometheus text format (exposition format 0.0.4), line by line.
+//! A streaming reader of the Prometheus text format (exposition format 0.0.4, and OpenMetrics as
+//! far as it is the same): chunks of a body in, one borrowed line at a time out.
+//!
+//! Kept crates (`prometheus-parse`, `openmetrics-parser`) want the whole page as one text and make
+//! a map of owned labels for each sample; here a chunk and one line are held, and labels are read
+//! only of metrics that somebody wants.
 
 use std::borrow::Cow;
 
-/// One sample line.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample<'a> {
+/// A page larger than this is not a node's telemetry.
+pub const LARGEST_PAGE: usize = 16 << 20;
+/// A line longer than this is not a sample.
+pub const LONGEST_LINE: usize = 64 << 10;
+
+/// Why a page cannot be read. Lines are counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAPage {
+    /// A line is not the format.
+    #[error("line {line} is not a metric sample: {reason}")]
+    Line {
+        /// Its number.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A line has no end within [`LONGEST_LINE`].
+    #[error("line {line} is longer than 64 KiB")]
+    LongLine {
+        /// Its number.
+        line: usize,
+    },
+    /// The last line has no line feed, which the format asks for.
+    #[error("it ends in the middle of line {line}: it was cut on its way here")]
+    Cut {
+        /// The line that was cut.
+        line: usize,
+    },
+    /// Bytes that are no text.
+    #[error("line {line} is not UTF-8")]
+    NotUtf8 {
+        /// The line that holds them.
+        line: usize,
+    },
+    /// A page for people.
+    #[error("it is HTML instead of metrics; is its path the exporter's `/metrics`?")]
+    Html,
+    /// More than [`LARGEST_PAGE`].
+    #[error("the page is larger than 16 MiB")]
+    TooLarge,
+}
+
+/// A label's value as it stands on the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value<'a> {
+    raw: &'a str,
+    escaped: bool,
+}
+
+impl<'a> Value<'a> {
+    /// Whether nothing stands between the quotes.
+    pub fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Whether it stands on the page as one of these.
+    pub fn raw_is(self, any: &[&str]) -> bool {
+        any.contains(&self.raw)
+    }
+
+    /// The text; copied only where it holds a backslash.
+    pub fn text(self) -> Cow<'a, str> {
+        if !self.escaped {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut text = String::with_capacity(self.raw.len());
+        let mut characters = self.raw.chars();
+        while let Some(c) = characters.next() {
+            if c != '\\' {
+                text.push(c);
+                continue;
+            }
+            match characters.next() {
+                Some('n') => text.push('\n'),
+                Some(escaped @ ('\\' | '"')) => text.push(escaped),
+                Some(other) => text.extend(['\\', other]),
+                None => text.push('\\'),
+            }
+        }
+        Cow::Owned(text)
+    }
+}
+
+/// A line that begins like a sample. Labels and value are not looked at before [`Line::read`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
     /// The metric's name.
     pub name: &'a str,
-    /// Labels in their order.
-    pub labels: Vec<(&'a str, Cow<'a, str>)>,
-    /// The value; may be infinite or not a number.
-    pub value: f64,
+    rest: &'a str,
 }
 
-impl Sample<'_> {
-    /// A label's value, whatever the case of its name; the empty value counts as missing.
-    pub fn label(&self, name: &str) -> Option<&str> {
-        self.labels
+impl<'a> Line<'a> {
+    fn new(line: &'a str) -> Result<Self, &'static str> {
+        let bytes = line.as_bytes();
+        let end = bytes
             .iter()
-            .find(|(label, _)| label.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_ref())
-            .filter(|value| !value.is_empty())
-    }
-}
-
-/// A line that is not the format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} is not a metric sample: {reason}")]
-pub struct NotASample {
-    /// Its number, from 1.
-    pub line: usize,
-    /// What was wrong.
-    pub reason: &'static str,
-}
-
-/// Reads the samples of a page; comments and blank lines are passed over.
-pub fn samples(page: &str) -> impl Iterator<Item = Result<Sample<'_>, NotASample>> {
-    page.lines().enumerate().filter_map(|(index, line)| {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            return None;
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')))
+            .unwrap_or(bytes.len());
+        if end == 0 || bytes.first().is_some_and(u8::is_ascii_digit) {
+            return Err("there is no metric name");
         }
-        Some(sample(line).map_err(|reason| NotASample { line: index + 1, reason }))
-    })
-}
-
-fn sample(line: &str) -> Result<Sample<'_>, &'static str> {
-    let end = line
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
-        .ok_or("there is no value")?;
-    let (name, mut rest) = line.split_at(end);
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err("there is no metric name");
+        let (name, rest) = line.split_at(end);
+        match rest.as_bytes().first() {
+            Some(b'{' | b' ' | b'\t') => Ok(Self { name, rest: rest.trim_ascii_start() }),
+            Some(_) => Err("the metric name is not well formed"),
+            None => Err("there is no value"),
+        }
     }
-    let mut labels = Vec::new();
-    rest = rest.trim_start();
-    if let Some(inside) = rest.strip_prefix('{') {
-        rest = inside.trim_start();
-        while !rest.starts_with('}') {
-            let (label, after) = rest.split_once('=').ok_or("a label has no value")?;
-            let label = label.trim();
-            let well_formed =
-                !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            if !well_formed {
-                return Err("a label's name is not well formed");
-            }
-            let after = after.trim_start().strip_prefix('"').ok_or("a label is not quoted")?;
-            let (value, after) = quoted(after)?;
-            labels.push((label, value));
-            rest = after.trim_start();
-            match rest.strip_prefix(',') {
-                Some(after) => rest = after.trim_start(),
-                None if rest.starts_with('}') => {}
-                None => return Err("labels are not separated by commas"),
+
+    /// Hands out the labels in their order; gives their text from brace to brace, empty for none,
+    /// and the value.
+    ///
+    /// # Errors
+    /// What is wrong with the line; labels before it were handed out.
+    pub fn read(
+        &self,
+        mut label: impl FnMut(&'a str, Value<'a>),
+    ) -> Result<(&'a str, f64), &'static str> {
+        let mut rest = self.rest;
+        if let Some(inside) = rest.strip_prefix('{') {
+            rest = inside.trim_ascii_start();
+            loop {
+                if let Some(after) = rest.strip_prefix('}') {
+                    rest = after;
+                    break;
+                }
+                let end = rest
+                    .bytes()
+                    .position(|b| !(b.is_ascii_alphanumeric() || b == b'_'))
+                    .ok_or("a label has no value")?;
+                if end == 0 {
+                    return Err("a label's name is not well formed");
+                }
+                let (name, after) = rest.split_at(end);
+                let after =
+                    after.trim_ascii_start().strip_prefix('=').ok_or("a label has no value")?;
+                let after =
+                    after.trim_ascii_start().strip_prefix('"').ok_or("a label is not quoted")?;
+                let (value, after) = quoted(after).ok_or("a label's value has no end")?;
+                label(name, value);
+                rest = after.trim_ascii_start();
+                match rest.strip_prefix(',') {
+                    Some(after) => rest = after.trim_ascii_start(),
+                    None if rest.starts_with('}') => {}
+                    None => return Err("labels are not separated by commas"),
+                }
             }
         }
-        rest = rest.get(1..).unwrap_or_default();
+        let labels = self.rest.get(..self.rest.len() - rest.len()).unwrap_or_default();
+        Ok((labels, number(rest)?))
     }
+
+    /// The value, where the labels have this text, as an earlier line told it.
+    pub fn value_after(&self, labels: &str) -> Option<Result<f64, &'static str>> {
+        self.rest.strip_prefix(labels).map(number)
+    }
+}
+
+/// The value behind the labels, which may be infinite or not a number. A timestamp and an exemplar
+/// are passed over.
+fn number(rest: &str) -> Result<f64, &'static str> {
     let mut fields = rest.split_ascii_whitespace();
     let value = fields.next().ok_or("there is no value")?;
     let value = value.parse().map_err(|_| "the value is not a number")?;
-    if fields.next().is_some_and(|timestamp| timestamp.parse::<i64>().is_err())
-        || fields.next().is_some()
-    {
-        return Err("there is more behind the value than a timestamp");
+    match fields.next() {
+        None => return Ok(value),
+        Some(exemplar) if exemplar.starts_with('#') => return Ok(value),
+        Some(timestamp) if timestamp.parse::<f64>().is_ok() => {}
+        Some(_) => return Err("there is more behind the value than a timestamp"),
     }
-    Ok(Sample { name, labels, value })
+    match fields.next() {
+        Some(more) if !more.starts_with('#') => {
+            Err("there is more behind the value than a timestamp")
+        }
+        _ => Ok(value),
+    }
 }
 
-/// The text up to the closing quote, unescaped, and what follows it.
-fn quoted(text: &str) -> Result<(Cow<'_, str>, &str), &'static str> {
-    let mut plain: Option<String> = None;
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => {
-                let rest = text.get(at + 1..).unwrap_or_default();
-                let value = match plain {
-                    Some(value) => Cow::Owned(value),
-                    None => Cow::Borrowed(text.get(..at).unwrap_or_default()),
-                };
-                return Ok((value, rest));
+/// The value up to the closing quote, and what follows it.
+fn quoted(text: &str) -> Option<(Value<'_>, &str)> {
+    let bytes = text.as_bytes();
+    let mut escaped = false;
+    let mut at = 0;
+    loop {
+        match bytes.get(at)? {
+            b'"' => {
+                let raw = text.get(..at)?;
+                return Some((Value { raw, escaped }, text.get(at + 1..)?));
             }
-            '\\' => {
-                let so_far = text.get(..at).unwrap_or_default();
-                let plain = plain.get_or_insert_with(|| so_far.to_owned());
-                match characters.next() {
-                    Some((_, 'n')) => plain.push('\n'),
-                    Some((_, escaped @ ('\\' | '"'))) => plain.push(escaped),
-                    Some((_, other)) => {
-                        plain.push('\\');
-                        plain.push(other);
-                    }
-                    None => break,
-                }
+            b'\\' => {
+                escaped = true;
+                at += 2;
             }
-            _ => {
-                if let Some(plain) = &mut plain {
-                    plain.push(c);
-                }
-            }
+            _ => at += 1,
         }
     }
-    Err("a label's value has no end")
+}
+
+/// Reads a page that comes in pieces, however it was cut into them. Holds the line that a piece
+/// left unfinished and nothing else.
+#[derive(Debug, Default)]
+pub struct Reader {
+    unfinished: Vec<u8>,
+    lines: usize,
+    bytes: usize,
+    begun: bool,
+    ended: bool,
+}
+
+impl Reader {
+    /// A reader at the beginning of a page.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next piece and hands out every sample line that it completes. Comments and blank
+    /// lines are passed over.
+    ///
+    /// # Errors
+    /// [`NotAPage`]; the page is then of no use.
+    pub fn feed(
+        &mut self,
+        mut piece: &[u8],
+        mut visit: impl FnMut(Line<'_>) -> Result<(), &'static str>,
+    ) -> Result<(), NotAPage> {
+        self.bytes = self.bytes.saturating_add(piece.len());
+        if self.bytes > LARGEST_PAGE {
+            return Err(NotAPage::TooLarge);
+        }
+        if !self.unfinished.is_empty() {
+            let Some(end) = piece.iter().position(|b| *b == b'\n') else {
+                return self.keep(piece);
+            };
+            let (first, rest) = piece.split_at(end + 1);
+            self.keep(first)?;
+            let mut line = std::mem::take(&mut self.unfinished);
+            self.lines_of(&line, &mut visit)?;
+            line.clear();
+            self.unfinished = line;
+            piece = rest;
+        }
+        let whole = piece.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        let (whole, rest) = piece.split_at(whole);
+        self.lines_of(whole, &mut visit)?;
+        self.keep(rest)
+    }
+
+    /// Ends the page.
+    ///
+    /// # Errors
+    /// [`NotAPage::Cut`] where the last line is unfinished. `# EOF` needs no line feed.
+    pub fn finish(mut self) -> Result<(), NotAPage> {
+        let rest = std::mem::take(&mut self.unfinished);
+        if rest.trim_ascii().is_empty() || rest.trim_ascii() == b"# EOF" {
+            return Ok(());
+        }
+        if !self.begun && rest.trim_ascii().starts_with(b"<") {
+            return Err(NotAPage::Html);
+        }
+        Err(NotAPage::Cut { line: self.lines + 1 })
+    }
+
+    /// Keeps the beginning of a line, or adds to it.
+    fn keep(&mut self, piece: &[u8]) -> Result<(), NotAPage> {
+        if self.unfinished.len() + piece.len() > LONGEST_LINE {
+            return Err(NotAPage::LongLine { line: self.lines + 1 });
+        }
+        self.unfinished.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Reads lines that all have their line feed.
+    fn lines_of(
+        &mut self,
+        whole: &[u8],
+        visit: &mut impl FnMut(Line<'_>) -> Result<(), &'static str>,
+    ) -> Result<(), NotAPage> {
+        let (text, broken) = match std::str::from_utf8(whole) {
+            Ok(text) => (text, false),
+            Err(error) => {
+                let good = whole.get(..error.valid_up_to()).unwrap_or_default();
+                let end = good.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+                let good = good.get(..end).unwrap_or_default();
+                (std::str::from_utf8(good).unwrap_or_default(), true)
+            }
+        };
+        for line in text.split_terminator('\n') {
+            if line.len() >= LONGEST_LINE {
+                return Err(NotAPage::LongLine { line: self.lines + 1 });
+            }
+            self.lines += 1;
+            self.line(line.trim_ascii(), visit)?;
+        }
+        if broken { Err(NotAPage::NotUtf8 { line: self.lines + 1 }) } else { Ok(()) }
+    }
+
+    fn line(
+        &mut self,
+        line: &str,
+        visit: &mut impl FnMut(Line<'_>) -> Result<(), &'static str>,
+    ) -> Result<(), NotAPage> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        if !self.begun {
+            self.begun = true;
+            if line.starts_with('<') {
+                return Err(NotAPage::Html);
+            }
+        }
+        let wrong = |reason| NotAPage::Line { line: self.lines, reason };
+        if self.ended {
+            return Err(wrong("there is more behind `# EOF`"));
+        }
+        if line.starts_with('#') {
+            self.ended = line == "# EOF";
+            return Ok(());
+        }
+        Line::new(line).and_then(visit).map_err(wrong)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn labels_are_unescaped_and_timestamps_passed_over() {
-        let page = "# HELP x y\nx{a=\"b\\\"c\\\\d\\ne\", B=\"\"} 1.5 1700000000000\n";
-        let read: Vec<_> = samples(page).collect::<Result<_, _>>().expect("well formed");
-        assert_eq!(read.len(), 1);
-        assert_eq!(read[0].label("A"), Some("b\"c\\d\ne"));
-        assert_eq!(read[0].label("b"), None);
-        assert_eq!(read[0].value, 1.5);
-    }
-
-    #[test]
-    fn a_page_cut_in_half_is_a_named_error() {
-        let cut = "x{a=\"b\"} 1\nx{a=\"b";
-        let error = samples(cut).last().expect("two lines").expect_err("the second is cut");
-        assert_eq!(error, NotASample { line: 2, reason: "a label's value has no end" });
-        let html = samples("<html><body>").next().expect("one line");
-        assert!(html.is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_page_makes_it_panic(page in "[ -~\n\u{e9}\u{4e00}]{0,200}") {
-            for _ in samples(&page) {}
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,12 @@
 //! Judgement: what the ledger's rows mean. Pure: rows and an instant in, figures out.
 
 pub mod band;
+pub mod gpu_bill;
+pub mod gpu_money;
+pub mod gpu_picture;
+pub mod gpu_price;
 pub mod gpu_state;
+pub mod gpu_tier;
 pub mod gpu_time;
 pub mod period;
 pub mod scope;

@@ -5,6 +5,8 @@ pub mod backfill;
 #[cfg(feature = "simulate")]
 pub mod demo;
 pub mod gpu;
+pub mod gpu_bill;
+pub mod gpu_time;
 pub mod ledger;
 pub mod notices;
 pub mod publish;

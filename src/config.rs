@@ -32,6 +32,8 @@ use crate::config::structure::{Findings, RENAMED};
 use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::Money;
+use crate::domain::node::Node;
 use crate::domain::price::CapacityType;
 
 /// A whole, valid configuration.
@@ -52,6 +54,12 @@ pub struct Config {
     pub sources: Vec<SourceEntry>,
     /// The pages of GPU telemetry.
     pub gpu: Vec<GpuSource>,
+    /// Nodes that are configured, by name.
+    pub nodes: Vec<Node>,
+    /// What an hour of a GPU costs, by machine type or cluster.
+    pub gpu_hour_prices: BTreeMap<String, Money>,
+    /// When a GPU is in which state.
+    pub gpu_states: GpuStates,
     /// The bands; each has limits and a unique name.
     pub bands: Vec<Band>,
     /// The dated table of exchange rates.
@@ -109,10 +117,31 @@ pub struct GpuSource {
     pub provider: Option<Provider>,
     /// How the capacity was bought.
     pub capacity_type: CapacityType,
+    /// The machine type of its nodes.
+    pub instance_type: Option<String>,
+    /// The region of its nodes.
+    pub region_id: Option<String>,
     /// How often it is read.
     pub every: Duration,
     /// How long one reading may take; never longer than `every`.
     pub timeout: Duration,
+}
+
+/// When a GPU is in which state. Shares are 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GpuStates {
+    /// From this share of engine time on it is busy.
+    pub busy_from: f64,
+    /// Below this share its engines are idle.
+    pub idle_below: f64,
+    /// Below this share of its memory nothing is loaded.
+    pub empty_below: f64,
+    /// How far below its threshold a state is left, as a share of it.
+    pub margin: f64,
+    /// Over how long engine time is averaged.
+    pub window: SignedDuration,
+    /// A longer silence is unknown.
+    pub gap: SignedDuration,
 }
 
 /// A receiver of signed webhooks.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
+use crate::domain::gpu_money::GpuPicture;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 
 /// The state of the world at one instant. Parts that did not change are shared with the snapshot
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub bands: Arc<Vec<BandJudgement>>,
     /// One entry for each GPU telemetry source that was read lately.
     pub gpus: Arc<Vec<GpuReport>>,
+    /// GPU time and money.
+    pub gpu: Arc<GpuPicture>,
     /// One entry for each configured billing source.
     pub sources: Arc<Vec<SourceStatus>>,
 }

@@ -6,7 +6,7 @@ mod days;
 mod dictionary;
 mod empty;
 pub mod error;
-pub mod gpu;
+mod gpu;
 pub mod handle;
 pub mod ledger;
 pub mod meter;

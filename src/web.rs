@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -62,6 +62,7 @@ pub fn router(face: Face) -> Router {
         .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
         .route("/api/v1/sources", get(|face: State<Face>| document(face, api::sources)))
         .route("/api/v1/gpu", get(|face: State<Face>| document(face, api::gpus)))
+        .route("/api/v1/nodes/{name}", get(node))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
         .layer(middleware::from_fn_with_state(face.clone(), require_token));
     Router::new()
@@ -189,6 +190,21 @@ async fn document<T: Serialize>(
         None => {
             let error = serde_json::json!({"error": "the first snapshot is not published yet"});
             json(StatusCode::SERVICE_UNAVAILABLE, &error)
+        }
+    }
+}
+
+/// One node, for agents beside its workloads.
+async fn node(State(face): State<Face>, Path(name): Path<String>) -> Response {
+    let published = face.published.borrow().clone();
+    let Some(published) = published else {
+        return document(State(face), |_| ()).await;
+    };
+    match api::node_named(&published.snapshot, &name) {
+        Some(node) => json(StatusCode::OK, &node),
+        None => {
+            let error = serde_json::json!({"error": "no telemetry tells of a node of that name"});
+            json(StatusCode::NOT_FOUND, &error)
         }
     }
 }

@@ -47,6 +47,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             bands: Arc::new(judged),
             gpus: Arc::default(),
+            gpu: Arc::default(),
             sources: Arc::new(reading.sources.clone()),
         };
         let (text, took) = cpu_of(|| Ok(renderer.render(&snapshot)))?;

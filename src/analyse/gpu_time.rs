@@ -25,7 +25,7 @@ use crate::domain::gpu::{GpuReport, GpuSample};
 use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
-use crate::domain::node::{Fleet, Node, NodeInventory};
+use crate::domain::node::{Fleet, Node, NodeDefaults, NodeInventory};
 use crate::domain::period::BillingZone;
 
 /// No silence is counted for longer: what is unknown for days is better told by the bill.
@@ -158,7 +158,8 @@ impl Accountant {
         let count = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         for (uuid, parts) in &devices {
             let model = parts.first().map_or("", |sample| sample.model.as_str());
-            let facts = facts(report, known, model, count);
+            let defaults = inventory.defaults.get(&report.source);
+            let facts = facts(report, known, defaults, model, count);
             self.device(report, name, uuid, parts, &facts);
         }
         // What its node no longer tells is lost, not idle.
@@ -344,6 +345,20 @@ impl Accountant {
         Counted { times, marks, forgotten: std::mem::take(&mut self.forgotten) }
     }
 
+    /// Takes back what could not be kept, to be taken again.
+    pub fn put_back(&mut self, counted: Counted) {
+        for time in counted.times {
+            let GpuTime { day, fleet, node, workload, time } = time;
+            self.counted.entry(TimeKey { day, fleet, node, workload }).or_default().merge(&time);
+        }
+        for mark in counted.marks {
+            if let Some(device) = self.devices.get_mut(&mark.uuid) {
+                device.dirty = true;
+            }
+        }
+        self.forgotten.extend(counted.forgotten);
+    }
+
     /// Every device that is counted.
     pub fn devices(&self) -> impl Iterator<Item = DeviceView<'_>> {
         self.devices.iter().map(|(uuid, device)| DeviceView {
@@ -369,9 +384,17 @@ pub fn node_name<'a>(report: &'a GpuReport, sample: &'a GpuSample) -> &'a str {
 
 /// What is known of a node: the inventory first, then the source's configuration, then a guess from
 /// how many GPUs of which model it has.
-fn facts(report: &GpuReport, node: Option<&Node>, model: &str, count: u32) -> NodeFacts {
+fn facts(
+    report: &GpuReport,
+    node: Option<&Node>,
+    defaults: Option<&NodeDefaults>,
+    model: &str,
+    count: u32,
+) -> NodeFacts {
     let provider = node.map_or(report.provider, |node| node.provider);
-    let told = node.and_then(|node| node.instance_type.clone());
+    let told = node
+        .and_then(|node| node.instance_type.clone())
+        .or_else(|| defaults?.instance_type.clone());
     let guess = || {
         let machine = Machine::guess(provider?, model, count)?;
         Some(machine.instance_type.to_owned())
@@ -382,7 +405,9 @@ fn facts(report: &GpuReport, node: Option<&Node>, model: &str, count: u32) -> No
             provider,
             cluster: node.map_or(&report.cluster, |node| &node.cluster).clone(),
             instance_type: told.or_else(guess),
-            region_id: node.and_then(|node| node.region_id.clone()),
+            region_id: node
+                .and_then(|node| node.region_id.clone())
+                .or_else(|| defaults?.region_id.clone()),
             capacity_type: node.map_or(report.capacity_type, |node| node.capacity_type),
             model: model.to_owned(),
         },

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::app::gpu;
+use crate::app::gpu_time::GpuTimekeeper;
 use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
@@ -123,9 +124,28 @@ impl Agent {
                 }
             });
         }
+        let (heard, hearing) = mpsc::channel(64);
+        let (inventory, nodes) = watch::channel(Arc::new(gpu::inventory(&setup.config)));
+        let (books, gpu_books) = watch::channel(Arc::default());
+        let timekeeper = GpuTimekeeper {
+            ledger: polling.handle.clone(),
+            clock: clock.clone(),
+            heard: hearing,
+            inventory: nodes,
+            rules: gpu::state_rules(&setup.config),
+            books,
+            metrics: polling.metrics.clone(),
+        };
+        let shutdown = supervisor.shutdown();
+        supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
-            let scraping =
-                gpu::run(client.clone(), gpu::target(source), clock.clone(), reports.clone());
+            let scraping = gpu::run(
+                client.clone(),
+                gpu::target(source),
+                clock.clone(),
+                reports.clone(),
+                heard.clone(),
+            );
             spawn(&mut supervisor, format!("gpu:{}", source.name), scraping);
         }
         let receivers: HashMap<String, Arc<dyn Receiver>> = setup
@@ -140,6 +160,7 @@ impl Agent {
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
             gpus,
+            gpu_books,
             receivers: receivers.keys().cloned().collect(),
             bell: bell.clone(),
             published,
@@ -150,10 +171,10 @@ impl Agent {
             ),
         };
         // Both live as long as the publisher listens to them.
-        let (changed, kept_reports) = (polling.changed.clone(), reports);
+        let kept = (polling.changed.clone(), reports, heard, inventory);
         spawn(&mut supervisor, "publisher", async move {
             publisher.run().await;
-            drop((changed, kept_reports));
+            drop(kept);
         });
         let outbox = Outbox {
             ledger: Arc::new(OutboxPort(polling.handle.clone())),

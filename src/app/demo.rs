@@ -15,7 +15,7 @@ use crate::domain::ports::Clock;
 use crate::simulate::aws::AwsOptions;
 use crate::simulate::azure::AzureOptions;
 use crate::simulate::gcp::GcpOptions;
-use crate::simulate::scenario::Scenario;
+use crate::simulate::scenario::{Scenario, ScenarioOptions};
 use crate::simulate::{SimulateAddresses, Simulated, serve};
 
 /// The day and hour of the month at which a demo's world stands.
@@ -52,7 +52,20 @@ impl World {
         clock: Arc<dyn Clock>,
         addresses: SimulateAddresses,
     ) -> anyhow::Result<Self> {
-        let scenario = Arc::new(Scenario::new(seed, clock));
+        let options = ScenarioOptions { seed, ..ScenarioOptions::default() };
+        Self::start_with(options, clock, addresses).await
+    }
+
+    /// Starts the servers of a world with its options.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on.
+    pub async fn start_with(
+        options: ScenarioOptions,
+        clock: Arc<dyn Clock>,
+        addresses: SimulateAddresses,
+    ) -> anyhow::Result<Self> {
+        let scenario = Arc::new(Scenario::with_options(options, clock));
         let servers = serve(scenario.clone(), addresses)
             .await
             .context("failed to start the simulated clouds")?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
+use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::notices;
 use crate::app::spend::{Reading, SpendReader};
 use crate::domain::band::BandJudgement;
@@ -45,6 +46,8 @@ pub struct Publisher {
     pub changed: watch::Receiver<u64>,
     /// The newest GPU reports.
     pub gpus: watch::Receiver<GpuReports>,
+    /// GPU time as the ledger has it, and nodes as they are.
+    pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// The names of the receivers.
     pub receivers: Vec<String>,
     /// Rings when a message was queued.
@@ -111,6 +114,7 @@ impl Publisher {
                     self.changed.mark_changed();
                 }
                 changed = self.gpus.changed() => { if changed.is_err() { return; } }
+                changed = self.gpu_books.changed() => { if changed.is_err() { return; } }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -129,11 +133,13 @@ impl Publisher {
         let judged = self.reader.judge(&read.reading, now);
         self.queue(judged.clone(), now).await;
         let gpus: Vec<GpuReport> = self.gpus.borrow_and_update().values().cloned().collect();
+        let books = self.gpu_books.borrow_and_update().clone();
         let snapshot = Snapshot {
             at: now,
             spend: read.spend.clone(),
             bands: Arc::new(judged),
             gpus: Arc::new(gpus),
+            gpu: Arc::new(self.reader.gpu(&read.reading, &books, now)),
             sources: read.sources.clone(),
         };
         let text = self.renderer.render(&snapshot);

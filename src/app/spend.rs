@@ -7,11 +7,15 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan};
 
 use crate::analyse::band::{BandSource, judge};
+use crate::analyse::gpu_picture::{GpuBill, GpuBooks, picture};
+use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::spend::{DailySeries, KnownDays, Selection, SourceRules, SpendFold};
+use crate::app::gpu_bill;
 use crate::app::setup::Setup;
 use crate::domain::band::{Band, BandJudgement, PeriodLabel};
 use crate::domain::breakdown::{Breakdown, BreakdownRole};
 use crate::domain::exchange::ExchangeRates;
+use crate::domain::gpu_money::GpuPicture;
 use crate::domain::money::Money;
 use crate::domain::period::{BillingPeriod, BillingZone, Window};
 use crate::domain::spend::{SourceSpend, SourceStatus};
@@ -23,6 +27,7 @@ pub struct SpendReader {
     sources: Arc<Vec<ReadSource>>,
     bands: Arc<Vec<Band>>,
     rates: Arc<ExchangeRates>,
+    gpu_hour_prices: Arc<BTreeMap<String, Money>>,
 }
 
 struct ReadSource {
@@ -38,6 +43,8 @@ pub struct Reading {
     pub spend: Vec<Option<SourceSpend>>,
     /// How each source's polling goes.
     pub sources: Vec<SourceStatus>,
+    /// What was billed for GPUs, and for everything else.
+    pub gpu_bill: GpuBill,
     series: Vec<Vec<DailySeries>>,
     /// For each source, whether the ledger holds the breakdown of each selection.
     held: Vec<Vec<bool>>,
@@ -62,6 +69,7 @@ impl SpendReader {
             sources: Arc::new(sources),
             bands: Arc::new(setup.config.bands.clone()),
             rates: Arc::new(setup.config.exchange_rates.clone()),
+            gpu_hour_prices: Arc::new(setup.config.gpu_hour_prices.clone()),
         }
     }
 
@@ -73,11 +81,15 @@ impl SpendReader {
         let mut reading = Reading {
             spend: Vec::new(),
             sources: Vec::new(),
+            gpu_bill: GpuBill::default(),
             series: Vec::new(),
             held: Vec::new(),
         };
         for source in self.sources.iter() {
             let (spend, series, status) = read_source(ledger, source, now)?;
+            if let Some(spend) = &spend {
+                reading.gpu_bill.merge(gpu_bill::read(ledger, spend)?);
+            }
             reading.spend.push(spend);
             reading.series.push(series);
             let live = ledger.breakdowns(&source.rules.id)?;
@@ -90,6 +102,17 @@ impl SpendReader {
             reading.sources.push(status);
         }
         Ok(reading)
+    }
+
+    /// GPU time and money.
+    pub fn gpu(&self, reading: &Reading, books: &GpuBooks, now: Timestamp) -> GpuPicture {
+        let listed = reading.spend.iter().flatten().flat_map(|spend| spend.list_prices.clone());
+        let prices = PriceBook::new(
+            &reading.gpu_bill.days,
+            listed.collect(),
+            self.gpu_hour_prices.as_ref().clone(),
+        );
+        picture(books, &reading.gpu_bill, &prices, &self.bands, now)
     }
 
     /// Judges every band against its open and its previous period.

@@ -1,5 +1,7 @@
 //! `costband report`: where every band stands, from the ledger, for people and for CI.
 
+mod gpu;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::app::agent::Polling;
+use crate::app::gpu_time;
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::cli::{ConfigFile, Failure, load, print};
@@ -102,11 +105,14 @@ impl Report {
             Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
         let reading = reader.read(&ledger, now).map_err(anyhow::Error::from)?;
+        let books = gpu_time::read(&ledger, now).map_err(anyhow::Error::from)?;
+        let gpu = Arc::new(reader.gpu(&reading, &books, now));
         let snapshot = Snapshot {
             at: now,
             bands: Arc::new(reader.judge(&reading, now)),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             gpus: Arc::new(Vec::new()),
+            gpu,
             sources: Arc::new(reading.sources),
         };
         print(&self.render(&snapshot)?)?;
@@ -142,7 +148,7 @@ impl Report {
             Format::Markdown => markdown(snapshot),
             Format::Csv => csv(snapshot),
             Format::Json => {
-                let text = serde_json::to_string_pretty(&api::bands(snapshot))
+                let text = serde_json::to_string_pretty(&api::report(snapshot))
                     .map_err(anyhow::Error::from)?;
                 format!("{text}\n")
             }
@@ -207,6 +213,7 @@ fn table(snapshot: &Snapshot) -> String {
     line(&HEADINGS.map(str::to_owned));
     rows.iter().for_each(&mut line);
     out.push_str(&reasons(snapshot));
+    out.push_str(&gpu::section(&snapshot.gpu, gpu::Style::Text));
     out
 }
 
@@ -237,6 +244,7 @@ fn markdown(snapshot: &Snapshot) -> String {
     for band in snapshot.bands.iter() {
         out.push_str(&line(&cells(band)));
     }
+    out.push_str(&gpu::section(&snapshot.gpu, gpu::Style::Markdown));
     out
 }
 

@@ -12,6 +12,7 @@ use crate::domain::ports::Clock;
 use crate::runtime::clock::{ShiftedClock, SystemClock};
 use crate::runtime::supervisor::signal;
 use crate::simulate::SimulateAddresses;
+use crate::simulate::scenario::ScenarioOptions;
 use crate::telemetry::log::{self, LogFormat};
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,10 @@ pub(super) struct Simulate {
     /// Which world: two worlds of one seed are the same.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// How many times the GPU machines there are, on the bills and in the clusters: 40 makes
+    /// hundreds of nodes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    gpu_scale: u32,
     /// Lets the world's clock stand in mid-month; by default it is the system's.
     #[arg(long)]
     mid_month: bool,
@@ -46,7 +51,12 @@ impl Simulate {
         } else {
             Arc::new(SystemClock)
         };
-        let world = World::start(self.seed, clock, self.addresses()).await?;
+        let options = ScenarioOptions {
+            seed: self.seed,
+            gpu_scale: self.gpu_scale,
+            ..ScenarioOptions::default()
+        };
+        let world = World::start_with(options, clock, self.addresses()).await?;
         let servers = &world.servers;
         let mut text = format!(
             "aws    {}\ngcp    {}\nazure  {}\ngpu    {}\n",

@@ -397,7 +397,12 @@ fn standard_cuts(settings: &Settings) -> Vec<Cut> {
         cut("region", SPEND, &[RegionId], BreakdownRole::Secondary),
         Cut {
             gpus: true,
-            ..cut("gpu_sku", "spend; sku like GPU", &[Sku, RegionId], BreakdownRole::Filtered)
+            ..cut(
+                "gpu_sku",
+                "spend; sku of GPU machines",
+                &[Sku, RegionId],
+                BreakdownRole::Filtered,
+            )
         },
     ]
 }

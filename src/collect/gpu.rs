@@ -20,7 +20,10 @@ pub mod amd;
 pub mod dcgm;
 pub mod devices;
 pub mod exposition;
+#[cfg(feature = "nvml")]
+pub mod nvml;
 pub mod page;
+pub mod promql;
 
 /// What is asked for: the text format, not protobuf. An exporter may answer OpenMetrics all the
 /// same.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::secret::SecretRef;
-use crate::config::values::{CurrencyCode, Day, Figure, Span};
+use crate::config::values::{Amount, CurrencyCode, Day, Figure, Span};
 use crate::domain::price;
 
 /// The configuration of costband. Durations and sizes carry a unit, secrets are named by file or
@@ -34,6 +34,13 @@ pub struct FileConfig {
     pub sources: Option<BTreeMap<String, Vec<Value>>>,
     /// The pages of GPU telemetry (dcgm-exporter) that are read.
     pub gpu: Option<Vec<GpuFile>>,
+    /// Nodes with GPUs that Kubernetes does not tell of: what they are and what they cost.
+    pub nodes: Option<Vec<NodeFile>>,
+    /// What an hour of one GPU costs where neither a bill nor a list tells it, by machine type or
+    /// cluster.
+    pub gpu_hour_prices: Option<BTreeMap<String, Amount>>,
+    /// When a GPU counts as busy, idle or empty.
+    pub gpu_states: Option<GpuStatesFile>,
     /// The bands that spend is held against. Without this key: the preset of each cloud that
     /// `sources` names. An empty list: none.
     pub bands: Option<Vec<BandFile>>,
@@ -115,10 +122,59 @@ pub struct GpuFile {
     pub provider: Option<GpuProvider>,
     /// How the capacity was bought; `unknown` by default.
     pub capacity_type: Option<CapacityType>,
+    /// The machine type of its nodes, such as `p5.48xlarge`, where `nodes` does not name them;
+    /// guessed from the GPUs by default.
+    pub instance_type: Option<String>,
+    /// The region of its nodes, where `nodes` does not name them.
+    pub region_id: Option<String>,
     /// How often the page is read; `30s` by default.
     pub every: Option<Span>,
     /// How long one reading may take; `10s` by default, and never longer than `every`.
     pub timeout: Option<Span>,
+}
+
+/// A node with GPUs.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFile {
+    /// Its name, as telemetry tells it.
+    #[schemars(with = "String")]
+    pub name: Option<String>,
+    /// The cluster that it belongs to.
+    #[schemars(with = "String")]
+    pub cluster: Option<String>,
+    /// The cloud that it is in; `none` by default, for one's own hardware.
+    pub provider: Option<GpuProvider>,
+    /// Its machine type.
+    pub instance_type: Option<String>,
+    /// Its region.
+    pub region_id: Option<String>,
+    /// The zone within the region.
+    pub zone: Option<String>,
+    /// How it was bought; `unknown` by default.
+    pub capacity_type: Option<CapacityType>,
+    /// How many GPUs it should have; those of its machine type by default.
+    pub gpus: Option<u32>,
+    /// What an hour of it costs: for one's own hardware amortisation, power and staff.
+    pub hourly_cost: Option<Amount>,
+}
+
+/// When a GPU counts as busy, idle or empty. Shares are 0 to 1.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GpuStatesFile {
+    /// From this share of engine time on it is busy; `0.3` by default.
+    pub busy_from: Option<Figure>,
+    /// Below this share of engine time its engines are idle; `0.05` by default.
+    pub idle_below: Option<Figure>,
+    /// Below this share of its memory nothing is loaded; `0.02` by default.
+    pub empty_below: Option<Figure>,
+    /// A state is left so far below its threshold, as a share of it; `0.2` by default.
+    pub margin: Option<Figure>,
+    /// Over how long engine time is averaged; `1m` by default.
+    pub window: Option<Span>,
+    /// A longer silence is unknown; `3m` by default, and three readings at least.
+    pub gap: Option<Span>,
 }
 
 /// Where GPUs are.

@@ -2,23 +2,20 @@
 //! path; what a structural fault already tells is not told again.
 
 mod bands;
+mod gpu;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use reqwest::Url;
 use rust_decimal::Decimal;
 
 use crate::config::file::{
-    ExchangeRateFile, FileConfig, GpuFile, GpuProvider, LogFile, NotifyFile, StoreFile, WebhookFile,
+    ExchangeRateFile, FileConfig, LogFile, NotifyFile, StoreFile, WebhookFile,
 };
 use crate::config::structure::Findings;
 use crate::config::values::Span;
-use crate::config::{
-    Config, GpuSource, LogConfig, SourceEntry, StoreConfig, WebhookAddress, WebhookConfig,
-};
+use crate::config::{Config, LogConfig, SourceEntry, StoreConfig, WebhookAddress, WebhookConfig};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
 
@@ -35,7 +32,11 @@ pub(super) fn validate(
 ) -> Config {
     let mut names = Names::default();
     let sources = sources(&file, &mut names, findings);
-    let gpu = gpu(file.gpu.as_deref().unwrap_or_default(), &mut names, environment, findings);
+    let entries = file.gpu.as_deref().unwrap_or_default();
+    let gpu = gpu::sources(entries, &mut names, environment, findings);
+    let nodes = gpu::nodes(file.nodes.as_deref().unwrap_or_default(), findings);
+    let gpu_hour_prices = gpu::hour_prices(&file, &nodes, findings);
+    let gpu_states = gpu::states(file.gpu_states.as_ref(), &gpu, findings);
     let written = ["sources", "gpu"].iter().any(|key| !findings.is_sound(key));
     if sources.is_empty() && file.gpu.iter().flatten().next().is_none() && !written {
         findings
@@ -55,6 +56,9 @@ pub(super) fn validate(
         log: log_config(log),
         store: store(file.store.unwrap_or_default(), findings),
         gpu,
+        nodes,
+        gpu_hour_prices,
+        gpu_states,
         bands,
         exchange_rates: exchange_rates(
             file.exchange_rates.as_deref().unwrap_or_default(),
@@ -131,88 +135,6 @@ fn sources(file: &FileConfig, names: &mut Names, findings: &mut Findings) -> Vec
     sources
 }
 
-fn gpu(
-    entries: &[GpuFile],
-    names: &mut Names,
-    environment: &BTreeMap<String, String>,
-    findings: &mut Findings,
-) -> Vec<GpuSource> {
-    let mut sources = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        let path = format!("gpu[{index}]");
-        let every = entry.every.unwrap_or(Span::seconds(30)).duration();
-        let usual = Duration::from_secs(10).min(every);
-        let timeout = entry.timeout.map_or(usual, Span::duration);
-        if every < Duration::from_secs(1) {
-            findings.add(&format!("{path}.every"), "is too often: want at least `1s`");
-        } else if timeout > every {
-            findings.add(
-                &format!("{path}.timeout"),
-                format!("{timeout:?} is longer than `every`, {every:?}"),
-            );
-        } else if timeout.is_zero() {
-            findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
-        }
-        let url = entry
-            .url
-            .as_deref()
-            .and_then(|text| address(text, &format!("{path}.url"), environment, findings));
-        let name = entry
-            .name
-            .as_deref()
-            .filter(|name| names.take(name, &format!("{path}.name"), findings));
-        if let (Some(name), Some(url)) = (name, url) {
-            sources.push(GpuSource {
-                name: SourceId::new(name),
-                url,
-                cluster: entry.cluster.clone().unwrap_or_else(|| name.to_owned()),
-                provider: match entry.provider.unwrap_or_default() {
-                    GpuProvider::Aws => Some(Provider::Aws),
-                    GpuProvider::Gcp => Some(Provider::Gcp),
-                    GpuProvider::Azure => Some(Provider::Azure),
-                    GpuProvider::None => None,
-                },
-                capacity_type: entry.capacity_type.unwrap_or_default().into(),
-                every,
-                timeout,
-            });
-        }
-    }
-    sources
-}
-
-/// An address with its variables replaced. Messages never repeat it: it may hold a token.
-fn address(
-    text: &str,
-    path: &str,
-    environment: &BTreeMap<String, String>,
-    findings: &mut Findings,
-) -> Option<Url> {
-    let mut address = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("$(") {
-        let Some((variable, behind)) = after.split_once(')') else {
-            findings.add(path, "has a `$(` without its `)`");
-            return None;
-        };
-        let Some(value) = environment.get(variable) else {
-            findings.add(path, format!("the environment variable `{variable}` is not set"));
-            return None;
-        };
-        address.push_str(before);
-        address.push_str(value);
-        rest = behind;
-    }
-    address.push_str(rest);
-    let url = Url::parse(&address)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if url.is_none() {
-        findings.add(path, "is not an address: want one that begins with `http://` or `https://`");
-    }
-    url
-}
-
 fn count(notify: Option<&NotifyFile>) -> usize {
     notify.and_then(|notify| notify.webhooks.as_ref()).map_or(0, Vec::len)
 }
@@ -257,7 +179,7 @@ fn webhook_address(
     let url_path = format!("{path}.url");
     match (&entry.url, &entry.url_from) {
         (Some(text), None) => {
-            address(text, &url_path, environment, findings).map(WebhookAddress::Url)
+            gpu::address(text, &url_path, environment, findings).map(WebhookAddress::Url)
         }
         (None, Some(secret)) => Some(WebhookAddress::Secret(secret.clone())),
         (Some(_), Some(_)) => {

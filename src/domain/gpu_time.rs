@@ -155,6 +155,17 @@ pub struct GpuTime {
     pub time: StateTime,
 }
 
+/// Time of one fleet on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetDay {
+    /// The day in the provider's billing zone.
+    pub day: Date,
+    /// Which GPUs.
+    pub fleet: Fleet,
+    /// How long in which state.
+    pub time: StateTime,
+}
+
 /// Up to when a GPU's time was counted: what a restart must know so that nothing is counted twice
 /// and nothing is left out. MIG slices are counted with their device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

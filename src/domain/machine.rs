@@ -120,8 +120,19 @@ pub struct Machine {
     pub gpu: &'static GpuModel,
     /// Fast local storage in decimal gigabytes; 0 for none, none where it is not known.
     pub storage_gb: Option<u32>,
+    /// Cores and memory, where they are priced apart (Google Cloud).
+    pub shape: Option<Shape>,
     /// List prices of an hour on demand, by region; the first region's is the usual one.
     listed: &'static [(&'static str, &'static str)],
+}
+
+/// Cores and memory of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Virtual cores.
+    pub cores: u32,
+    /// Memory in GiB.
+    pub memory_gib: u32,
 }
 
 const fn machine(
@@ -132,7 +143,14 @@ const fn machine(
     storage_gb: Option<u32>,
     listed: &'static [(&'static str, &'static str)],
 ) -> Machine {
-    Machine { provider, instance_type, gpus, gpu, storage_gb, listed }
+    Machine { provider, instance_type, gpus, gpu, storage_gb, shape: None, listed }
+}
+
+impl Machine {
+    const fn with(mut self, cores: u32, memory_gib: u32) -> Self {
+        self.shape = Some(Shape { cores, memory_gib });
+        self
+    }
 }
 
 #[rustfmt::skip] // A table is read in rows.
@@ -151,14 +169,14 @@ static MACHINES: [Machine; 34] = {
         machine(Aws, "g6.48xlarge", 8, &L4, Some(7_520), &[("us-east-1", "13.3504")]),
         machine(Aws, "g6e.48xlarge", 8, &L40S, Some(7_600), &[("us-east-1", "30.13118")]),
         machine(Aws, "g7e.48xlarge", 8, &RTX_PRO, None, &[("us-east-1", "33.14432")]),
-        machine(Gcp, "a2-highgpu-1g", 1, &A100_40, Some(0), &[("us-central1", "3.673385")]),
-        machine(Gcp, "a2-highgpu-2g", 2, &A100_40, Some(0), &[("us-central1", "7.34677")]),
-        machine(Gcp, "a2-highgpu-4g", 4, &A100_40, Some(0), &[("us-central1", "14.69354")]),
-        machine(Gcp, "a2-highgpu-8g", 8, &A100_40, Some(0), &[("us-central1", "29.38708"), ("europe-west4", "29.984")]),
-        machine(Gcp, "a2-megagpu-16g", 16, &A100_40, Some(0), &[("us-central1", "55.740")]),
-        machine(Gcp, "a2-ultragpu-8g", 8, &A100_80, Some(3_000), &[("us-central1", "40.55038"), ("us-east4", "45.662")]),
-        machine(Gcp, "a3-highgpu-8g", 8, &H100, Some(6_000), &[("us-central1", "88.490"), ("us-east5", "99.583"), ("asia-northeast1", "126.64")]),
-        machine(Gcp, "a3-megagpu-8g", 8, &H100, Some(6_000), &[("us-east4", "92.938"), ("us-east5", "94.067")]),
+        machine(Gcp, "a2-highgpu-1g", 1, &A100_40, Some(0), &[("us-central1", "3.673385")]).with(12, 85),
+        machine(Gcp, "a2-highgpu-2g", 2, &A100_40, Some(0), &[("us-central1", "7.34677")]).with(24, 170),
+        machine(Gcp, "a2-highgpu-4g", 4, &A100_40, Some(0), &[("us-central1", "14.69354")]).with(48, 340),
+        machine(Gcp, "a2-highgpu-8g", 8, &A100_40, Some(0), &[("us-central1", "29.38708"), ("europe-west4", "29.984")]).with(96, 680),
+        machine(Gcp, "a2-megagpu-16g", 16, &A100_40, Some(0), &[("us-central1", "55.740")]).with(96, 1360),
+        machine(Gcp, "a2-ultragpu-8g", 8, &A100_80, Some(3_000), &[("us-central1", "40.55038"), ("us-east4", "45.662")]).with(96, 1360),
+        machine(Gcp, "a3-highgpu-8g", 8, &H100, Some(6_000), &[("us-central1", "88.490"), ("us-east5", "99.583"), ("asia-northeast1", "126.64")]).with(208, 1872),
+        machine(Gcp, "a3-megagpu-8g", 8, &H100, Some(6_000), &[("us-east4", "92.938"), ("us-east5", "94.067")]).with(208, 1872),
         machine(Gcp, "a3-ultragpu-8g", 8, &H200, Some(12_000), &[]),
         machine(Gcp, "a4-highgpu-8g", 8, &B200, Some(12_000), &[]),
         machine(Azure, "Standard_ND96asr_v4", 8, &A100_40, Some(6_000), &[("eastus", "27.197")]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::identity::Provider;
+use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::price::CapacityType;
 
@@ -36,6 +36,17 @@ pub struct Node {
 pub struct NodeInventory {
     /// The nodes.
     pub nodes: BTreeMap<String, Node>,
+    /// What is configured of the nodes of a telemetry source, where no node of that name is known.
+    pub defaults: BTreeMap<SourceId, NodeDefaults>,
+}
+
+/// What a telemetry source's configuration says of all its nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeDefaults {
+    /// The machine type.
+    pub instance_type: Option<String>,
+    /// The region.
+    pub region_id: Option<String>,
 }
 
 impl NodeInventory {

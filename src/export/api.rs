@@ -15,10 +15,13 @@ use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 
 mod documents;
+mod gpu;
+
+pub use gpu::{NodeDocument, node_named};
 
 pub use documents::{
     Band, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
-    ListPriceView, PeriodSpendView, SourceSpendView, SourceView, Sources, Spend, View,
+    ListPriceView, PeriodSpendView, Report, SourceSpendView, SourceView, Sources, Spend, View,
 };
 
 /// The bands of a snapshot.
@@ -173,6 +176,15 @@ fn source(status: &SourceStatus) -> SourceView {
     }
 }
 
+/// The bands of a snapshot with what GPUs cost, for the report.
+pub fn report(snapshot: &Snapshot) -> Report {
+    Report {
+        bands: bands(snapshot),
+        gpu_periods: gpu::periods(&snapshot.gpu),
+        gpu_expected: gpu::expected(&snapshot.gpu),
+    }
+}
+
 /// The GPUs of a snapshot.
 pub fn gpus(snapshot: &Snapshot) -> Gpus {
     let prices = |spend: &SourceSpend| -> Vec<ListPriceView> {
@@ -181,6 +193,11 @@ pub fn gpus(snapshot: &Snapshot) -> Gpus {
     Gpus {
         as_of: snapshot.at.to_string(),
         sources: snapshot.gpus.iter().map(gpu_source).collect(),
+        fleets: gpu::fleets(&snapshot.gpu),
+        nodes: gpu::nodes(&snapshot.gpu),
+        clusters: gpu::clusters(&snapshot.gpu),
+        periods: gpu::periods(&snapshot.gpu),
+        expected: gpu::expected(&snapshot.gpu),
         list_prices: snapshot.spend.iter().flat_map(prices).collect(),
     }
 }
@@ -233,7 +250,16 @@ fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str
         ),
         of("/api/v1/spend", "What every source has billed", generator.subschema_for::<Spend>()),
         of("/api/v1/sources", "How polling goes", generator.subschema_for::<Sources>()),
-        of("/api/v1/gpu", "GPUs as telemetry tells them", generator.subschema_for::<Gpus>()),
+        of(
+            "/api/v1/gpu",
+            "GPUs: what they are, what they do and what they cost",
+            generator.subschema_for::<Gpus>(),
+        ),
+        of(
+            "/api/v1/nodes/{name}",
+            "One node with GPUs: machine type, prices, tier, states",
+            generator.subschema_for::<NodeDocument>(),
+        ),
     ]
 }
 
@@ -247,13 +273,21 @@ pub fn openapi() -> Value {
     let paths: serde_json::Map<String, Value> = documents(&mut generator)
         .into_iter()
         .map(|(path, summary, schema)| {
+            let parameters = if path.ends_with("/{name}") {
+                json!([{"name": "name", "in": "path", "required": true,
+                        "schema": {"type": "string"}}])
+            } else {
+                json!([])
+            };
             let operation = json!({
                 "summary": summary,
+                "parameters": parameters,
                 "responses": {
                     "200": {
                         "description": "The newest snapshot",
                         "content": {"application/json": {"schema": schema}},
                     },
+                    "404": {"description": "There is nothing of that name"},
                     "401": {"description": "A bearer token is configured and was not sent"},
                     "503": {"description": "The first snapshot is not published yet"},
                 },

@@ -2,6 +2,8 @@
 //!
 //! An amount that was never known is an absent series. Amounts are written as exact decimals.
 
+mod gpu;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
@@ -45,6 +47,7 @@ impl Renderer {
         }
         bands(&mut page, snapshot);
         gpus(&mut page, snapshot);
+        gpu::gpu(&mut page, &snapshot.gpu, self.limit);
         for status in snapshot.sources.iter() {
             let labels = [status.source.as_str(), status.provider.as_str()];
             if let Some(up) = status.up {

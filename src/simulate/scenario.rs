@@ -4,26 +4,34 @@
 //! restart tells the same history. What is known of a day at an instant follows from publication
 //! times, which all fall on whole hours.
 
+mod activity;
 mod aws;
 mod azure;
 mod fleet;
 mod gcp;
+mod gpu_truth;
 mod line;
+mod machines;
 mod publish;
 mod roll;
 mod truth;
+mod workload;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
 
-pub use self::fleet::{GpuDevice, GpuNode, MigSlice, Pod};
+pub use self::fleet::{GpuNode, GpuReading};
+pub use self::gpu_truth::{GpuTruth, Times};
+pub use self::machines::BilledMachines;
 pub use self::truth::{Spend, Truth};
+pub use self::workload::Pod;
 use crate::domain::identity::Provider;
 use crate::domain::money::Currency;
+use crate::domain::node::Node;
 use crate::domain::period::{BillingPeriod, Window};
 use crate::domain::ports::Clock;
 use crate::simulate::charge::{Charge, World};
@@ -42,11 +50,14 @@ pub struct ScenarioOptions {
     /// The billing currency of Azure, where it is not the US dollar, and how much of it one US
     /// dollar is.
     pub azure_currency: Option<(Currency, Decimal)>,
+    /// How many times the GPU machines are there, on the bill and in the clusters; at least 1.
+    /// The presets' bands fit 1. The runaway cluster of the incident stays as it is.
+    pub gpu_scale: u32,
 }
 
 impl Default for ScenarioOptions {
     fn default() -> Self {
-        Self { seed: 1, history_months: 5, azure_currency: None }
+        Self { seed: 1, history_months: 5, azure_currency: None, gpu_scale: 1 }
     }
 }
 
@@ -79,7 +90,10 @@ impl Scenario {
 
     /// A world with its options.
     pub fn with_options(options: ScenarioOptions, clock: Arc<dyn Clock>) -> Self {
-        let lines = [aws::lines(), gcp::lines(), azure::lines()];
+        let scaled = |lines: Vec<line::Line>| {
+            lines.into_iter().map(|line| line.scaled(options.gpu_scale.max(1))).collect()
+        };
+        let lines = [aws::lines(), gcp::lines(), azure::lines()].map(scaled);
         Self { options, clock, lines, known: Mutex::default() }
     }
 
@@ -114,9 +128,76 @@ impl Scenario {
         Truth::of(&self.charges(provider, at), period, currency)
     }
 
-    /// The GPU nodes of a provider's cluster at an instant, incident nodes among them.
+    /// The GPU machines that a billing day pays for, as the bill stands when it is settled.
+    pub fn billed_machines(&self, provider: Provider, day: Date) -> Vec<BilledMachines> {
+        machines::billed(&self.wholes(provider, day), self.options.seed)
+    }
+
+    /// The GPU nodes that run at an instant, incident nodes among them, in a fixed order.
+    pub fn nodes(&self, provider: Provider, at: Timestamp) -> Vec<Node> {
+        self.running(provider, at).iter().map(|machine| machine.node(provider)).collect()
+    }
+
+    /// What the exporters of a provider's cluster tell at an instant, and which of them are dead;
+    /// a node for each of [`Scenario::nodes`].
     pub fn fleet(&self, provider: Provider, at: Timestamp) -> Vec<GpuNode> {
-        fleet::nodes(provider, self.options.seed, at)
+        self.fleet_of(provider, at, |_, _| true)
+    }
+
+    /// What the exporters of some nodes tell: those whose place among the running ones, and name,
+    /// are wanted.
+    pub(super) fn fleet_of(
+        &self,
+        provider: Provider,
+        at: Timestamp,
+        is_wanted: impl Fn(usize, &str) -> bool,
+    ) -> Vec<GpuNode> {
+        let running = self.running(provider, at);
+        let wanted =
+            running.iter().enumerate().filter(|(place, node)| is_wanted(*place, &node.name));
+        wanted.map(|(_, machine)| machine.page(at.as_second())).collect()
+    }
+
+    /// What each GPU did on a billing day up to an instant, true and observable.
+    pub fn gpu_truth(&self, provider: Provider, day: Date, at: Timestamp) -> Vec<GpuTruth> {
+        let zone = provider.billing_zone();
+        self.gpu_truth_between(provider, zone.start_of(day), zone.end_of(day).min(at))
+    }
+
+    /// What each GPU did in a span of time, true and observable. GPUs of nodes that ran in no part
+    /// of it are left out.
+    pub fn gpu_truth_between(
+        &self,
+        provider: Provider,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Vec<GpuTruth> {
+        let zone = provider.billing_zone();
+        let days = Window::new(zone.day_of(from), zone.day_of(until).saturating_add(1.day()));
+        let (from, until) = (from.as_millisecond(), until.as_millisecond());
+        let mut truths: Vec<GpuTruth> = Vec::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        for machine in days.days().flat_map(|day| self.machines(provider, day)) {
+            for truth in gpu_truth::of_machine(&machine, from, until) {
+                let place = *places.entry(truth.uuid.clone()).or_insert(truths.len());
+                match truths.get_mut(place) {
+                    Some(known) => gpu_truth::merge(known, truth),
+                    None => truths.push(truth),
+                }
+            }
+        }
+        truths
+    }
+
+    fn machines(&self, provider: Provider, day: Date) -> Vec<fleet::Machine> {
+        let billed = self.billed_machines(provider, day);
+        fleet::machines(provider, self.options.seed, day, &billed)
+    }
+
+    fn running(&self, provider: Provider, at: Timestamp) -> Vec<fleet::Machine> {
+        let mut machines = self.machines(provider, provider.billing_zone().day_of(at));
+        machines.retain(|machine| machine.runs.contains(&at.as_second()));
+        machines
     }
 
     fn compute(&self, provider: Provider, at: Timestamp) -> Vec<Charge> {
@@ -136,20 +217,24 @@ impl Scenario {
     }
 
     fn publish_day(&self, provider: Provider, day: Date, at: Timestamp, known: &mut Vec<Charge>) {
-        let seed = self.options.seed;
-        let [aws_lines, gcp_lines, azure_lines] = &self.lines;
-        let wholes = match provider {
-            Provider::Aws => aws::charges(aws_lines, seed, day),
-            Provider::Gcp => gcp::charges(gcp_lines, seed, day),
-            Provider::Azure => azure::charges(azure_lines, seed, day),
-        };
-        for mut whole in wholes {
+        for mut whole in self.wholes(provider, day) {
             if let (Provider::Azure, Some((currency, per_usd))) =
                 (provider, self.options.azure_currency)
             {
                 convert(&mut whole.charge, currency, per_usd);
             }
-            publish::publish(&whole, seed, at, known);
+            publish::publish(&whole, self.options.seed, at, known);
+        }
+    }
+
+    /// A day's charges in their whole form, in US dollars.
+    fn wholes(&self, provider: Provider, day: Date) -> Vec<publish::Whole> {
+        let seed = self.options.seed;
+        let [aws_lines, gcp_lines, azure_lines] = &self.lines;
+        match provider {
+            Provider::Aws => aws::charges(aws_lines, seed, day),
+            Provider::Gcp => gcp::charges(gcp_lines, seed, day),
+            Provider::Azure => azure::charges(azure_lines, seed, day),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! GPU time in the ledger: added in one transaction with the marks up to which it is counted, so
 //! that neither a restart nor `kill -9` counts an instant twice.
 
-use jiff::civil::Date;
 use rusqlite::{Connection, Row, params};
 
-use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
+use crate::domain::gpu_time::{FleetDay, GpuMark, GpuState, GpuTime, StateTime, Workload};
 use crate::domain::node::Fleet;
 use crate::domain::period::Window;
 use crate::store::error::{Fault, LedgerError, Operation};
@@ -18,17 +17,6 @@ const ADDED: &str = "busy = busy + excluded.busy, low = low + excluded.low,
      held_idle = held_idle + excluded.held_idle, empty = empty + excluded.empty,
      unallocated = unallocated + excluded.unallocated,
      unhealthy = unhealthy + excluded.unhealthy, unknown = unknown + excluded.unknown";
-
-/// Time of one fleet on one day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FleetDay {
-    /// The day in the provider's billing zone.
-    pub day: Date,
-    /// Which GPUs.
-    pub fleet: Fleet,
-    /// How long in which state.
-    pub time: StateTime,
-}
 
 impl Ledger {
     /// Adds GPU time, and keeps the marks up to which it is counted.

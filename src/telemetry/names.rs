@@ -91,6 +91,8 @@ families! {
         "The most that is allowed in the billing period.";
     BAND_SPEND = Gauge "band_spend" ["band", "currency", "period"]
         "Spend of the billing period in the band, so far.";
+    BAND_EXPECTED_COST = Gauge "band_expected_cost" ["band", "currency", "period"]
+        "What the GPU nodes of now cost in the whole billing period at their prices.";
     BAND_CEILING_USED_RATIO = Gauge "band_ceiling_used_ratio" ["band", "currency", "period"]
         "Spend of the billing period as a share of the ceiling.";
     BAND_STATUS = Gauge "band_status" ["band", "currency", "period", "view", "status"]
@@ -103,6 +105,28 @@ families! {
         "GPU memory in use, summed over the GPUs whose use is known.";
     GPU_MEMORY_TOTAL_BYTES = Gauge "gpu_memory_total_bytes" ["provider", "cluster", "model", "capacity_type"]
         "GPU memory in all, summed over the GPUs whose memory is known.";
+    GPU_SECONDS_TOTAL = Counter "gpu_seconds_total" ["provider", "cluster", "model", "capacity_type", "state"]
+        "GPU time that was counted, by what the GPU did.";
+    GPU_COST = Gauge "gpu_cost" ["provider", "currency", "period", "state"]
+        "Effective cost of GPUs in the billing period by what they did: as billed on complete days, estimated on the others.";
+    GPU_COST_ESTIMATED = Gauge "gpu_cost_estimated" ["provider", "currency", "period"]
+        "How much of gpu_cost no complete bill stands behind yet.";
+    GPU_COST_RESIDUAL = Gauge "gpu_cost_residual" ["provider", "currency", "period", "residual"]
+        "Effective cost on complete days that is in no state: hours without telemetry, and what is no GPU's.";
+    GPU_HOUR_PRICE = Gauge "gpu_hour_price" ["provider", "cluster", "region_id", "instance_type", "model", "capacity_type", "currency", "price_source"]
+        "What an hour of one GPU costs.";
+    GPU_HOUR_PRICE_SELECTED = Gauge "gpu_hour_price_selected" ["provider", "cluster", "region_id", "instance_type", "model", "capacity_type", "price_source"]
+        "1 for the source of the price that is used, 0 for the others.";
+    GPU_TELEMETRY_COVERAGE_RATIO = Gauge "gpu_telemetry_coverage_ratio" ["provider", "cluster"]
+        "GPUs that tell something as a share of those that the known nodes should have.";
+    GPU_NOWCAST_ERROR_RATIO = Gauge "gpu_nowcast_error_ratio" ["provider"]
+        "By how much estimates of the newest complete days were above their bills, as a share of the bills.";
+    CLUSTER_TIER = Gauge "cluster_tier" ["provider", "cluster", "tier"]
+        "1 for the tier of the hardware guide that the cluster reaches, 0 for the others.";
+    WORKLOAD_GPU_COST = Gauge "workload_gpu_cost" ["workload_namespace", "workload_name", "currency", "period"]
+        "Effective cost of the GPUs that a workload held in the billing period.";
+    WORKLOAD_GPU_IDLE_COST = Gauge "workload_gpu_idle_cost" ["workload_namespace", "workload_name", "currency", "period"]
+        "The part of workload_gpu_cost in which the GPUs were idle.";
     SERIES_FOLDED_TOTAL = Counter "series_folded_total" ["source", "dimension"]
         "Dimension values that were folded into __other__.";
     SOURCE_UP = Gauge "source_up" ["source", "provider"]

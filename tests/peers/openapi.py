@@ -50,7 +50,8 @@ def main(url):
     if not spec["paths"]:
         sys.exit("failed: the description names no path")
     for path, operations in spec["paths"].items():
-        answer = get(url + path)
+        name = get(url + "/api/v1/gpu")["nodes"][0]["name"]
+        answer = get(url + path.replace("{name}", name))
         schema = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         whole = {**schema, "components": spec["components"]}
         jsonschema.Draft202012Validator(whole).validate(answer)

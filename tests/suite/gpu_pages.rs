@@ -12,7 +12,7 @@ use std::time::Duration;
 use costband::collect::gpu::exposition::LARGEST_PAGE;
 use costband::collect::gpu::{GpuTarget, scrape};
 use costband::collect::http;
-use costband::domain::gpu::{GpuReport, UtilizationSignal};
+use costband::domain::gpu::{GpuKey, GpuReport, UtilizationSignal};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::ports::Clock;
 use costband::domain::price::CapacityType;
@@ -318,34 +318,32 @@ async fn the_simulated_exporters_fleet_is_read_as_it_is() {
         let url = format!("http://{address}/{}/metrics", provider.as_str());
         let report = read(url, PATIENT).await.unwrap();
         let mut expected = 0;
-        for node in world.fleet(provider, Fixed.now()) {
-            for device in &node.gpus {
-                let of = |instance: Option<String>| {
-                    let same = |key: &costband::domain::gpu::GpuKey| {
-                        key.uuid == device.uuid && key.mig_instance == instance
-                    };
-                    report.gpus.iter().find(|gpu| same(&gpu.key)).unwrap()
+        let nodes = world.fleet(provider, Fixed.now());
+        for node in nodes.iter().filter(|node| node.exporter_is_up) {
+            for device in &node.readings {
+                expected += 1;
+                let (profile, instance) = device.slice.unzip();
+                let key = GpuKey {
+                    uuid: device.uuid.clone(),
+                    mig_instance: instance.map(|instance| instance.to_string()),
                 };
-                for slice in &device.slices {
-                    let gpu = of(Some(slice.instance.to_string()));
-                    assert_eq!(gpu.mig_profile.as_deref(), Some(slice.profile));
-                    let pod = slice.pod.as_ref().map(|pod| pod.name.clone());
-                    assert_eq!(gpu.holders.first().map(|held| held.pod.name.clone()), pod);
-                }
-                expected += device.slices.len().max(1);
-                if !device.slices.is_empty() {
-                    continue;
-                }
-                let gpu = of(None);
+                let gpu = report.gpus.iter().find(|gpu| gpu.key == key).unwrap();
+                assert_eq!(gpu.mig_profile.as_deref(), profile);
                 assert_eq!(gpu.model, device.model);
-                assert_eq!(gpu.hostname.as_deref(), Some(node.hostname.as_str()));
+                assert_eq!(gpu.hostname.as_ref(), Some(&node.name));
                 let told = gpu.utilization.unwrap().ratio();
                 assert!((told - device.engine_active).abs() < 1e-6, "{gpu:?}");
                 assert_eq!(gpu.signal, Some(UtilizationSignal::GrEngineActive));
-                assert_eq!(gpu.memory_used_bytes, Some(device.memory_used_mib << 20));
-                assert_eq!(gpu.memory_total_bytes, Some(device.memory_total_mib << 20));
-                let pod = device.pod.as_ref().map(|pod| pod.name.clone());
-                assert_eq!(gpu.holders.first().map(|held| held.pod.name.clone()), pod);
+                let (total, used) = device.memory_mib.map(|(t, u)| (t << 20, u << 20)).unzip();
+                assert_eq!((gpu.memory_total_bytes, gpu.memory_used_bytes), (total, used));
+                assert_eq!(gpu.xid, Some(device.xid));
+                let mut pods: Vec<_> = device.pods.iter().map(|pod| pod.name.clone()).collect();
+                pods.sort();
+                let mut held: Vec<_> = gpu.holders.iter().map(|h| h.pod.name.clone()).collect();
+                held.sort();
+                assert_eq!(held, pods);
+                let parts = gpu.holders.iter().all(|held| held.utilization.is_some());
+                assert!(!device.is_shared || device.sentinel || parts, "{gpu:?}");
             }
         }
         assert_eq!(report.gpus.len(), expected, "{provider:?}");

@@ -11,8 +11,12 @@ mod docs;
 mod faces;
 mod gcp;
 mod gpu_ledger;
+#[cfg(feature = "nvml")]
+mod gpu_nvml;
 mod gpu_pages;
+mod gpu_promql;
 mod simulate_aws;
 mod simulate_azure;
 mod simulate_gcp;
+mod simulate_gpu;
 mod store;

@@ -76,7 +76,7 @@ fn inventory(names: &[&str]) -> NodeInventory {
         };
         ((*name).to_owned(), node)
     };
-    NodeInventory { nodes: names.iter().map(node).collect() }
+    NodeInventory { nodes: names.iter().map(node).collect(), ..NodeInventory::default() }
 }
 
 #[test]

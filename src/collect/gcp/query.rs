@@ -75,11 +75,26 @@ pub struct Cut {
     pub breakdown: Breakdown,
     /// All money by category; otherwise spend only.
     pub by_category: bool,
-    /// SKUs of GPUs only, with how much of them was used.
+    /// SKUs of GPU machines only, with how much of them was used.
     pub gpus: bool,
     /// Only these values.
     pub filters: Vec<(Dimension, Vec<String>)>,
 }
+
+/// The SKUs of GPUs, and of cores and memory of the machine families that only come with GPUs, with
+/// the fees of commitments to them.
+const GPU_SKUS: [&str; 10] = [
+    "%GPU%",
+    "%Gpu%",
+    "%A2 Instance %",
+    "%A3 Instance %",
+    "%A4 Instance %",
+    "%G2 Instance %",
+    "Commitment v1: A2 %",
+    "Commitment v1: A3 %",
+    "Commitment v1: A4 %",
+    "Commitment v1: G2 %",
+];
 
 /// Which rows are read: whole usage days, as they stood at an export time.
 #[derive(Debug, Clone, Copy)]
@@ -158,7 +173,9 @@ pub fn breakdown(table: &Table, reading: Reading<'_>, cut: &Cut) -> Statement {
         statement.condition(words.in_spend);
     }
     if cut.gpus {
-        statement.condition(&format!("({0} LIKE '%GPU%' OR {0} LIKE '%Gpu%')", words.sku));
+        let wanted: Vec<String> =
+            GPU_SKUS.iter().map(|like| format!("{} LIKE '{like}'", words.sku)).collect();
+        statement.condition(&format!("({})", wanted.join(" OR ")));
     }
     for (index, (dimension, values)) in cut.filters.iter().enumerate() {
         let column = match dimension {

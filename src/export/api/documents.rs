@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::gpu::{ClusterView, ExpectedView, FleetNowView, GpuPeriodView, NodeView};
+
 /// `/api/v1/bands`: every band against its open and its previous billing period.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Bands {
@@ -13,6 +15,18 @@ pub struct Bands {
     pub as_of: String,
     /// One entry for each band and period.
     pub bands: Vec<Band>,
+}
+
+/// `costband report --format json`: the bands, and what GPUs cost.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Report {
+    /// The bands.
+    #[serde(flatten)]
+    pub bands: Bands,
+    /// What GPUs cost and what they did for it; empty where no GPU time was counted.
+    pub gpu_periods: Vec<GpuPeriodView>,
+    /// What the nodes of now cost in a whole month; empty without telemetry.
+    pub gpu_expected: Vec<ExpectedView>,
 }
 
 /// A band held against one billing period.
@@ -225,6 +239,16 @@ pub struct Gpus {
     pub as_of: String,
     /// One entry for each GPU telemetry source.
     pub sources: Vec<GpuSourceView>,
+    /// Fleets as they are now, with their prices.
+    pub fleets: Vec<FleetNowView>,
+    /// Nodes as they are now.
+    pub nodes: Vec<NodeView>,
+    /// Clusters against the hardware guide.
+    pub clusters: Vec<ClusterView>,
+    /// What GPUs cost and what they did for it: the open billing period first.
+    pub periods: Vec<GpuPeriodView>,
+    /// What the nodes of now cost in a whole month, beside each band.
+    pub expected: Vec<ExpectedView>,
     /// What providers list GPU machines and their parts at, before any discount.
     pub list_prices: Vec<ListPriceView>,
 }

@@ -138,6 +138,11 @@ pub(super) fn incident(seed: u64, period: BillingPeriod) -> Window {
     Window::new(start, start.saturating_add(jiff::Span::new().days(days)))
 }
 
+/// Whether machines of a type in an account are those of the incident.
+pub(super) fn is_runaway(account: &str, instance_type: &str) -> bool {
+    (account, instance_type) == (RESEARCH.id, P5)
+}
+
 /// Usage at list price and, for machines, the negotiated discount as its own record.
 fn on_demand(line: &Line, day: Date, quantity: Decimal) -> Vec<Whole> {
     let usage = line.charge(Provider::Aws, "Usage", day, quantity);
@@ -202,9 +207,8 @@ fn records(lines: &[Line], seed: u64, day: Date) -> Vec<Whole> {
         let ahead: Decimal = lines
             .iter()
             .filter(|line| line.terms == Terms::Committed)
-            .map(|line| {
-                line.price * hours * percent(SAVINGS_PLAN_PERCENT) * percent(UPFRONT_PERCENT)
-            })
+            .filter_map(|line| Some(line.price * hours * line.always_on()?))
+            .map(|list| list * percent(SAVINGS_PLAN_PERCENT) * percent(UPFRONT_PERCENT))
             .sum();
         let fee = entry(
             PAYER,

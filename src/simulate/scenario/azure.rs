@@ -138,7 +138,8 @@ fn reserved(usage: Charge, line: &Line, day: Date) -> Vec<Whole> {
     let period = BillingPeriod::containing(day);
     let mut charges = Vec::new();
     if day == period.first_day() {
-        let hours = Decimal::from(24 * i64::from(period.days()));
+        let month = Decimal::from(24 * i64::from(period.days()));
+        let hours = month * line.always_on().unwrap_or(Decimal::ONE);
         charges.push(Whole {
             charge: Charge {
                 category: ChargeCategory::Purchase,

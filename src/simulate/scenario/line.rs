@@ -3,6 +3,7 @@
 use jiff::civil::{Date, Weekday};
 use rust_decimal::Decimal;
 
+use super::machines::machine_type;
 use super::roll::Roll;
 use crate::domain::breakdown::ChargeCategory;
 use crate::domain::identity::Provider;
@@ -78,6 +79,31 @@ pub(super) fn amount_decimals(provider: Provider) -> u32 {
 }
 
 impl Line {
+    /// The line with so many times the GPU machines, or the commitment that pays for them.
+    pub(super) fn scaled(self, scale: u32) -> Self {
+        let has_gpus = self.instance_type.and_then(machine_type).is_some();
+        if !has_gpus && self.terms != Terms::CommitmentFee {
+            return self;
+        }
+        let usage = match self.usage {
+            Usage::AlwaysOn(units) => Usage::AlwaysOn(units.saturating_mul(scale)),
+            Usage::PerDay { units, weekend_percent, noise_per_mille } => Usage::PerDay {
+                units: units * Decimal::from(scale),
+                weekend_percent,
+                noise_per_mille,
+            },
+        };
+        Self { usage, ..self }
+    }
+
+    /// How many units are used in every hour; none where that changes.
+    pub(super) fn always_on(&self) -> Option<Decimal> {
+        match self.usage {
+            Usage::AlwaysOn(units) => Some(Decimal::from(units)),
+            Usage::PerDay { .. } => None,
+        }
+    }
+
     /// How much is used on a billing day.
     pub(super) fn quantity(&self, provider: Provider, seed: u64, day: Date) -> Decimal {
         match self.usage {

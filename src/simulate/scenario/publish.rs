@@ -50,6 +50,12 @@ pub(super) fn publish(whole: &Whole, seed: u64, at: Timestamp, known: &mut Vec<C
     }
 }
 
+/// How much was used, as it stands on the bill when every correction is known.
+pub(super) fn settled_quantity(whole: &Whole, seed: u64) -> Decimal {
+    let share = steps(whole, seed).last().map_or(Decimal::ZERO, |(_, share)| *share);
+    (whole.charge.quantity * share).round_dp(amount_decimals(whole.charge.provider))
+}
+
 /// Instants, ascending, with the share of the whole that is known from then on.
 fn steps(whole: &Whole, seed: u64) -> Vec<(Timestamp, Decimal)> {
     let charge = &whole.charge;

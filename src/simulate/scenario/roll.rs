@@ -16,6 +16,11 @@ impl Roll {
         word.bytes().fold(self, |roll, byte| Self(mix(roll.0 ^ u64::from(byte))))
     }
 
+    /// As [`Roll::word`], without a text.
+    pub(super) fn number(self, number: i64) -> Self {
+        Self(mix(self.0 ^ mix(number.cast_unsigned())))
+    }
+
     pub(super) fn day(self, day: jiff::civil::Date) -> Self {
         self.word(&day.to_string())
     }

@@ -453,6 +453,7 @@ impl Bench {
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             bands: Arc::new(bands),
             gpus: Arc::new(Vec::new()),
+            gpu: Arc::default(),
             sources: Arc::new(reading.sources),
         };
         Renderer::new(200).render(&snapshot)

@@ -26,7 +26,7 @@ fn october() -> BillingPeriod {
 #[tokio::test]
 async fn what_arrives_on_the_2nd_changes_the_old_months_judgement() {
     let clock = Arc::new(ShiftedClock::standing_at(at(FIRST_LOOK)));
-    let options = ScenarioOptions { seed: 11, history_months: 3, azure_currency: None };
+    let options = ScenarioOptions { seed: 11, history_months: 3, ..ScenarioOptions::default() };
     let scenario = Arc::new(Scenario::with_options(options, clock.clone()));
     let later = at(FIRST_LOOK) + SignedDuration::from_hours(HOURS_LATER);
     let spent =

@@ -9,8 +9,16 @@ use costband::config::secret::SecretRef;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::gpu::{GpuKey, GpuReport, GpuSample, Utilization};
+use costband::domain::gpu_money::{
+    ClusterTier, Coverage, Expected, FleetMoney, FleetNow, GpuHourPrice, GpuPicture, NodeNow,
+    NotGpu, NowcastScore, PaidNotRunning, PeriodGpuMoney, PeriodPicture, PriceGroup, PriceSource,
+    ProviderMoney, Residual, WorkloadMoney,
+};
+use costband::domain::gpu_time::{GpuState, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
+use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
+use costband::domain::node::Fleet;
 use costband::domain::period::BillingPeriod;
 use costband::domain::ports::PollObserver;
 use costband::domain::price::{CapacityType, SkuPrice};
@@ -247,6 +255,118 @@ fn bands() -> Vec<BandJudgement> {
     vec![known, unknown, previous]
 }
 
+/// One fleet of which half is idle, with a workload that wastes.
+fn picture() -> GpuPicture {
+    let fleet = Fleet {
+        provider: Some(Provider::Aws),
+        cluster: "video".to_owned(),
+        instance_type: Some("p5.48xlarge".to_owned()),
+        region_id: Some("us-east-1".to_owned()),
+        capacity_type: CapacityType::OnDemand,
+        model: "NVIDIA H100 80GB HBM3".to_owned(),
+    };
+    let hours = |busy: u64, held: u64| {
+        StateTime::from_milliseconds([busy * 3_600_000, 0, held * 3_600_000, 0, 0, 0, 500])
+    };
+    let states = |busy: &str, held: &str| {
+        BTreeMap::from([(GpuState::Busy, amount(busy)), (GpuState::HeldIdle, amount(held))])
+    };
+    let price = |source, price: &str| GpuHourPrice {
+        source,
+        price: money(price),
+        note: "as told".to_owned(),
+    };
+    let workload = |name: &str, cost: &str, idle: &str| WorkloadMoney {
+        workload: Workload { namespace: "ml".to_owned(), name: name.to_owned() },
+        currency: Currency::USD,
+        cost: amount(cost),
+        idle_cost: amount(idle),
+        time: hours(1, 1),
+    };
+    let period = PeriodPicture {
+        label: PeriodLabel::Current,
+        money: PeriodGpuMoney {
+            period: "2025-10".parse().unwrap(),
+            by_provider: BTreeMap::from([(
+                (Some(Provider::Aws), Currency::USD),
+                ProviderMoney {
+                    states: states("688.0000000001", "344"),
+                    estimated: amount("55.04"),
+                    residuals: BTreeMap::from([(Residual::WithoutTelemetry, amount("12.5"))]),
+                    billed: amount("989.46"),
+                },
+            )]),
+            fleets: vec![FleetMoney {
+                fleet: fleet.clone(),
+                time: hours(100, 50),
+                money: Some((Currency::USD, states("688.0000000001", "344"))),
+                unpriced_milliseconds: 0,
+            }],
+            paid_not_running: vec![PaidNotRunning {
+                group: PriceGroup {
+                    provider: Provider::Aws,
+                    region_id: "us-east-1".to_owned(),
+                    machine: "p5.48xlarge".to_owned(),
+                    spot: false,
+                },
+                currency: Currency::USD,
+                cost: amount("12.5"),
+                gpu_hours: amount("1.8"),
+            }],
+        },
+        workloads: vec![workload(HOSTILE, "500", "300"), workload("train", "532", "44")],
+        not_gpu: BTreeMap::from([((Provider::Aws, Currency::USD, NotGpu::Storage), amount("99"))]),
+    };
+    GpuPicture {
+        nodes: vec![NodeNow {
+            name: "node-1".to_owned(),
+            fleet: fleet.clone(),
+            gpus: 8,
+            guessed: true,
+            states: BTreeMap::from([(GpuState::Busy, 6.0), (GpuState::HeldIdle, 2.0)]),
+        }],
+        inventory: Vec::new(),
+        fleets: vec![FleetNow {
+            fleet: fleet.clone(),
+            gpus: 8,
+            prices: vec![
+                price(PriceSource::Billed, "6.4672 USD"),
+                price(PriceSource::List, "6.88 USD"),
+            ],
+            tier: Some(Tier::Optimal),
+        }],
+        clusters: vec![ClusterTier {
+            provider: Some(Provider::Aws),
+            cluster: "video".to_owned(),
+            tier: Tier::Minimum,
+            gpus: 8,
+            memory_gb: 640,
+            storage_gb: 30_400,
+            missing: vec!["8 more A100-80GB-class GPUs".to_owned()],
+        }],
+        coverage: vec![Coverage {
+            provider: Some(Provider::Aws),
+            cluster: "video".to_owned(),
+            seen: 6,
+            expected: 8,
+        }],
+        totals: vec![(fleet, hours(200, 70))],
+        periods: vec![period],
+        scores: vec![NowcastScore { provider: Provider::Aws, days: 7, error_ratio: -0.0125 }],
+        expected: vec![Expected {
+            band: "aws".to_owned(),
+            period: "2025-10".parse().unwrap(),
+            cost: money("38493.8 USD"),
+            sentence: "8 x H100 80GB at billed price cost USD 38,494 a month".to_owned(),
+        }],
+        duplicates: 0,
+    }
+}
+
+fn amount(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
 fn gpus() -> Vec<GpuReport> {
     let gpu =
         |uuid: &str, slice: Option<&str>, percent: Option<f64>, used: Option<u64>| GpuSample {
@@ -316,6 +436,7 @@ pub(crate) fn snapshot() -> Snapshot {
         spend: Arc::new(vec![aws(), gcp()]),
         bands: Arc::new(bands()),
         gpus: Arc::new(gpus()),
+        gpu: Arc::new(picture()),
         sources: Arc::new(sources()),
     }
 }

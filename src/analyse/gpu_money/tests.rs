@@ -1,0 +1,300 @@
+#![allow(clippy::unwrap_used)]
+
+use jiff::civil::date;
+use proptest::prelude::*;
+
+use super::*;
+use crate::analyse::gpu_bill::{Bill, group_of};
+use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow, Dimension, Quantity};
+use crate::domain::gpu_money::PriceSource;
+use crate::domain::gpu_time::GpuState;
+use crate::domain::money::Money;
+use crate::domain::price::CapacityType;
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn fleet(provider: Provider, instance_type: &str, model: &str, region: Option<&str>) -> Fleet {
+    Fleet {
+        provider: Some(provider),
+        cluster: "video".to_owned(),
+        instance_type: Some(instance_type.to_owned()),
+        region_id: region.map(str::to_owned),
+        capacity_type: CapacityType::OnDemand,
+        model: model.to_owned(),
+    }
+}
+
+fn p5() -> Fleet {
+    fleet(Provider::Aws, "p5.48xlarge", "NVIDIA H100 80GB HBM3", Some("us-east-1"))
+}
+
+fn fleet_day(fleet: &Fleet, day: i8, states: &[(GpuState, i64)]) -> FleetDay {
+    let mut time = StateTime::default();
+    for (state, hours) in states {
+        time.add(*state, u64::try_from(*hours).unwrap() * 3_600_000);
+    }
+    FleetDay { day: date(2026, 11, day), fleet: fleet.clone(), time }
+}
+
+fn billed(fleet: &Fleet, day: i8, cost: &str, gpu_hours: i64) -> BilledDay {
+    BilledDay {
+        group: group_of(fleet).unwrap(),
+        day: date(2026, 11, day),
+        currency: Currency::USD,
+        cost: decimal(cost),
+        gpu_hours: Decimal::from(gpu_hours),
+        is_complete: true,
+    }
+}
+
+fn november() -> BillingPeriod {
+    "2026-11".parse().unwrap()
+}
+
+fn money(days: &[FleetDay], bills: &[BilledDay]) -> PeriodGpuMoney {
+    let book = PriceBook::new(bills, Vec::new(), BTreeMap::new());
+    period_money(november(), days, bills, &book, date(2026, 11, 20))
+}
+
+#[test]
+fn states_and_residual_are_the_bill() {
+    let days = [fleet_day(&p5(), 3, &[(GpuState::Busy, 100), (GpuState::HeldIdle, 50)])];
+    let money = money(&days, &[billed(&p5(), 3, "1000", 200)]);
+    let aws = &money.by_provider[&(Some(Provider::Aws), Currency::USD)];
+    assert_eq!(aws.states[&GpuState::Busy], decimal("500"));
+    assert_eq!((aws.idle(), aws.estimated), (decimal("250"), Decimal::ZERO));
+    assert_eq!(aws.residuals, [(Residual::WithoutTelemetry, decimal("250"))].into());
+    let paid = &money.paid_not_running[0];
+    assert_eq!((paid.cost, paid.gpu_hours), (decimal("250"), decimal("50")));
+    assert_eq!(money.fleets[0].busy_hour_price(), Some((Currency::USD, decimal("7.5"))));
+}
+
+#[test]
+fn a_day_without_a_complete_bill_is_an_estimate_at_the_billed_price() {
+    let days = [
+        fleet_day(&p5(), 3, &[(GpuState::Busy, 100)]),
+        fleet_day(&p5(), 19, &[(GpuState::Busy, 10)]),
+    ];
+    let mut late = billed(&p5(), 19, "9", 100);
+    late.is_complete = false;
+    let money = money(&days, &[billed(&p5(), 10, "500", 100), late]);
+    let aws = &money.by_provider[&(Some(Provider::Aws), Currency::USD)];
+    // The 3rd has no bill at all: 110 hours at 5 dollars.
+    assert_eq!((aws.estimated, aws.total()), (decimal("550"), decimal("550")));
+    assert_eq!(aws.residuals[&Residual::WithoutTelemetry], decimal("500"));
+}
+
+#[test]
+fn a_restated_bill_restates_the_money_and_not_the_time() {
+    let days = [fleet_day(&p5(), 3, &[(GpuState::Busy, 100)])];
+    let before = money(&days, &[billed(&p5(), 3, "500", 100)]);
+    let after = money(&days, &[billed(&p5(), 3, "650", 100)]);
+    assert_eq!(before.fleets[0].time, after.fleets[0].time);
+    let total = |money: &PeriodGpuMoney| money.by_provider.values().next().unwrap().total();
+    assert_eq!((total(&before), total(&after)), (decimal("500"), decimal("650")));
+}
+
+#[test]
+fn more_hours_than_were_billed_are_told_as_less_than_nothing() {
+    let days = [fleet_day(&p5(), 3, &[(GpuState::Busy, 110)])];
+    let money = money(&days, &[billed(&p5(), 3, "500", 100)]);
+    let aws = money.by_provider.values().next().unwrap();
+    assert_eq!(aws.residuals, [(Residual::MoreThanBilled, decimal("-50"))].into());
+    assert!(money.paid_not_running.is_empty());
+}
+
+#[test]
+fn time_without_a_price_is_time_and_never_zero_money() {
+    let p5e = fleet(Provider::Aws, "p5e.48xlarge", "NVIDIA H200", Some("us-east-1"));
+    let money = money(&[fleet_day(&p5e, 3, &[(GpuState::Busy, 2)])], &[]);
+    assert!(money.by_provider.is_empty());
+    assert_eq!(money.fleets[0].money, None);
+    assert_eq!(money.fleets[0].unpriced_milliseconds, 7_200_000);
+}
+
+#[test]
+fn prices_come_from_the_bill_then_the_list_then_the_configuration() {
+    let configured: BTreeMap<String, Money> = [
+        ("p5.48xlarge".to_owned(), Money::new(decimal("3"), Currency::USD)),
+        ("own".to_owned(), Money::new(decimal("1.67"), Currency::USD)),
+    ]
+    .into();
+    let bills = [billed(&p5(), 3, "500", 100), billed(&p5(), 5, "0", 100)];
+    let book = PriceBook::new(&bills, Vec::new(), configured);
+    let told = |fleet: &Fleet, day| {
+        let prices = book.prices(fleet, date(2026, 11, day)).into_iter();
+        prices.map(|price| (price.source, price.price.to_string())).collect::<Vec<_>>()
+    };
+    use PriceSource::{Billed, Configured, List};
+    let usd = |price: &str| format!("{price} USD");
+    assert_eq!(told(&p5(), 4), [(Billed, usd("5")), (List, usd("6.88")), (Configured, usd("3"))]);
+    assert_eq!(told(&p5(), 3)[0].0, List, "its own day is not before it");
+    assert_eq!(told(&p5(), 6)[0], (Billed, usd("2.5")));
+    let own = Fleet {
+        provider: None,
+        cluster: "own".to_owned(),
+        instance_type: None,
+        region_id: None,
+        ..p5()
+    };
+    assert_eq!(told(&own, 4), [(Configured, usd("1.67"))]);
+}
+
+#[test]
+fn estimates_are_held_against_the_bill_that_came() {
+    let days: Vec<FleetDay> =
+        (1..=4).map(|day| fleet_day(&p5(), day, &[(GpuState::Busy, 100)])).collect();
+    let bills: Vec<BilledDay> = [(1, "500"), (2, "500"), (3, "500"), (4, "400")]
+        .into_iter()
+        .map(|(day, cost)| billed(&p5(), day, cost, 100))
+        .collect();
+    let book = PriceBook::new(&bills, Vec::new(), BTreeMap::new());
+    let scores = nowcast_scores(&days[1..], &bills, &book);
+    assert_eq!(scores.len(), 1);
+    assert_eq!((scores[0].provider, scores[0].days), (Provider::Aws, 3));
+    // 1,500 were estimated and 1,400 billed.
+    assert!((scores[0].error_ratio - 100.0 / 1400.0).abs() < 1e-12);
+}
+
+#[test]
+fn workloads_pay_what_their_fleet_cost() {
+    let days = [fleet_day(&p5(), 3, &[(GpuState::Busy, 60), (GpuState::HeldIdle, 40)])];
+    let money = money(&days, &[billed(&p5(), 3, "500", 100)]);
+    let workload = |name: &str| Workload { namespace: "ml".to_owned(), name: name.to_owned() };
+    let time = |state, hours: u64| {
+        let mut time = StateTime::default();
+        time.add(state, hours * 3_600_000);
+        time
+    };
+    let times = [
+        (workload("train"), p5(), time(GpuState::Busy, 60)),
+        (workload("notebook"), p5(), time(GpuState::HeldIdle, 40)),
+    ];
+    let told = workload_money(&times, &money);
+    let figures: Vec<_> =
+        told.iter().map(|one| (one.workload.name.as_str(), one.cost, one.idle_cost)).collect();
+    assert_eq!(
+        figures,
+        [("notebook", decimal("200"), decimal("200")), ("train", decimal("300"), Decimal::ZERO)]
+    );
+}
+
+fn row(keys: [&str; 2], cost: &str, quantity: &str) -> CostRow {
+    CostRow {
+        day: date(2026, 11, 3),
+        keys: keys.map(str::to_owned).to_vec(),
+        category: ChargeCategory::Usage,
+        currency: Currency::USD,
+        amounts: Amounts { effective: Some(decimal(cost)), ..Amounts::default() },
+        usd: None,
+        quantity: Some(Quantity { amount: decimal(quantity), unit: "Hrs".to_owned() }),
+        invoice_period: None,
+        estimated: false,
+    }
+}
+
+fn bill(provider: Provider, rows: &[([&str; 2], &str, &str)]) -> Vec<BilledDay> {
+    let first = if provider == Provider::Aws { Dimension::InstanceType } else { Dimension::Sku };
+    let mut bill = Bill::new(provider);
+    for (keys, cost, quantity) in rows {
+        bill.add(&[first, Dimension::RegionId], &row(*keys, cost, quantity));
+    }
+    bill.finish(|_, _| true)
+}
+
+#[test]
+fn instance_hours_are_gpu_hours_times_the_gpus_of_the_type() {
+    let aws = bill(
+        Provider::Aws,
+        &[
+            (["p5.48xlarge", "us-east-1"], "1320.96", "24"),
+            (["inf2.48xlarge", "us-east-1"], "10", "24"),
+        ],
+    );
+    assert_eq!(aws.len(), 1, "a type without known GPUs has no GPU-hours");
+    assert_eq!((aws[0].cost, aws[0].gpu_hours), (decimal("1320.96"), decimal("192")));
+    let azure = bill(
+        Provider::Azure,
+        &[
+            (["ND96asr A100 v4", "eastus"], "652", "24"),
+            (["ND96asr A100 v4 Spot", "eastus"], "100", "24"),
+        ],
+    );
+    assert_eq!(azure.len(), 2);
+    assert_eq!(azure[0].group.machine, "Standard_ND96asr_v4");
+    assert_eq!((azure[0].group.spot, azure[1].group.spot), (false, true));
+}
+
+#[test]
+fn google_cores_and_memory_are_shared_by_gpu_hours_and_nothing_is_lost() {
+    let days = bill(
+        Provider::Gcp,
+        &[
+            (["Nvidia Tesla A100 GPU running in Americas", "us-central1"], "100", "30"),
+            (["Nvidia Tesla A100 80GB GPU running in Americas", "us-central1"], "200", "10"),
+            (["Commitment v1: Nvidia Tesla A100 GPU in Americas", "us-central1"], "50", "30"),
+            (["A2 Instance Core running in Americas", "us-central1"], "10", "480"),
+            (["A2 Instance Ram running in Americas", "us-central1"], "3", "3400"),
+            (["A2 Instance Core running in Americas", "us-east4"], "7", "480"),
+        ],
+    );
+    let told: Vec<_> =
+        days.iter().map(|day| (day.group.machine.as_str(), day.cost, day.gpu_hours)).collect();
+    assert_eq!(
+        told,
+        [
+            ("A100 40GB", decimal("159.75"), decimal("30")),
+            ("A100 80GB", decimal("203.25"), decimal("10")),
+        ]
+    );
+}
+
+proptest! {
+    /// Over any fleets, days and bills: what states cost, the estimates left out, and the residuals
+    /// add up to what complete days were billed.
+    #[test]
+    fn money_is_conserved(
+        seen in proptest::collection::vec((0_usize..3, 1_i8..29, 0_usize..7, 0_i64..400), 0..60),
+        bills in proptest::collection::vec((0_usize..3, 1_i8..29, 0_i64..1_000_000, 0_i64..400), 0..40),
+    ) {
+        let fleets = [
+            p5(),
+            fleet(Provider::Azure, "Standard_ND96asr_v4", "NVIDIA A100-SXM4-40GB", Some("eastus")),
+            fleet(Provider::Gcp, "a3-highgpu-8g", "NVIDIA H100 80GB HBM3", Some("us-central1")),
+        ];
+        let mut times: BTreeMap<(usize, i8), StateTime> = BTreeMap::new();
+        for (fleet, day, state, hours) in seen {
+            times.entry((fleet, day)).or_default()
+                .add(GpuState::ALL[state], u64::try_from(hours).unwrap() * 3_600_000);
+        }
+        let days: Vec<FleetDay> = times.iter()
+            .map(|((fleet, day), time)| FleetDay {
+                day: date(2026, 11, *day), fleet: fleets[*fleet].clone(), time: *time,
+            })
+            .collect();
+        let mut known = BTreeMap::new();
+        for (fleet, day, cents, hours) in bills {
+            known.insert((fleet, day), (Decimal::new(cents, 2), hours));
+        }
+        let bills: Vec<BilledDay> = known.iter()
+            .map(|((fleet, day), (cost, hours))| {
+                billed(&fleets[*fleet], *day, &cost.to_string(), *hours)
+            })
+            .collect();
+        let money = money(&days, &bills);
+        let mut priced = 0;
+        for sums in money.by_provider.values() {
+            let residual: Decimal = sums.residuals.values().sum();
+            let difference = sums.total() - sums.estimated + residual - sums.billed;
+            prop_assert!(difference.abs() < Decimal::new(1, 12), "{difference}");
+        }
+        for fleet in &money.fleets {
+            priced += fleet.time.total();
+        }
+        prop_assert_eq!(priced, times.values().map(StateTime::total).sum::<u64>());
+        let billed: Decimal = bills.iter().map(|bill| bill.cost).sum();
+        prop_assert_eq!(billed, money.by_provider.values().map(|sums| sums.billed).sum::<Decimal>());
+    }
+}

@@ -1,0 +1,210 @@
+//! Puts together what is known of GPUs: time from the ledger, money from the bill, nodes and states
+//! of now.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use crate::analyse::gpu_bill::BilledDay;
+use crate::analyse::gpu_money::{nowcast_scores, period_money, workload_money};
+use crate::analyse::gpu_price::PriceBook;
+use crate::analyse::gpu_tier::clusters;
+use crate::domain::band::{Band, PeriodLabel};
+use crate::domain::gpu_money::{
+    Coverage, Expected, FleetNow, GpuPicture, NodeNow, NotGpu, PeriodPicture,
+};
+use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
+use crate::domain::identity::Provider;
+use crate::domain::machine::GpuModel;
+use crate::domain::money::{Currency, Money};
+use crate::domain::node::{Fleet, Node};
+use crate::domain::period::{BillingPeriod, BillingZone};
+
+/// Time of workloads by the fleets that they held.
+pub type WorkloadTimes = Vec<(Workload, Fleet, StateTime)>;
+
+/// What the ledger and telemetry say of GPUs.
+#[derive(Debug, Clone, Default)]
+pub struct GpuBooks {
+    /// Time by fleet and day, of the open period and the one before.
+    pub days: Vec<FleetDay>,
+    /// Time by workload, of each period that is told.
+    pub workloads: BTreeMap<PeriodLabel, WorkloadTimes>,
+    /// Time by fleet since the ledger began.
+    pub totals: Vec<(Fleet, StateTime)>,
+    /// Nodes as they are now.
+    pub nodes: Vec<NodeNow>,
+    /// What is known of nodes beside telemetry.
+    pub inventory: Vec<Node>,
+    /// GPUs that told something lately, by cluster.
+    pub seen: BTreeMap<(Option<Provider>, String), u32>,
+    /// Readings of a GPU that another source counts.
+    pub duplicates: u64,
+}
+
+/// What the bills say of GPUs and of everything else.
+#[derive(Debug, Clone, Default)]
+pub struct GpuBill {
+    /// Machines with GPUs, by day.
+    pub days: Vec<BilledDay>,
+    /// All spend on complete days, by period and what it is for.
+    pub services: BTreeMap<(BillingPeriod, Provider, Currency, NotGpu), Decimal>,
+}
+
+impl GpuBill {
+    /// Adds another source's bill: accounts of one cloud share their machines' prices. A day is
+    /// complete where it is in every source that bills it.
+    pub fn merge(&mut self, other: Self) {
+        for day in other.days {
+            let same = |held: &&mut BilledDay| {
+                (held.day, &held.group, held.currency) == (day.day, &day.group, day.currency)
+            };
+            match self.days.iter_mut().find(same) {
+                Some(held) => {
+                    held.cost += day.cost;
+                    held.gpu_hours += day.gpu_hours;
+                    held.is_complete &= day.is_complete;
+                }
+                None => self.days.push(day),
+            }
+        }
+        for (key, amount) in other.services {
+            *self.services.entry(key).or_default() += amount;
+        }
+    }
+}
+
+/// The picture of an instant.
+pub fn picture(
+    books: &GpuBooks,
+    bill: &GpuBill,
+    book: &PriceBook,
+    bands: &[Band],
+    now: Timestamp,
+) -> GpuPicture {
+    let fleets = fleets(books, book, now);
+    let current = BillingPeriod::at(now, BillingZone::Utc);
+    let periods = [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
+        .into_iter()
+        .map(|(label, period)| {
+            let today = BillingZone::Utc.day_of(now);
+            let money = period_money(period, &books.days, &bill.days, book, today);
+            let times = books.workloads.get(&label).map_or(&[][..], Vec::as_slice);
+            PeriodPicture {
+                label,
+                workloads: workload_money(times, &money),
+                not_gpu: not_gpu(period, bill),
+                money,
+            }
+        })
+        .collect();
+    GpuPicture {
+        expected: bands.iter().filter_map(|band| expected(band, &fleets, now)).collect(),
+        fleets,
+        periods,
+        clusters: clusters(&books.nodes),
+        coverage: coverage(books),
+        scores: nowcast_scores(&books.days, &bill.days, book),
+        totals: books.totals.clone(),
+        nodes: books.nodes.clone(),
+        inventory: books.inventory.clone(),
+        duplicates: books.duplicates,
+    }
+}
+
+fn fleets(books: &GpuBooks, book: &PriceBook, now: Timestamp) -> Vec<FleetNow> {
+    let mut gpus: BTreeMap<&Fleet, u32> = BTreeMap::new();
+    for node in &books.nodes {
+        *gpus.entry(&node.fleet).or_default() += node.gpus;
+    }
+    let today = BillingZone::Utc.day_of(now);
+    gpus.into_iter()
+        .map(|(fleet, gpus)| FleetNow {
+            gpus,
+            prices: book.prices(fleet, today),
+            tier: GpuModel::of(&fleet.model).map(|model| model.tier),
+            fleet: fleet.clone(),
+        })
+        .collect()
+}
+
+/// What the rest of the bill went to: the GPU machines are part of what is neither storage nor
+/// network.
+fn not_gpu(
+    period: BillingPeriod,
+    bill: &GpuBill,
+) -> BTreeMap<(Provider, Currency, NotGpu), Decimal> {
+    let mut rest: BTreeMap<_, _> = bill
+        .services
+        .iter()
+        .filter(|((of, ..), _)| *of == period)
+        .map(|((_, provider, currency, kind), amount)| ((*provider, *currency, *kind), *amount))
+        .collect();
+    for day in bill.days.iter().filter(|day| day.is_complete && period.contains(day.day)) {
+        let key = (day.group.provider, day.currency, NotGpu::Other);
+        *rest.entry(key).or_default() -= day.cost;
+    }
+    rest
+}
+
+fn coverage(books: &GpuBooks) -> Vec<Coverage> {
+    let mut expected: BTreeMap<(Option<Provider>, String), u32> = BTreeMap::new();
+    for node in &books.inventory {
+        if let Some(gpus) = node.gpus {
+            *expected.entry((node.provider, node.cluster.clone())).or_default() += gpus;
+        }
+    }
+    expected
+        .into_iter()
+        .map(|(key, expected)| {
+            let seen = books.seen.get(&key).copied().unwrap_or(0);
+            Coverage { provider: key.0, cluster: key.1, seen, expected }
+        })
+        .collect()
+}
+
+/// What the nodes of now cost in the whole open period, in the money of a band that holds whole
+/// sources; none where a price is missing or is in another currency.
+fn expected(band: &Band, fleets: &[FleetNow], now: Timestamp) -> Option<Expected> {
+    if !band.scope.filters.is_empty() || !band.scope.sources.is_empty() {
+        return None;
+    }
+    let in_scope = |fleet: &&FleetNow| match (band.scope.provider, fleet.fleet.provider) {
+        (Some(wanted), provider) => provider == Some(wanted),
+        (None, provider) => provider.is_some(),
+    };
+    let period = BillingPeriod::at(now, BillingZone::Utc);
+    let hours = Decimal::from(period.seconds(BillingZone::Utc)) / Decimal::from(3600);
+    let mut cost = Decimal::ZERO;
+    let mut words = Vec::new();
+    for fleet in fleets.iter().filter(in_scope) {
+        let best = fleet.prices.first()?;
+        if best.price.currency != band.currency {
+            return None;
+        }
+        let money = Decimal::from(fleet.gpus) * best.price.amount * hours;
+        cost += money;
+        let model = GpuModel::of(&fleet.fleet.model).map_or(&*fleet.fleet.model, |gpu| gpu.name);
+        let of = Money::new(money.round_dp(0), band.currency).grouped(0);
+        words.push(format!("{} x {model} at {} price cost {of}", fleet.gpus, best.source.as_str()));
+    }
+    if words.is_empty() {
+        return None;
+    }
+    let limits = band.limits_in(period)?;
+    let told = |amount| Money::new(amount, band.currency).grouped(0);
+    let side = if cost < limits.floor {
+        format!("the band's floor is {}", told(limits.floor))
+    } else if cost > limits.ceiling {
+        format!("the band's ceiling is {}", told(limits.ceiling))
+    } else {
+        format!("the band is {} to {}", told(limits.floor), told(limits.ceiling))
+    };
+    Some(Expected {
+        band: band.name.clone(),
+        period,
+        cost: Money::new(cost, band.currency),
+        sentence: format!("{} a month; {side}", words.join(", ")),
+    })
+}

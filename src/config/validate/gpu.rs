@@ -1,0 +1,222 @@
+//! GPU telemetry, the nodes behind it, their prices and states.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::Url;
+use rust_decimal::Decimal;
+
+use super::{Names, label_safe};
+use crate::config::file::{FileConfig, GpuFile, GpuProvider, GpuStatesFile, NodeFile};
+use crate::config::structure::Findings;
+use crate::config::values::{Figure, Span};
+use crate::config::{GpuSource, GpuStates};
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::machine::Machine;
+use crate::domain::money::Money;
+use crate::domain::node::Node;
+
+pub(super) fn sources(
+    entries: &[GpuFile],
+    names: &mut Names,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Vec<GpuSource> {
+    let mut sources = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let path = format!("gpu[{index}]");
+        let every = entry.every.unwrap_or(Span::seconds(30)).duration();
+        let usual = Duration::from_secs(10).min(every);
+        let timeout = entry.timeout.map_or(usual, Span::duration);
+        if every < Duration::from_secs(1) {
+            findings.add(&format!("{path}.every"), "is too often: want at least `1s`");
+        } else if timeout > every {
+            findings.add(
+                &format!("{path}.timeout"),
+                format!("{timeout:?} is longer than `every`, {every:?}"),
+            );
+        } else if timeout.is_zero() {
+            findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
+        }
+        let url = entry
+            .url
+            .as_deref()
+            .and_then(|text| address(text, &format!("{path}.url"), environment, findings));
+        let name = entry
+            .name
+            .as_deref()
+            .filter(|name| names.take(name, &format!("{path}.name"), findings));
+        if let (Some(name), Some(url)) = (name, url) {
+            sources.push(GpuSource {
+                name: SourceId::new(name),
+                url,
+                cluster: entry.cluster.clone().unwrap_or_else(|| name.to_owned()),
+                provider: provider(entry.provider),
+                capacity_type: entry.capacity_type.unwrap_or_default().into(),
+                instance_type: entry.instance_type.clone(),
+                region_id: entry.region_id.clone(),
+                every,
+                timeout,
+            });
+        }
+    }
+    sources
+}
+
+/// An address with its variables replaced. Messages never repeat it: it may hold a token.
+pub(super) fn address(
+    text: &str,
+    path: &str,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Option<Url> {
+    let mut address = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("$(") {
+        let Some((variable, behind)) = after.split_once(')') else {
+            findings.add(path, "has a `$(` without its `)`");
+            return None;
+        };
+        let Some(value) = environment.get(variable) else {
+            findings.add(path, format!("the environment variable `{variable}` is not set"));
+            return None;
+        };
+        address.push_str(before);
+        address.push_str(value);
+        rest = behind;
+    }
+    address.push_str(rest);
+    let url = Url::parse(&address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        findings.add(path, "is not an address: want one that begins with `http://` or `https://`");
+    }
+    url
+}
+
+fn provider(written: Option<GpuProvider>) -> Option<Provider> {
+    match written.unwrap_or_default() {
+        GpuProvider::Aws => Some(Provider::Aws),
+        GpuProvider::Gcp => Some(Provider::Gcp),
+        GpuProvider::Azure => Some(Provider::Azure),
+        GpuProvider::None => None,
+    }
+}
+
+/// The configured nodes.
+pub(super) fn nodes(entries: &[NodeFile], findings: &mut Findings) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let path = format!("nodes[{index}]");
+        let provider = provider(entry.provider);
+        let (Some(name), Some(cluster)) = (&entry.name, &entry.cluster) else { continue };
+        if let Some(other) = nodes.iter().position(|node| node.name == *name) {
+            let message = format!("`{name}` is already the name at `nodes[{other}].name`");
+            findings.add(&format!("{path}.name"), message);
+        }
+        if let Err(message) = label_safe(cluster) {
+            findings.add(&format!("{path}.cluster"), message);
+        }
+        let hourly_cost = entry.hourly_cost.map(|cost| cost.0);
+        if hourly_cost.is_some_and(|cost| cost.amount <= Decimal::ZERO) {
+            findings.add(&format!("{path}.hourly_cost"), "is not a price: want more than nothing");
+        }
+        let machine = provider.zip(entry.instance_type.as_deref());
+        let machine = machine.and_then(|(provider, name)| Machine::of(provider, name));
+        let gpus = entry.gpus.or_else(|| machine.map(|machine| machine.gpus));
+        if gpus == Some(0) {
+            findings.add(&format!("{path}.gpus"), "is 0: a node without GPUs need not be named");
+        }
+        if hourly_cost.is_some() && gpus.is_none() {
+            let message = "is missing: it divides `hourly_cost` into the price of a GPU";
+            findings.add(&format!("{path}.gpus"), message);
+        }
+        nodes.push(Node {
+            name: name.clone(),
+            provider,
+            cluster: cluster.clone(),
+            instance_type: entry.instance_type.clone(),
+            region_id: entry.region_id.clone(),
+            zone: entry.zone.clone(),
+            capacity_type: entry.capacity_type.unwrap_or_default().into(),
+            gpus,
+            hourly_cost,
+        });
+    }
+    nodes
+}
+
+/// Prices of GPU-hours: those that are written, and those that follow from nodes' hourly costs,
+/// under the machine type, else the cluster. Where nodes of one kind differ, the mean by GPU.
+pub(super) fn hour_prices(
+    file: &FileConfig,
+    nodes: &[Node],
+    findings: &mut Findings,
+) -> BTreeMap<String, Money> {
+    let mut sums: BTreeMap<String, (Money, u32)> = BTreeMap::new();
+    for node in nodes {
+        let (Some(cost), Some(gpus)) = (node.hourly_cost, node.gpus) else { continue };
+        let key = node.instance_type.clone().unwrap_or_else(|| node.cluster.clone());
+        let sum = sums.entry(key.clone()).or_insert((Money::zero(cost.currency), 0));
+        match sum.0.checked_add(cost) {
+            Ok(money) => *sum = (money, sum.1.saturating_add(gpus)),
+            Err(_) => findings.add(
+                "nodes",
+                format!("nodes of `{key}` have an `hourly_cost` in several currencies"),
+            ),
+        }
+    }
+    let mut prices: BTreeMap<String, Money> = sums
+        .into_iter()
+        .filter_map(|(key, (cost, gpus))| {
+            let price = cost.amount.checked_div(Decimal::from(gpus))?;
+            Some((key, Money::new(price, cost.currency)))
+        })
+        .collect();
+    for (key, price) in file.gpu_hour_prices.iter().flatten() {
+        if price.0.amount <= Decimal::ZERO {
+            let message = "is not a price: want more than nothing";
+            findings.add(&format!("gpu_hour_prices.{key}"), message);
+        }
+        prices.insert(key.clone(), price.0);
+    }
+    prices
+}
+
+/// The thresholds between states.
+pub(super) fn states(
+    file: Option<&GpuStatesFile>,
+    sources: &[GpuSource],
+    findings: &mut Findings,
+) -> GpuStates {
+    let mut share = |key: &str, written: Option<Figure>, usual: f64| {
+        let Some(Figure(written)) = written else { return usual };
+        let share = f64::try_from(written).unwrap_or(-1.0);
+        if !(0.0..=1.0).contains(&share) {
+            findings
+                .add(&format!("gpu_states.{key}"), format!("`{written}` is not a share, 0 to 1"));
+        }
+        share
+    };
+    let written = file.cloned().unwrap_or_default();
+    let busy_from = share("busy_from", written.busy_from, 0.30);
+    let idle_below = share("idle_below", written.idle_below, 0.05);
+    let empty_below = share("empty_below", written.empty_below, 0.02);
+    let margin = share("margin", written.margin, 0.2);
+    if idle_below > busy_from {
+        let message = format!("is above `busy_from`, {busy_from}");
+        findings.add("gpu_states.idle_below", message);
+    }
+    let longest = sources.iter().map(|source| source.every).max().unwrap_or_default();
+    let least = Span::seconds(longest.as_secs().saturating_mul(3)).signed();
+    let gap = written.gap.unwrap_or(Span::seconds(180)).signed().max(least);
+    GpuStates {
+        busy_from,
+        idle_below,
+        empty_below,
+        margin,
+        window: written.window.unwrap_or(Span::seconds(60)).signed(),
+        gap,
+    }
+}

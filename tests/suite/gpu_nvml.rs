@@ -1,0 +1,201 @@
+//! NVML through a stand-in for the driver's library that is built from NVIDIA's own header.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use costband::collect::gpu::nvml::{Driver, NvmlReader, NvmlTarget};
+use costband::domain::gpu::{GpuReport, GpuSample, UtilizationSignal};
+use costband::domain::identity::{Provider, SourceId};
+use costband::domain::report::SourceErrorKind;
+use jiff::Timestamp;
+
+use crate::faces::peers::peer;
+
+const NOW: &str = "2026-11-16T10:00:00Z";
+const MIB: u64 = 1 << 20;
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn target(library: Option<PathBuf>) -> NvmlTarget {
+    NvmlTarget {
+        id: SourceId::new("node"),
+        library,
+        provider: Some(Provider::Aws),
+        cluster: "train".to_owned(),
+        hostname: Some("node-7".to_owned()),
+        capacity_type: costband::domain::price::CapacityType::OnDemand,
+        every: Duration::from_secs(15),
+    }
+}
+
+/// A driver's library of the test's own, with what goes wrong in it.
+struct StandIn {
+    folder: tempfile::TempDir,
+}
+
+impl StandIn {
+    fn build(include: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Self { folder };
+        made.order("");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/nvml/driver.c");
+        let output = Command::new("cc")
+            // Without a soname: a loaded library of the driver's name would stand for the driver.
+            .args(["-shared", "-fPIC", "-Wall", "-Werror"])
+            .arg(format!("-DORDERS=\"{}\"", made.orders().display()))
+            .arg("-I")
+            .arg(include)
+            .arg(source)
+            .arg("-o")
+            .arg(made.library())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        made
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.path().join("libnvidia-ml.so.1")
+    }
+
+    fn orders(&self) -> PathBuf {
+        self.folder.path().join("orders")
+    }
+
+    fn order(&self, lines: &str) {
+        std::fs::write(self.orders(), lines).unwrap();
+    }
+
+    fn reader(&self) -> NvmlReader {
+        NvmlReader::new(target(Some(self.library())))
+    }
+}
+
+fn stand_in() -> Option<StandIn> {
+    peer("COSTBAND_PEERS_NVML_INCLUDE").map(|include| StandIn::build(&include))
+}
+
+fn keys(report: &GpuReport) -> Vec<String> {
+    report.gpus.iter().map(|gpu| gpu.key.to_string()).collect()
+}
+
+fn of<'r>(report: &'r GpuReport, key: &str) -> &'r GpuSample {
+    report.gpus.iter().find(|gpu| gpu.key.to_string().starts_with(key)).unwrap()
+}
+
+#[test]
+fn a_node_without_a_driver_has_no_gpu_and_no_error() {
+    let mut reader = NvmlReader::new(target(Some(PathBuf::from("/nowhere/libnvidia-ml.so.1"))));
+    assert_eq!(reader.driver(), &Driver::NotTried);
+    let report = reader.read(now()).unwrap();
+    assert_eq!(report.gpus, []);
+    assert_eq!(report.cluster, "train");
+    let Driver::Missing { reason } = reader.driver() else { panic!("{:?}", reader.driver()) };
+    assert!(reason.contains("/nowhere/libnvidia-ml.so.1"), "{reason}");
+
+    // Whatever this machine has.
+    let mut reader = NvmlReader::new(target(None));
+    reader.read(now()).unwrap();
+    assert_ne!(reader.driver(), &Driver::NotTried);
+}
+
+#[test]
+fn a_file_that_is_no_library_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libnvidia-ml.so.1");
+    std::fs::write(&path, "not a library").unwrap();
+    let error = NvmlReader::new(target(Some(path))).read(now()).unwrap_err();
+    assert_eq!(error.kind, SourceErrorKind::Config, "{error}");
+    assert!(error.message.contains("libnvidia-ml.so.1"), "{error}");
+}
+
+#[test]
+fn a_driver_tells_each_gpu_and_each_slice_once() {
+    let Some(driver) = stand_in() else { return };
+    let mut reader = driver.reader();
+    let report = reader.read(now()).unwrap();
+    assert_eq!(reader.driver(), &Driver::Loaded { version: Some("550.127.05".to_owned()) });
+    assert_eq!(
+        keys(&report),
+        [
+            "GPU-00000000-0000-0000-0000-000000000000",
+            "GPU-11111111-1111-1111-1111-111111111111/2",
+            "GPU-11111111-1111-1111-1111-111111111111/MIG-c7384736-a75d-5afc-978f-d2f1294409fd",
+            "GPU-22222222-2222-2222-2222-222222222222",
+            "GPU-33333333-3333-3333-3333-333333333333",
+        ]
+    );
+    assert!(report.gpus.iter().all(|gpu| gpu.hostname.as_deref() == Some("node-7")));
+    assert_eq!((report.observed_at, report.dropped_samples), (now(), 0));
+
+    let busy = of(&report, "GPU-0");
+    assert_eq!(busy.model, "NVIDIA H100 80GB HBM3");
+    assert_eq!(busy.utilization.map(|share| share.ratio()), Some(0.37));
+    assert_eq!(busy.signal, Some(UtilizationSignal::GpuUtil));
+    assert_eq!(busy.memory_total_bytes, Some(81_559 * MIB));
+    assert_eq!(busy.memory_used_bytes, Some(60_000 * MIB), "without the driver's own reserve");
+
+    let slice = of(&report, "GPU-11111111-1111-1111-1111-111111111111/2");
+    assert_eq!((slice.utilization, slice.signal), (None, None), "not told of slices");
+    assert_eq!(slice.model, "NVIDIA A100-SXM4-40GB");
+    assert_eq!(slice.mig_profile.as_deref(), Some("3g.20gb"));
+    assert_eq!(slice.memory_used_bytes, Some(10_000 * MIB));
+    assert_eq!(slice.memory_total_bytes, Some(19_968 * MIB));
+    let other = of(&report, "GPU-11111111-1111-1111-1111-111111111111/MIG");
+    assert_eq!(other.mig_profile.as_deref(), Some("2g.10gb"));
+    assert_eq!(other.memory_used_bytes, Some(0));
+}
+
+#[test]
+fn what_a_gpu_does_not_support_is_unknown_and_the_rest_of_it_stands() {
+    let Some(driver) = stand_in() else { return };
+    let report = driver.reader().read(now()).unwrap();
+    let old = of(&report, "GPU-2");
+    assert_eq!((old.utilization, old.signal), (None, None));
+    assert_eq!(old.model, "Tesla K80");
+    assert_eq!((old.memory_used_bytes, old.memory_total_bytes), (Some(0), Some(11_441 * MIB)));
+    assert_eq!(old.xid, None);
+}
+
+#[test]
+fn a_lost_gpu_and_the_slices_of_one_are_unhealthy_not_forgotten() {
+    let Some(driver) = stand_in() else { return };
+    let mut reader = driver.reader();
+    let before = reader.read(now()).unwrap();
+    driver.order("lost 0\ngone 1\n");
+    let after = reader.read(now()).unwrap();
+    assert_eq!(keys(&after), keys(&before));
+    for gpu in &after.gpus {
+        let lost = gpu.key.uuid.starts_with("GPU-0") || gpu.key.uuid.starts_with("GPU-1");
+        assert_eq!(gpu.xid, lost.then_some(79), "{}", gpu.key);
+        assert!(!lost || gpu.memory_used_bytes.is_none(), "{}", gpu.key);
+    }
+    assert_eq!(of(&after, "GPU-0").model, "NVIDIA H100 80GB HBM3");
+    assert_eq!(of(&after, "GPU-0").utilization, None);
+    driver.order("");
+    assert_eq!(reader.read(now()).unwrap(), before, "a reset brings them back");
+}
+
+#[test]
+fn a_driver_that_comes_later_is_found() {
+    let Some(driver) = stand_in() else { return };
+    driver.order("no_driver\n");
+    let mut reader = driver.reader();
+    assert_eq!(reader.read(now()).unwrap().gpus, []);
+    assert!(matches!(reader.driver(), Driver::Missing { .. }));
+    driver.order("");
+    assert_eq!(reader.read(now()).unwrap().gpus.len(), 5);
+}
+
+#[test]
+fn a_driver_that_does_not_answer_is_an_error_with_what_to_do() {
+    let Some(driver) = stand_in() else { return };
+    driver.order("mismatch\n");
+    let error = driver.reader().read(now()).unwrap_err();
+    assert_eq!(error.kind, SourceErrorKind::Unavailable);
+    assert!(error.message.contains("version mismatch"), "{error}");
+    assert!(error.hint.is_some());
+}

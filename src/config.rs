@@ -24,7 +24,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::file::{FileConfig, Language, LogFormat};
+use crate::config::file::{FileConfig, Language, LogFormat, PodLabelsWord};
 use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
 use crate::config::secret::{Secret, SecretError, SecretRef};
@@ -109,8 +109,8 @@ pub struct SourceEntry {
 pub struct GpuSource {
     /// Its unique name.
     pub name: SourceId,
-    /// Its address, http or https, variables replaced.
-    pub url: Url,
+    /// What is read.
+    pub from: GpuFrom,
     /// The cluster that the GPUs belong to.
     pub cluster: String,
     /// The cloud that the GPUs are in; none on premises.
@@ -125,6 +125,66 @@ pub struct GpuSource {
     pub every: Duration,
     /// How long one reading may take; never longer than `every`.
     pub timeout: Duration,
+}
+
+/// Where GPU telemetry comes from. Addresses are http or https, variables replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GpuFrom {
+    /// An exporter's page.
+    Page(Url),
+    /// A Prometheus that scrapes the exporters.
+    Prometheus(Box<PrometheusConfig>),
+    /// NVIDIA's driver library.
+    Nvml {
+        /// The library's file, where it is not found by its name.
+        library: Option<PathBuf>,
+        /// The node's name.
+        hostname: Option<String>,
+    },
+}
+
+impl fmt::Display for GpuFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Page(url) => write!(f, "{}", shown(url)),
+            Self::Prometheus(of) => write!(f, "PromQL at {}", shown(&of.url)),
+            Self::Nvml { .. } => f.write_str("NVIDIA's driver library"),
+        }
+    }
+}
+
+/// An address as it may be shown: without user, password and query.
+fn shown(url: &Url) -> Url {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url
+}
+
+/// A Prometheus to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrometheusConfig {
+    /// The API's base, before `/api/v1`.
+    pub url: Url,
+    /// A bearer token.
+    pub bearer: Option<SecretRef>,
+    /// A user and a password.
+    pub basic: Option<(String, SecretRef)>,
+    /// The tenant.
+    pub tenant: Option<String>,
+    /// Further label matchers.
+    pub selector: String,
+    /// The label that tells a series' cluster.
+    pub cluster_label: Option<String>,
+    /// The label that tells a series' node.
+    pub node_label: Option<String>,
+    /// Which labels name the pod that holds a GPU.
+    pub pod_labels: PodLabelsWord,
+    /// The time between two readings of a GPU.
+    pub step: Duration,
+    /// How late samples may come.
+    pub delay: Duration,
 }
 
 /// When a GPU is in which state. Shares are 0 to 1.

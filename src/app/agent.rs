@@ -127,7 +127,9 @@ impl Agent {
         let (heard, hearing) = mpsc::channel(64);
         let (inventory, nodes) = watch::channel(Arc::new(gpu::inventory(&setup.config)));
         let (books, gpu_books) = watch::channel(Arc::default());
+        let marks = polling.handle.call(|ledger| ledger.gpu_marks()).await??;
         let timekeeper = GpuTimekeeper {
+            marks: marks.clone(),
             ledger: polling.handle.clone(),
             clock: clock.clone(),
             heard: hearing,
@@ -139,14 +141,11 @@ impl Agent {
         let shutdown = supervisor.shutdown();
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
-            let scraping = gpu::run(
-                client.clone(),
-                gpu::target(source),
-                clock.clone(),
-                reports.clone(),
-                heard.clone(),
-            );
-            spawn(&mut supervisor, format!("gpu:{}", source.name), scraping);
+            let counted = marks.iter().filter(|mark| mark.source == source.name);
+            let reading = gpu::Reading::new(source, counted.map(|mark| mark.counted_until).max())?;
+            let reading =
+                reading.run(client.clone(), clock.clone(), reports.clone(), heard.clone());
+            spawn(&mut supervisor, format!("gpu:{}", source.name), reading);
         }
         let receivers: HashMap<String, Arc<dyn Receiver>> = setup
             .config

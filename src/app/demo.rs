@@ -10,6 +10,7 @@ use anyhow::Context;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::domain::identity::Provider;
+use crate::domain::node::Node;
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::ports::Clock;
 use crate::simulate::aws::AwsOptions;
@@ -107,6 +108,12 @@ impl World {
                 )
             })
             .collect();
+        let now = crate::simulate::charge::World::clock(self.scenario.as_ref()).now();
+        let nodes: String = Provider::ALL
+            .into_iter()
+            .flat_map(|provider| self.scenario.nodes(provider, now))
+            .map(|node| node_entry(&node))
+            .collect();
         format!(
             r#"# Reads the simulated clouds that wrote this file.
 listen: {listen}
@@ -147,7 +154,8 @@ sources:
         resource_manager: {azure_url}
         authority: {azure_url}
 gpu:
-{gpu}"#,
+{gpu}nodes:
+{nodes}"#,
             account = aws.account_id,
             aws_url = servers.aws.url(),
             billing_account = gcp.billing_account,
@@ -160,6 +168,24 @@ gpu:
             azure_url = servers.azure.url(),
         )
     }
+}
+
+/// A node of now: Kubernetes would tell it, with those that come later.
+fn node_entry(node: &Node) -> String {
+    let mut entry = format!("  - name: {}\n    cluster: {}\n", node.name, node.cluster);
+    for (key, value) in [
+        ("provider", node.provider.map(|provider| provider.to_string())),
+        ("instance_type", node.instance_type.clone()),
+        ("region_id", node.region_id.clone()),
+        ("zone", node.zone.clone()),
+        ("capacity_type", Some(node.capacity_type.as_str().to_owned())),
+        ("gpus", node.gpus.map(|gpus| gpus.to_string())),
+    ] {
+        if let Some(value) = value {
+            entry.push_str(&format!("    {key}: {value}\n"));
+        }
+    }
+    entry
 }
 
 fn write_private(path: &Path, secret: &str) -> anyhow::Result<()> {

@@ -2,32 +2,146 @@
 //! while: its GPUs become unknown, never idle.
 
 use std::sync::Arc;
+#[cfg(feature = "nvml")]
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 use crate::analyse::gpu_state::StateRules;
 use crate::app::gpu_time::Heard;
 use crate::app::publish::GpuReports;
+#[cfg(feature = "nvml")]
+use crate::collect::gpu::nvml::{NvmlReader, NvmlTarget};
+use crate::collect::gpu::promql::{self, PodLabels, PromqlTarget};
 use crate::collect::gpu::{GpuTarget, scrape};
-use crate::config::{Config, GpuSource};
+use crate::config::file::PodLabelsWord;
+use crate::config::{Config, GpuFrom, GpuSource, PrometheusConfig};
+use crate::domain::gpu::GpuReport;
+use crate::domain::identity::SourceId;
 use crate::domain::node::{NodeDefaults, NodeInventory};
 use crate::domain::ports::Clock;
-use crate::domain::report::SourceErrorKind;
+use crate::domain::report::{SourceError, SourceErrorKind};
 
+/// How far back a Prometheus is asked for what was missed.
+const LONGEST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
+/// How much of it at once.
+const HISTORY_AT_ONCE: SignedDuration = SignedDuration::from_hours(1);
 /// After so many missed scrapes the last report no longer tells the present.
 const FORGOTTEN_AFTER: u32 = 3;
 
-/// The target of a configured source.
-pub fn target(source: &GpuSource) -> GpuTarget {
-    GpuTarget {
+/// Reads one telemetry source.
+enum Reader {
+    Page(GpuTarget),
+    Prometheus {
+        target: Box<PromqlTarget>,
+        /// Up to when it was read.
+        read_until: Option<Timestamp>,
+    },
+    #[cfg(feature = "nvml")]
+    Nvml(Arc<Mutex<NvmlReader>>),
+}
+
+impl Reader {
+    fn new(source: &GpuSource, read_until: Option<Timestamp>) -> anyhow::Result<Self> {
+        Ok(match &source.from {
+            GpuFrom::Page(url) => Self::Page(GpuTarget {
+                id: source.name.clone(),
+                url: url.to_string(),
+                provider: source.provider,
+                cluster: source.cluster.clone(),
+                capacity_type: source.capacity_type,
+                every: source.every,
+                timeout: source.timeout,
+            }),
+            GpuFrom::Prometheus(of) => {
+                Self::Prometheus { target: Box::new(promql(source, of)), read_until }
+            }
+            #[cfg(feature = "nvml")]
+            GpuFrom::Nvml { library, hostname } => {
+                let reader = NvmlReader::new(NvmlTarget {
+                    id: source.name.clone(),
+                    library: library.clone(),
+                    provider: source.provider,
+                    cluster: source.cluster.clone(),
+                    hostname: hostname.clone(),
+                    capacity_type: source.capacity_type,
+                    every: source.every,
+                });
+                Self::Nvml(Arc::new(Mutex::new(reader)))
+            }
+            #[cfg(not(feature = "nvml"))]
+            GpuFrom::Nvml { .. } => {
+                anyhow::bail!("GPU telemetry `{}`: this build has no NVML", source.name)
+            }
+        })
+    }
+
+    /// The readings since the last time, in order.
+    async fn read(
+        &mut self,
+        client: &reqwest::Client,
+        now: Timestamp,
+    ) -> Result<Vec<GpuReport>, SourceError> {
+        match self {
+            Self::Page(target) => Ok(vec![scrape(client, target, now).await?]),
+            Self::Prometheus { target, read_until } => {
+                let until = target.readable_until(now);
+                let step = SignedDuration::try_from(target.step).unwrap_or_default();
+                let from = read_until.unwrap_or(until - step).max(until - LONGEST_HISTORY);
+                // A long gap is filled piece by piece, so that its reports are not all held.
+                let until = until.min(from.saturating_add(HISTORY_AT_ONCE).unwrap_or(until));
+                let reading = promql::read(client, target, from, until).await?;
+                for warning in &reading.warnings {
+                    tracing::warn!(source = %target.id, warning, "Prometheus warns");
+                }
+                *read_until = Some(until);
+                Ok(reading.reports)
+            }
+            #[cfg(feature = "nvml")]
+            Self::Nvml(reader) => {
+                let reader = reader.clone();
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+                    reader.read(now)
+                });
+                let report = read.await.map_err(|error| {
+                    let message = format!("failed to read NVIDIA's driver library: {error}");
+                    SourceError::new(SourceErrorKind::Unavailable, message)
+                })??;
+                Ok(vec![report])
+            }
+        }
+    }
+}
+
+fn promql(source: &GpuSource, of: &PrometheusConfig) -> PromqlTarget {
+    PromqlTarget {
         id: source.name.clone(),
-        url: source.url.to_string(),
+        url: of.url.clone(),
+        bearer: of.bearer.clone(),
+        basic: of.basic.clone(),
+        headers: of
+            .tenant
+            .iter()
+            .map(|tenant| ("X-Scope-OrgID".to_owned(), tenant.clone()))
+            .collect(),
+        selector: of.selector.clone(),
         provider: source.provider,
         cluster: source.cluster.clone(),
+        cluster_label: of.cluster_label.clone(),
+        node_label: of.node_label.clone(),
+        pod_labels: match of.pod_labels {
+            PodLabelsWord::Detect => PodLabels::Detect,
+            PodLabelsWord::Plain => PodLabels::Plain,
+            PodLabelsWord::Exported => PodLabels::Exported,
+        },
         capacity_type: source.capacity_type,
         every: source.every,
         timeout: source.timeout,
+        step: of.step,
+        delay: of.delay,
     }
 }
 
@@ -60,47 +174,69 @@ pub fn state_rules(config: &Config) -> StateRules {
     }
 }
 
-/// Scrapes a target for ever.
-pub async fn run(
-    client: reqwest::Client,
-    target: GpuTarget,
-    clock: Arc<dyn Clock>,
-    reports: watch::Sender<GpuReports>,
-    heard: mpsc::Sender<Heard>,
-) {
-    let mut ticks = tokio::time::interval(target.every.max(Duration::from_secs(1)));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut missed = 0_u32;
-    let mut last_error: Option<SourceErrorKind> = None;
-    loop {
-        ticks.tick().await;
-        let said = match scrape(&client, &target, clock.now()).await {
-            Ok(report) => {
-                if last_error.take().is_some() {
-                    tracing::info!(source = %target.id, "GPU telemetry recovered");
+/// A telemetry source that is read again and again.
+pub struct Reading {
+    id: SourceId,
+    every: Duration,
+    reader: Reader,
+}
+
+impl Reading {
+    /// Of a configured source; `read_until` is up to when its time is counted already.
+    ///
+    /// # Errors
+    /// A source that this build cannot read.
+    pub fn new(source: &GpuSource, read_until: Option<Timestamp>) -> anyhow::Result<Self> {
+        let reader = Reader::new(source, read_until)?;
+        Ok(Self { id: source.name.clone(), every: source.every, reader })
+    }
+
+    /// Reads for ever.
+    pub async fn run(
+        mut self,
+        client: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        reports: watch::Sender<GpuReports>,
+        heard: mpsc::Sender<Heard>,
+    ) {
+        let mut ticks = tokio::time::interval(self.every.max(Duration::from_secs(1)));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut missed = 0_u32;
+        let mut last_error: Option<SourceErrorKind> = None;
+        loop {
+            ticks.tick().await;
+            let said = match self.reader.read(&client, clock.now()).await {
+                Ok(read) => {
+                    if last_error.take().is_some() {
+                        tracing::info!(source = %self.id, "GPU telemetry recovered");
+                    }
+                    missed = 0;
+                    if let Some(newest) = read.last() {
+                        reports.send_modify(|held| {
+                            held.insert(self.id.clone(), newest.clone());
+                        });
+                    }
+                    read.into_iter().map(Heard::Report).collect()
                 }
-                missed = 0;
-                reports.send_modify(|held| {
-                    held.insert(target.id.clone(), report.clone());
-                });
-                Heard::Report(report)
+                Err(error) => {
+                    missed = missed.saturating_add(1);
+                    if last_error != Some(error.kind) {
+                        tracing::warn!(source = %self.id, %error, "failed to read GPU telemetry");
+                    }
+                    last_error = Some(error.kind);
+                    if missed == FORGOTTEN_AFTER {
+                        reports.send_modify(|held| {
+                            held.remove(&self.id);
+                        });
+                    }
+                    vec![Heard::Failed(self.id.clone())]
+                }
+            };
+            for one in said {
+                if heard.send(one).await.is_err() {
+                    return;
+                }
             }
-            Err(error) => {
-                missed = missed.saturating_add(1);
-                if last_error != Some(error.kind) {
-                    tracing::warn!(source = %target.id, %error, "failed to read GPU telemetry");
-                }
-                last_error = Some(error.kind);
-                if missed == FORGOTTEN_AFTER {
-                    reports.send_modify(|held| {
-                        held.remove(&target.id);
-                    });
-                }
-                Heard::Failed(target.id.clone())
-            }
-        };
-        if heard.send(said).await.is_err() {
-            return;
         }
     }
 }

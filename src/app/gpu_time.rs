@@ -14,7 +14,7 @@ use crate::analyse::gpu_time::{Accountant, Counted};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::NodeNow;
-use crate::domain::gpu_time::GpuState;
+use crate::domain::gpu_time::{GpuMark, GpuState};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window};
@@ -43,6 +43,8 @@ pub struct GpuTimekeeper {
     pub ledger: LedgerHandle,
     /// The agent's clock.
     pub clock: Arc<dyn Clock>,
+    /// Up to when time is counted already.
+    pub marks: Vec<GpuMark>,
     /// Readings.
     pub heard: mpsc::Receiver<Heard>,
     /// What is known of nodes.
@@ -58,16 +60,7 @@ pub struct GpuTimekeeper {
 impl GpuTimekeeper {
     /// Counts until the end is asked for, then keeps the rest.
     pub async fn run(mut self, mut shutdown: Shutdown) {
-        let marks = match self.ledger.call(|ledger| ledger.gpu_marks()).await {
-            Ok(Ok(marks)) => marks,
-            Ok(Err(error)) => {
-                self.metrics.ledger_failed(error.operation().as_str());
-                tracing::error!(%error, "failed to read up to when GPU time is counted");
-                Vec::new()
-            }
-            Err(_) => return,
-        };
-        let mut accountant = Accountant::new(self.rules.clone(), marks);
+        let mut accountant = Accountant::new(self.rules.clone(), std::mem::take(&mut self.marks));
         let mut failing = BTreeSet::new();
         let mut kept_at = self.clock.now();
         let mut ticks = tokio::time::interval(LOOK_EVERY);

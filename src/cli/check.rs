@@ -107,7 +107,7 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
     }
     for gpu in &setup.config.gpu {
         let _ =
-            writeln!(out, "\nGPU telemetry `{}`: {} every {}", gpu.name, gpu.url, span(gpu.every));
+            writeln!(out, "\nGPU telemetry `{}`: {} every {}", gpu.name, gpu.from, span(gpu.every));
     }
     for webhook in &setup.config.webhooks {
         let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);

@@ -112,10 +112,14 @@ pub struct GpuFile {
     /// A unique name: the `source` label.
     #[schemars(with = "String")]
     pub name: Option<String>,
-    /// The page's address. `$(VARIABLE)` is replaced from the environment, as in
-    /// `http://$(HOST_IP):9400/metrics`.
-    #[schemars(with = "String")]
+    /// An exporter's page (dcgm-exporter, AMD's device-metrics-exporter). `$(VARIABLE)` is replaced
+    /// from the environment, as in `http://$(HOST_IP):9400/metrics`. One of `url`, `prometheus` and
+    /// `nvml` is wanted.
     pub url: Option<String>,
+    /// The Prometheus that scrapes the exporters already, for fleets of any size.
+    pub prometheus: Option<PrometheusFile>,
+    /// NVIDIA's driver library, on a node without an exporter.
+    pub nvml: Option<NvmlFile>,
     /// The cluster that the GPUs belong to; the entry's name by default.
     pub cluster: Option<String>,
     /// The cloud that the GPUs are in; `none` by default, for one's own hardware.
@@ -131,6 +135,59 @@ pub struct GpuFile {
     pub every: Option<Span>,
     /// How long one reading may take; `10s` by default, and never longer than `every`.
     pub timeout: Option<Span>,
+}
+
+/// A Prometheus, or what speaks its API: Thanos, Mimir, VictoriaMetrics.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrometheusFile {
+    /// The API's base, before `/api/v1`. `$(VARIABLE)` is replaced from the environment.
+    #[schemars(with = "String")]
+    pub url: Option<String>,
+    /// A bearer token.
+    pub bearer_token: Option<SecretRef>,
+    /// The user of basic authentication.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<SecretRef>,
+    /// The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex).
+    pub tenant: Option<String>,
+    /// Further label matchers in PromQL's words, such as `cluster="train",env=~"prod.*"`.
+    pub selector: Option<String>,
+    /// The label that tells a series' cluster, where one Prometheus has several.
+    pub cluster_label: Option<String>,
+    /// The label that tells a series' node, where it is not the exporter's `Hostname`.
+    pub node_label: Option<String>,
+    /// Which labels name the pod that holds a GPU; `detect` by default.
+    pub pod_labels: Option<PodLabelsWord>,
+    /// The time between two readings of a GPU, the scrape interval or longer; `30s` by default.
+    pub step: Option<Span>,
+    /// How late samples may come; none by default.
+    pub delay: Option<Span>,
+}
+
+/// Which labels name the pod that holds a GPU.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PodLabelsWord {
+    /// `exported_pod` where there is one, else `pod`, unless it is the exporter's own.
+    #[default]
+    Detect,
+    /// `pod`: it scrapes with `honor_labels: true`.
+    Plain,
+    /// `exported_pod` only: it scrapes with `honor_labels: false`.
+    Exported,
+}
+
+/// NVIDIA's driver library.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NvmlFile {
+    /// The library's file, where it is not found as `libnvidia-ml.so.1`.
+    pub library: Option<PathBuf>,
+    /// The node's name. `$(VARIABLE)` is replaced from the environment, as in `$(NODE_NAME)`; the
+    /// entry's name by default.
+    pub hostname: Option<String>,
 }
 
 /// A node with GPUs.

@@ -359,7 +359,7 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "gpu: [{name: n, url: 'http://$(HOST_IP:9400/metrics'}]",
             "`gpu[0].url`: has a `$(` without its `)`",
         ),
-        ("gpu: [{name: n}]", "`gpu[0].url`: is missing"),
+        ("gpu: [{name: n}]", "`gpu[0]`: says not what is read: want `url`, `prometheus` or `nvml`"),
         (
             "gpu: [{name: n, url: 'http://h', provider: oracle}]",
             "`gpu[0].provider`: `oracle` is not one of `aws`, `gcp`, `azure`, `none`",
@@ -458,7 +458,7 @@ notify:
     )
     .unwrap();
     let gpu = &config.gpu[0];
-    assert_eq!(gpu.url.as_str(), "http://10.0.0.7:9400/metrics");
+    assert_eq!(gpu.from.to_string(), "http://10.0.0.7:9400/metrics");
     assert_eq!((gpu.every.as_secs(), gpu.timeout.as_secs()), (5, 5));
     assert_eq!((gpu.cluster.as_str(), gpu.provider), ("node", None));
     assert_eq!(gpu.capacity_type, CapacityType::Spot);

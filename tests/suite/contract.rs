@@ -8,6 +8,7 @@ mod demo;
 mod empty_days;
 mod export_reach;
 mod first_days;
+mod gpu_money;
 mod harness;
 mod isolation;
 mod month_end;

@@ -10,7 +10,7 @@ use super::{Names, label_safe};
 use crate::config::file::{FileConfig, GpuFile, GpuProvider, GpuStatesFile, NodeFile};
 use crate::config::structure::Findings;
 use crate::config::values::{Figure, Span};
-use crate::config::{GpuSource, GpuStates};
+use crate::config::{GpuFrom, GpuSource, GpuStates, PrometheusConfig};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
 use crate::domain::money::Money;
@@ -38,18 +38,15 @@ pub(super) fn sources(
         } else if timeout.is_zero() {
             findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
         }
-        let url = entry
-            .url
-            .as_deref()
-            .and_then(|text| address(text, &format!("{path}.url"), environment, findings));
+        let from = from(entry, &path, environment, findings);
         let name = entry
             .name
             .as_deref()
             .filter(|name| names.take(name, &format!("{path}.name"), findings));
-        if let (Some(name), Some(url)) = (name, url) {
+        if let (Some(name), Some(from)) = (name, from) {
             sources.push(GpuSource {
                 name: SourceId::new(name),
-                url,
+                from,
                 cluster: entry.cluster.clone().unwrap_or_else(|| name.to_owned()),
                 provider: provider(entry.provider),
                 capacity_type: entry.capacity_type.unwrap_or_default().into(),
@@ -63,6 +60,65 @@ pub(super) fn sources(
     sources
 }
 
+/// Where an entry's telemetry comes from.
+fn from(
+    entry: &GpuFile,
+    path: &str,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Option<GpuFrom> {
+    let ways = [entry.url.is_some(), entry.prometheus.is_some(), entry.nvml.is_some()];
+    match ways.iter().filter(|way| **way).count() {
+        1 => {}
+        0 => {
+            let message = "says not what is read: want `url`, `prometheus` or `nvml`";
+            findings.add(path, message);
+            return None;
+        }
+        _ => {
+            findings.add(path, "wants one of `url`, `prometheus` and `nvml`, and has several");
+            return None;
+        }
+    }
+    if let Some(url) = &entry.url {
+        let page = address(url, &format!("{path}.url"), environment, findings)?;
+        return Some(GpuFrom::Page(page));
+    }
+    if let Some(nvml) = &entry.nvml {
+        let path = format!("{path}.nvml.hostname");
+        let hostname = nvml.hostname.as_deref();
+        return Some(GpuFrom::Nvml {
+            library: nvml.library.clone(),
+            hostname: match hostname {
+                Some(text) => Some(replaced(text, &path, environment, findings)?),
+                None => entry.name.clone(),
+            },
+        });
+    }
+    let of = entry.prometheus.clone()?;
+    let path = format!("{path}.prometheus");
+    if of.user.is_some() != of.password.is_some() {
+        findings.add(&path, "has one of `user` and `password`: want both or none");
+    }
+    let step = of.step.unwrap_or(Span::seconds(30)).duration();
+    if step < Duration::from_secs(1) {
+        findings.add(&format!("{path}.step"), "is too short: want at least `1s`");
+    }
+    let url = of.url.as_deref()?;
+    Some(GpuFrom::Prometheus(Box::new(PrometheusConfig {
+        url: address(url, &format!("{path}.url"), environment, findings)?,
+        bearer: of.bearer_token,
+        basic: of.user.zip(of.password),
+        tenant: of.tenant,
+        selector: of.selector.unwrap_or_default(),
+        cluster_label: of.cluster_label,
+        node_label: of.node_label,
+        pod_labels: of.pod_labels.unwrap_or_default(),
+        step,
+        delay: of.delay.map_or(Duration::ZERO, Span::duration),
+    })))
+}
+
 /// An address with its variables replaced. Messages never repeat it: it may hold a token.
 pub(super) fn address(
     text: &str,
@@ -70,7 +126,24 @@ pub(super) fn address(
     environment: &BTreeMap<String, String>,
     findings: &mut Findings,
 ) -> Option<Url> {
-    let mut address = String::new();
+    let address = replaced(text, path, environment, findings)?;
+    let url = Url::parse(&address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        findings.add(path, "is not an address: want one that begins with `http://` or `https://`");
+    }
+    url
+}
+
+/// A text with its `$(VARIABLE)`s replaced.
+fn replaced(
+    text: &str,
+    path: &str,
+    environment: &BTreeMap<String, String>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let mut whole = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("$(") {
         let Some((variable, behind)) = after.split_once(')') else {
@@ -81,18 +154,12 @@ pub(super) fn address(
             findings.add(path, format!("the environment variable `{variable}` is not set"));
             return None;
         };
-        address.push_str(before);
-        address.push_str(value);
+        whole.push_str(before);
+        whole.push_str(value);
         rest = behind;
     }
-    address.push_str(rest);
-    let url = Url::parse(&address)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if url.is_none() {
-        findings.add(path, "is not an address: want one that begins with `http://` or `https://`");
-    }
-    url
+    whole.push_str(rest);
+    Some(whole)
 }
 
 fn provider(written: Option<GpuProvider>) -> Option<Provider> {

@@ -119,6 +119,7 @@ fn words(schema: &Value, part: &Value, name: Option<&str>) -> String {
         Some(&"string") => "text",
         Some(&"integer" | &"number") => "number",
         Some(&"boolean") => "`true`, `false`",
+        Some(&"object") => "amount by name",
         other => panic!("a key takes {other:?}: {part}"),
     }
     .to_owned()

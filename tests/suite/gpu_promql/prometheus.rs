@@ -165,22 +165,26 @@ async fn scraped(address: &str, provider: Provider) -> Vec<GpuSample> {
 
 /// The pods behind the GPUs, from the world itself.
 fn pods(world: &Scenario, provider: Provider) -> BTreeMap<GpuKey, Vec<String>> {
-    let answering =
-        world.fleet(provider, Fixed.now()).into_iter().filter(|node| node.exporter_is_up);
-    answering
-        .flat_map(|node| node.readings)
-        .map(|gpu| {
-            let mig_instance = gpu.slice.map(|(_, instance)| instance.to_string());
-            let mut pods: Vec<_> =
-                gpu.pods.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
-            pods.sort();
-            (GpuKey { uuid: gpu.uuid, mig_instance }, pods)
-        })
-        .collect()
+    let mut pods = BTreeMap::new();
+    let nodes = world.fleet(provider, Fixed.now()).into_iter().filter(|node| node.exporter_is_up);
+    for gpu in nodes.flat_map(|node| node.readings) {
+        let key = GpuKey {
+            uuid: gpu.uuid.clone(),
+            mig_instance: gpu.slice.map(|(_, instance)| instance.to_string()),
+        };
+        let names = gpu.pods.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        pods.insert(key, names);
+    }
+    pods
 }
 
 fn holders(gpu: &GpuSample) -> Vec<String> {
-    gpu.holders.iter().map(|held| format!("{}/{}", held.pod.namespace, held.pod.name)).collect()
+    let names = gpu.holders.iter().map(|held| format!("{}/{}", held.pod.namespace, held.pod.name));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 #[tokio::test(flavor = "multi_thread")]

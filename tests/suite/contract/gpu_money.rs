@@ -1,0 +1,171 @@
+//! The agent's GPU money against the simulated world's own truth, over one billing day: exporters'
+//! pages and bills through real sockets, time and rows through a real ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use costband::analyse::gpu_money::period_money;
+use costband::analyse::gpu_price::PriceBook;
+use costband::analyse::gpu_state::StateRules;
+use costband::analyse::gpu_time::Accountant;
+use costband::app::gpu_time;
+use costband::collect::gpu::{GpuTarget, scrape};
+use costband::domain::gpu_money::{PeriodGpuMoney, PriceGroup};
+use costband::domain::gpu_time::{GpuState, StateTime};
+use costband::domain::machine::GpuModel;
+use costband::domain::node::NodeInventory;
+use costband::domain::price::CapacityType;
+use costband::simulate::dcgm;
+use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
+
+use super::harness::*;
+use costband::domain::identity::{Provider, SourceId};
+use costband::domain::money::Currency;
+use costband::domain::period::BillingPeriod;
+use costband::domain::ports::Clock;
+use costband::runtime::clock::ShiftedClock;
+use jiff::SignedDuration;
+use rust_decimal::Decimal;
+use serde_json::json;
+use std::sync::Arc;
+
+const DAY: &str = "2026-10-14";
+
+fn hours(milliseconds: u64) -> Decimal {
+    Decimal::from(milliseconds) / Decimal::from(3_600_000)
+}
+
+fn target(provider: Provider, url: &str) -> GpuTarget {
+    GpuTarget {
+        id: SourceId::new(format!("gpu-{provider}")),
+        url: format!("{url}/{provider}/metrics"),
+        provider: Some(provider),
+        cluster: format!("video-{provider}"),
+        capacity_type: CapacityType::Unknown,
+        every: std::time::Duration::from_secs(60),
+        timeout: std::time::Duration::from_secs(30),
+    }
+}
+
+/// Under which price a GPU of the truth was billed.
+fn group(provider: Provider, truth: &GpuTruth) -> PriceGroup {
+    let machine = match provider {
+        Provider::Gcp => GpuModel::of(truth.model).unwrap().name.to_owned(),
+        Provider::Aws | Provider::Azure => truth.instance_type.to_string(),
+    };
+    PriceGroup { provider, region_id: truth.region_id.to_string(), machine, spot: false }
+}
+
+fn near(told: Decimal, truth: Decimal, whole: Decimal, what: &str) {
+    let off = (told - truth).abs();
+    assert!(off <= whole / Decimal::ONE_HUNDRED, "{what}: {told} for {truth}, of {whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name() {
+    let clock = Arc::new(ShiftedClock::standing_at(at("2026-10-13T23:59:00Z")));
+    let world = Arc::new(Scenario::with_options(ScenarioOptions::default(), clock.clone()));
+    let bench =
+        Bench::start(&Provider::ALL, world.clone(), clock.clone(), Options::default(), json!([]))
+            .await;
+    let faults = Arc::default();
+    let exporters = Server::start(dcgm::router(world.clone(), Arc::clone(&faults)), faults).await;
+    let client = reqwest::Client::new();
+
+    // One Pacific day ends seven hours after the UTC day of the same name.
+    let mut counter = Accountant::new(StateRules::default(), Vec::new());
+    while clock.now() < at("2026-10-15T07:02:00Z") {
+        let now = clock.now();
+        let mut inventory = NodeInventory::default();
+        for provider in Provider::ALL {
+            let nodes = world.nodes(provider, now);
+            inventory.nodes.extend(nodes.into_iter().map(|node| (node.name.clone(), node)));
+        }
+        for provider in Provider::ALL {
+            let target = target(provider, &exporters.url);
+            match scrape(&client, &target, now).await {
+                Ok(report) => counter.observe(&report, &inventory),
+                // No node of the cloud runs.
+                Err(error) => assert!(world.nodes(provider, now).is_empty(), "{error}"),
+            }
+        }
+        counter.pass(now, &BTreeSet::new(), &inventory);
+        clock.advance(SignedDuration::from_secs(60));
+    }
+    let counted = counter.take();
+    let kept = bench.polling.handle.call(move |ledger| {
+        ledger.keep_gpu_time(&counted.times, &counted.marks, &counted.forgotten)
+    });
+    kept.await.unwrap().unwrap();
+
+    // Its bill is complete some days later.
+    bench.advance(24 * 6);
+    for provider in Provider::ALL {
+        bench.poll_well(provider).await;
+    }
+    bench.advance(7);
+    for provider in Provider::ALL {
+        bench.poll_well(provider).await;
+    }
+    let reading = bench.read().await;
+    let now = clock.now();
+    let books = bench.polling.handle.call(move |ledger| gpu_time::read(ledger, now));
+    let books = books.await.unwrap().unwrap();
+    let day: jiff::civil::Date = DAY.parse().unwrap();
+    let days: Vec<_> = books.days.into_iter().filter(|one| one.day == day).collect();
+    let bills: Vec<_> =
+        reading.gpu_bill.days.iter().filter(|bill| bill.day == day).cloned().collect();
+    assert!(bills.iter().all(|bill| bill.is_complete), "{bills:?}");
+    let book = PriceBook::new(&bills, Vec::new(), BTreeMap::new());
+    let period = BillingPeriod::containing(day);
+    let money = period_money(period, &days, &bills, &book, day);
+
+    let mut idle_is_there = 0;
+    for provider in Provider::ALL {
+        idle_is_there += usize::from(held_against_truth(provider, &world, &money, &bills));
+    }
+    assert!(idle_is_there >= 2, "too little is idle in this world to prove anything");
+}
+
+/// Holds a cloud's day against the truth; whether something of it was idle.
+fn held_against_truth(
+    provider: Provider,
+    world: &Scenario,
+    money: &PeriodGpuMoney,
+    bills: &[costband::analyse::gpu_bill::BilledDay],
+) -> bool {
+    let day = DAY.parse().unwrap();
+    let bills: Vec<_> = bills.iter().filter(|bill| bill.group.provider == provider).collect();
+    let price = |group: &PriceGroup| {
+        let bill = bills.iter().find(|bill| bill.group == *group);
+        let bill = bill.unwrap_or_else(|| panic!("{group:?} runs and is not billed: {bills:?}"));
+        bill.cost / bill.gpu_hours
+    };
+    let mut truth: BTreeMap<GpuState, Decimal> = BTreeMap::new();
+    let mut time = StateTime::default();
+    for gpu in world.gpu_truth(provider, day, provider.billing_zone().end_of(day)) {
+        let price = price(&group(provider, &gpu));
+        time.merge(&gpu.times.observable);
+        for (state, milliseconds) in gpu.times.observable.iter() {
+            *truth.entry(state).or_default() += hours(milliseconds) * price;
+        }
+    }
+    let told = &money.by_provider[&(Some(provider), Currency::USD)];
+    let whole: Decimal = truth.values().sum();
+    for (state, truth) in &truth {
+        let told = told.states.get(state).copied().unwrap_or_default();
+        eprintln!("{provider} {}: told {:.2}, truth {:.2}", state.as_str(), told, truth);
+        near(told, *truth, whole, &format!("{provider} {}", state.as_str()));
+    }
+    let idle = |states: &BTreeMap<GpuState, Decimal>| -> Decimal {
+        states.iter().filter(|(state, _)| state.is_idle()).map(|(_, money)| money).sum()
+    };
+    near(told.idle(), idle(&truth), idle(&truth), &format!("{provider}: idle money"));
+
+    let billed: Decimal = bills.iter().map(|bill| bill.cost).sum();
+    let residual: Decimal = told.residuals.values().sum();
+    let difference = told.total() + residual - billed;
+    assert!(difference.abs() < Decimal::new(1, 9), "{provider}: {difference} are nowhere");
+    assert_eq!(told.estimated, Decimal::ZERO);
+    near(residual, billed - whole, billed, &format!("{provider}: what no GPU was seen for"));
+    !idle(&truth).is_zero()
+}

@@ -12,14 +12,14 @@ use std::time::Duration;
 use costband::collect::gpu::exposition::LARGEST_PAGE;
 use costband::collect::gpu::{GpuTarget, scrape};
 use costband::collect::http;
-use costband::domain::gpu::{GpuReport, UtilizationSignal};
+use costband::domain::gpu::{GpuKey, GpuReport, UtilizationSignal};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::ports::Clock;
 use costband::domain::price::CapacityType;
 use costband::domain::report::{SourceError, SourceErrorKind};
 use costband::simulate::dcgm;
 use costband::simulate::faults::{Fault, Faults};
-use costband::simulate::scenario::{GpuNode, Scenario};
+use costband::simulate::scenario::Scenario;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -318,33 +318,32 @@ async fn the_simulated_exporters_fleet_is_read_as_it_is() {
         let url = format!("http://{address}/{}/metrics", provider.as_str());
         let report = read(url, PATIENT).await.unwrap();
         let mut expected = 0;
-        let up = |node: &GpuNode| node.exporter_is_up;
-        for node in world.fleet(provider, Fixed.now()).into_iter().filter(up) {
+        let nodes = world.fleet(provider, Fixed.now());
+        for node in nodes.iter().filter(|node| node.exporter_is_up) {
             for device in &node.readings {
-                let instance = device.slice.map(|(_, instance)| instance.to_string());
-                let same = |gpu: &&costband::domain::gpu::GpuSample| {
-                    gpu.key.uuid == device.uuid && gpu.key.mig_instance == instance
-                };
-                let gpu = report.gpus.iter().find(same).unwrap();
                 expected += 1;
+                let (profile, instance) = device.slice.unzip();
+                let key = GpuKey {
+                    uuid: device.uuid.clone(),
+                    mig_instance: instance.map(|instance| instance.to_string()),
+                };
+                let gpu = report.gpus.iter().find(|gpu| gpu.key == key).unwrap();
+                assert_eq!(gpu.mig_profile.as_deref(), profile);
                 assert_eq!(gpu.model, device.model);
-                assert_eq!(gpu.hostname.as_deref(), Some(node.name.as_str()));
-                assert_eq!(gpu.mig_profile.as_deref(), device.slice.map(|(profile, _)| profile));
+                assert_eq!(gpu.hostname.as_ref(), Some(&node.name));
                 let told = gpu.utilization.unwrap().ratio();
                 assert!((told - device.engine_active).abs() < 1e-6, "{gpu:?}");
                 assert_eq!(gpu.signal, Some(UtilizationSignal::GrEngineActive));
-                let [total, used] = match device.memory_mib {
-                    Some((total, used)) => [Some(total << 20), Some(used << 20)],
-                    None => [None, None],
-                };
+                let (total, used) = device.memory_mib.map(|(t, u)| (t << 20, u << 20)).unzip();
                 assert_eq!((gpu.memory_total_bytes, gpu.memory_used_bytes), (total, used));
                 assert_eq!(gpu.xid, Some(device.xid));
-                let mut held: Vec<&str> =
-                    gpu.holders.iter().map(|held| held.pod.name.as_str()).collect();
-                let mut pods: Vec<&str> = device.pods.iter().map(|pod| pod.name.as_str()).collect();
-                held.sort_unstable();
-                pods.sort_unstable();
+                let mut pods: Vec<_> = device.pods.iter().map(|pod| pod.name.clone()).collect();
+                pods.sort();
+                let mut held: Vec<_> = gpu.holders.iter().map(|h| h.pod.name.clone()).collect();
+                held.sort();
                 assert_eq!(held, pods);
+                let parts = gpu.holders.iter().all(|held| held.utilization.is_some());
+                assert!(!device.is_shared || device.sentinel || parts, "{gpu:?}");
             }
         }
         assert_eq!(report.gpus.len(), expected, "{provider:?}");

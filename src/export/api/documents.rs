@@ -23,7 +23,7 @@ pub struct Report {
     /// The bands.
     #[serde(flatten)]
     pub bands: Bands,
-    /// What GPUs cost and what they did for it; empty where no GPU time was counted.
+    /// What GPUs cost and what they did for it.
     pub gpu_periods: Vec<GpuPeriodView>,
     /// What the nodes of now cost in a whole month; empty without telemetry.
     pub gpu_expected: Vec<ExpectedView>,

@@ -274,10 +274,13 @@ async fn standard_export_gives_exact_sums_and_only_changed_days() {
         categories.iter().filter(|row| row.category.in_spend()).cloned().collect();
     assert_eq!(billed(&spend, "EUR"), billed(primary, "EUR"));
 
-    let gpu = rows(&report, "gpu_sku")
+    let gpus: Vec<&CostRow> = rows(&report, "gpu_sku")
         .iter()
-        .find(|row| row.day == day("2025-11-03") && row.currency.as_str() == "EUR")
-        .unwrap();
+        .filter(|row| row.day == day("2025-11-03") && row.currency.as_str() == "EUR")
+        .collect();
+    let commitment = "Commitment v1: A2 Cpu in Americas for 1 Year";
+    assert!(gpus.iter().any(|row| row.keys[0] == commitment), "it pays for GPU machines");
+    let gpu = gpus.iter().find(|row| row.keys[0] != commitment).unwrap();
     assert_eq!(gpu.keys, ["Nvidia H100 80GB GPU running in Iowa", "us-central1"]);
     assert_eq!(gpu.quantity.as_ref().unwrap().amount, "16".parse().unwrap());
     assert_eq!(gpu.quantity.as_ref().unwrap().unit, "hour");

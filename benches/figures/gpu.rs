@@ -3,7 +3,13 @@
 use std::fmt::Write;
 
 use anyhow::ensure;
+use costband::analyse::gpu_state::StateRules;
+use costband::analyse::gpu_time::Accountant;
 use costband::collect::gpu::page::Page;
+use costband::domain::gpu::{GpuReport, GpuSample};
+use costband::domain::identity::{Provider, SourceId};
+use costband::domain::node::NodeInventory;
+use costband::domain::price::CapacityType;
 
 use crate::measure::{cpu_of, median, milliseconds, quotient};
 use crate::table::Table;
@@ -48,12 +54,28 @@ fn page(node: usize) -> String {
     page
 }
 
+fn report(gpus: Vec<GpuSample>, now: jiff::Timestamp) -> GpuReport {
+    GpuReport {
+        source: SourceId::new("fleet"),
+        provider: Some(Provider::Aws),
+        cluster: "video".to_owned(),
+        capacity_type: CapacityType::OnDemand,
+        gpus,
+        dropped_samples: 0,
+        observed_at: now,
+    }
+}
+
 /// 10,000 GPUs with 12 series each.
 pub fn measure(table: &mut Table) -> anyhow::Result<()> {
     let pages: Vec<String> = (0..NODES).map(page).collect();
     let bytes: usize = pages.iter().map(String::len).sum();
     let mut times = Vec::new();
+    let mut accountant = Accountant::new(StateRules::default(), Vec::new());
+    let nowhere = NodeInventory::default();
+    let mut now = jiff::Timestamp::UNIX_EPOCH;
     for _ in 0..TIMES {
+        now += jiff::SignedDuration::from_secs(15);
         let (gpus, took) = cpu_of(|| {
             let mut gpus = 0;
             for page in &pages {
@@ -65,6 +87,7 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
                 ensure!(dropped == 0, "{dropped} good values were dropped");
                 ensure!(told.iter().all(|gpu| gpu.utilization.is_some()), "a GPU is unknown");
                 gpus += told.len();
+                accountant.observe(&report(told, now), &nowhere);
             }
             Ok(gpus)
         })?;
@@ -75,9 +98,9 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
     let rate = quotient(u64::try_from(bytes)?, 1_000_000) / took.as_secs_f64();
     table.row(
         "",
-        &format!("CPU of reading 10,000 GPUs x 12 series ({NODES} pages of {GPUS})"),
+        &format!("CPU of reading and judging 10,000 GPUs x 12 series ({NODES} pages of {GPUS})"),
         format!("{:.0} ms, {rate:.0} MB/s", milliseconds(took)),
-        "<= 150 ms, judged too",
+        "<= 150 ms",
     );
     Ok(())
 }

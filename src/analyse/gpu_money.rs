@@ -5,7 +5,7 @@
 //! estimate. Time that has no price is told as time, never as zero.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -46,13 +46,16 @@ pub fn period_money(
             None => sums.estimate(day, book.selected(&day.fleet, today)),
         }
     }
+    let observed: BTreeSet<(Date, Provider)> =
+        days.iter().filter_map(|day| Some((day.day, day.fleet.provider?))).collect();
     for (key, mut bills) in bills {
+        let is_observed = observed.contains(&(key.0, key.1.provider));
         // Accounts that are billed in another currency run machines that cannot be told apart: the
         // greatest bill is taken for the one that telemetry sees.
         bills.sort_by_key(|bill| Reverse(bill.gpu_hours));
         let mut seen = groups.remove(&key).unwrap_or_default();
         for bill in bills {
-            sums.bill(bill, &std::mem::take(&mut seen), book);
+            sums.bill(bill, &std::mem::take(&mut seen), book, is_observed);
         }
     }
     sums.finish(period)
@@ -101,7 +104,7 @@ impl Sums {
     }
 
     /// A complete day of a group: its GPU-hours at what they were billed, and what is left.
-    fn bill(&mut self, bill: &BilledDay, seen: &[&FleetDay], book: &PriceBook) {
+    fn bill(&mut self, bill: &BilledDay, seen: &[&FleetDay], book: &PriceBook, is_observed: bool) {
         let own = bill.cost.checked_div(bill.gpu_hours).filter(|price| *price > Decimal::ZERO);
         let mut told = Decimal::ZERO;
         let mut seen_hours = Decimal::ZERO;
@@ -122,6 +125,8 @@ impl Sums {
         let rest = bill.cost - told;
         let kind = if rest.is_sign_negative() {
             Residual::MoreThanBilled
+        } else if !is_observed {
+            Residual::UnobservedDay
         } else {
             Residual::WithoutTelemetry
         };

@@ -99,6 +99,7 @@ pub struct Counted {
 pub struct Accountant {
     rules: StateRules,
     devices: HashMap<String, Device>,
+    by_node: HashMap<String, BTreeSet<String>>,
     counted: HashMap<TimeKey, StateTime>,
     forgotten: Vec<String>,
     workloads: (Option<jiff::civil::Date>, HashSet<Workload>),
@@ -122,9 +123,14 @@ impl Accountant {
             };
             (mark.uuid, device)
         };
+        let mut by_node: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for mark in &marks {
+            by_node.entry(mark.node.clone()).or_default().insert(mark.uuid.clone());
+        }
         Self {
             rules,
             devices: marks.into_iter().map(device).collect(),
+            by_node,
             counted: HashMap::new(),
             forgotten: Vec::new(),
             workloads: (None, HashSet::new()),
@@ -164,18 +170,13 @@ impl Accountant {
             self.device(report, name, uuid, parts, &facts);
         }
         // What its node no longer tells is lost, not idle.
-        let lost: Vec<String> = self
-            .devices
-            .iter()
-            .filter(|(uuid, device)| {
-                device.node == name
-                    && device.source == report.source
-                    && !devices.contains_key(uuid.as_str())
-            })
-            .map(|(uuid, _)| uuid.clone())
-            .collect();
-        for uuid in lost {
-            self.silent(&uuid, now, GpuState::Unhealthy);
+        let known = self.by_node.get(name).into_iter().flatten();
+        let missing: Vec<String> =
+            known.filter(|uuid| !devices.contains_key(uuid.as_str())).cloned().collect();
+        for uuid in missing {
+            if self.devices.get(&uuid).is_some_and(|device| device.source == report.source) {
+                self.silent(&uuid, now, GpuState::Unhealthy);
+            }
         }
     }
 
@@ -203,6 +204,7 @@ impl Accountant {
             let units = units(&mut device.units, parts, now, &self.rules);
             device.shares = shares(&units);
             self.devices.insert(uuid.to_owned(), device);
+            self.by_node.entry(node.to_owned()).or_default().insert(uuid.to_owned());
             return;
         };
         let elsewhere = device.source != report.source || device.node != node;
@@ -215,6 +217,10 @@ impl Accountant {
         }
         if elsewhere {
             device.source = report.source.clone();
+            if let Some(uuids) = self.by_node.get_mut(&device.node) {
+                uuids.remove(uuid);
+            }
+            self.by_node.entry(node.to_owned()).or_default().insert(uuid.to_owned());
             node.clone_into(&mut device.node);
         }
         let from = device.counted_until;
@@ -256,12 +262,22 @@ impl Accountant {
             let gone = !there && inventory.knows(device.fleet.provider, &device.fleet.cluster);
             let silence = now.duration_since(device.last_seen);
             if gone || silence > LONGEST_SILENCE {
-                self.devices.remove(&uuid);
-                self.forgotten.push(uuid);
+                self.forget(&uuid);
             } else if there {
                 self.silent(&uuid, now, GpuState::Unknown);
             }
         }
+    }
+
+    fn forget(&mut self, uuid: &str) {
+        let Some(device) = self.devices.remove(uuid) else { return };
+        if let Some(uuids) = self.by_node.get_mut(&device.node) {
+            uuids.remove(uuid);
+            if uuids.is_empty() {
+                self.by_node.remove(&device.node);
+            }
+        }
+        self.forgotten.push(uuid.to_owned());
     }
 
     /// Counts a device that said nothing since it was counted last.

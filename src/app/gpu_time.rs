@@ -65,7 +65,7 @@ impl GpuTimekeeper {
         let mut kept_at = self.clock.now();
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut first = true;
+        let mut known = BTreeSet::new();
         loop {
             let mut ending = false;
             tokio::select! {
@@ -74,9 +74,8 @@ impl GpuTimekeeper {
                         failing.remove(&report.source);
                         let inventory = self.inventory.borrow().clone();
                         accountant.observe(&report, &inventory);
-                        // The first figures need not wait.
-                        if !first { continue; }
-                        first = false;
+                        // A source's first figures need not wait.
+                        if !known.insert(report.source.clone()) { continue; }
                     }
                     Some(Heard::Failed(source)) => { failing.insert(source); continue; }
                     None => ending = true,

@@ -32,7 +32,7 @@ pub struct FileConfig {
     pub store: Option<StoreFile>,
     /// The bills that are read: for each kind of source a list of entries.
     pub sources: Option<BTreeMap<String, Vec<Value>>>,
-    /// The pages of GPU telemetry (dcgm-exporter) that are read.
+    /// The GPU telemetry that is read: exporters' pages, a Prometheus, the driver's library.
     pub gpu: Option<Vec<GpuFile>>,
     /// Nodes with GPUs that Kubernetes does not tell of: what they are and what they cost.
     pub nodes: Option<Vec<NodeFile>>,

@@ -24,8 +24,11 @@ pub fn hours(milliseconds: u64) -> Decimal {
 /// Money that is billed for GPUs and is no state's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Residual {
-    /// Hours were billed that no telemetry saw: a node without an exporter, an unused reservation.
+    /// Hours were billed that no telemetry saw, on a day on which it saw others of that cloud: a
+    /// node without an exporter, an unused reservation.
     WithoutTelemetry,
+    /// Hours were billed on a day on which no GPU of that cloud was seen at all.
+    UnobservedDay,
     /// Telemetry saw more hours than were billed; less than zero.
     MoreThanBilled,
 }
@@ -35,6 +38,7 @@ impl Residual {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WithoutTelemetry => "without_telemetry",
+            Self::UnobservedDay => "unobserved_day",
             Self::MoreThanBilled => "more_than_billed",
         }
     }
@@ -81,7 +85,7 @@ pub struct FleetMoney {
     pub unpriced_milliseconds: u64,
 }
 
-/// Machines that are paid for while no GPU of them is seen.
+/// Machines that are paid for while no GPU of them is seen, though others of their cloud are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaidNotRunning {
     /// Which machines.

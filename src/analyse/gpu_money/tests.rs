@@ -83,7 +83,8 @@ fn a_day_without_a_complete_bill_is_an_estimate_at_the_billed_price() {
     let aws = &money.by_provider[&(Some(Provider::Aws), Currency::USD)];
     // The 3rd has no bill at all: 110 hours at 5 dollars.
     assert_eq!((aws.estimated, aws.total()), (decimal("550"), decimal("550")));
-    assert_eq!(aws.residuals[&Residual::WithoutTelemetry], decimal("500"));
+    assert_eq!(aws.residuals[&Residual::UnobservedDay], decimal("500"));
+    assert!(money.paid_not_running.is_empty(), "nobody looked on the 10th");
 }
 
 #[test]

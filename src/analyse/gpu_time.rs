@@ -8,7 +8,8 @@
 //!   node is known to be there (the inventory lists it, or its source as a whole fails), and
 //!   otherwise only if the device comes back: its node may be gone. A node that a known inventory
 //!   of its cluster does not list is gone, and counted anew should it come back.
-//! - A device that is missing while others of its node are told is lost: unhealthy.
+//! - A device that is missing while others of its node are told is lost: unhealthy, for a day at
+//!   most, or until its node has as many as it should have.
 //! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30); what no slice covers is
 //!   unallocated.
 //! - Several pods on a device or slice share its time by their own engine time where the exporter
@@ -70,6 +71,8 @@ struct Device {
     guessed: bool,
     counted_until: Timestamp,
     last_seen: Timestamp,
+    /// Since when its node tells of others and not of it.
+    lost_since: Option<Timestamp>,
     units: Tracks,
     shares: Vec<(GpuState, f64)>,
     dirty: bool,
@@ -117,6 +120,7 @@ impl Accountant {
                 guessed: false,
                 counted_until: mark.counted_until,
                 last_seen: mark.counted_until,
+                lost_since: None,
                 units: HashMap::new(),
                 shares: vec![(GpuState::Unknown, 1.0)],
                 dirty: false,
@@ -170,11 +174,23 @@ impl Accountant {
             self.device(report, name, uuid, parts, &facts);
         }
         // What its node no longer tells is lost, not idle.
+        // A node that has all its GPUs again has got another one for the lost one.
+        let machine =
+            known.and_then(|node| Machine::of(node.provider?, node.instance_type.as_deref()?));
+        let whole = known.and_then(|node| node.gpus).or(machine.map(|machine| machine.gpus));
+        let is_whole = whole.is_some_and(|whole| count >= whole);
         let known = self.by_node.get(name).into_iter().flatten();
         let missing: Vec<String> =
             known.filter(|uuid| !devices.contains_key(uuid.as_str())).cloned().collect();
         for uuid in missing {
-            if self.devices.get(&uuid).is_some_and(|device| device.source == report.source) {
+            let Some(device) = self.devices.get_mut(&uuid) else { continue };
+            if device.source != report.source {
+                continue;
+            }
+            let lost_since = *device.lost_since.get_or_insert(now);
+            if is_whole || now.duration_since(lost_since) > LONGEST_SILENCE {
+                self.forget(&uuid);
+            } else {
                 self.silent(&uuid, now, GpuState::Unhealthy);
             }
         }
@@ -197,6 +213,7 @@ impl Accountant {
                 guessed: facts.guessed,
                 counted_until: now,
                 last_seen: now,
+                lost_since: None,
                 units: HashMap::new(),
                 shares: Vec::new(),
                 dirty: true,
@@ -231,6 +248,7 @@ impl Accountant {
         let units = units(&mut device.units, parts, now, &self.rules);
         device.shares = shares(&units);
         device.last_seen = now;
+        device.lost_since = None;
         let counted = if was_silent { vec![Unit::whole(GpuState::Unknown)] } else { units };
         // Time until now was the old fleet's, should the node have become another machine.
         let fleet = std::mem::replace(&mut device.fleet, facts.fleet.clone());

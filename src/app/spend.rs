@@ -10,7 +10,7 @@ use crate::analyse::band::{BandSource, judge};
 use crate::analyse::gpu_picture::{GpuBill, GpuBooks, picture};
 use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::spend::{DailySeries, KnownDays, Selection, SourceRules, SpendFold};
-use crate::app::gpu_bill;
+use crate::app::gpu_bill::Gatherer;
 use crate::app::setup::Setup;
 use crate::domain::band::{Band, BandJudgement, PeriodLabel};
 use crate::domain::breakdown::{Breakdown, BreakdownRole};
@@ -86,10 +86,8 @@ impl SpendReader {
             held: Vec::new(),
         };
         for source in self.sources.iter() {
-            let (spend, series, status) = read_source(ledger, source, now)?;
-            if let Some(spend) = &spend {
-                reading.gpu_bill.merge(gpu_bill::read(ledger, spend)?);
-            }
+            let Told { spend, gpu_bill, series, status } = read_source(ledger, source, now)?;
+            reading.gpu_bill.merge(gpu_bill);
             reading.spend.push(spend);
             reading.series.push(series);
             let live = ledger.breakdowns(&source.rules.id)?;
@@ -154,18 +152,31 @@ impl SpendReader {
     }
 }
 
-fn read_source(
-    ledger: &Ledger,
-    source: &ReadSource,
-    now: Timestamp,
-) -> Result<(Option<SourceSpend>, Vec<DailySeries>, SourceStatus), LedgerError> {
+/// What the ledger says of one source.
+struct Told {
+    spend: Option<SourceSpend>,
+    gpu_bill: GpuBill,
+    series: Vec<DailySeries>,
+    status: SourceStatus,
+}
+
+fn read_source(ledger: &Ledger, source: &ReadSource, now: Timestamp) -> Result<Told, LedgerError> {
     let (rules, id) = (&source.rules, &source.rules.id);
     let breakdowns = ledger.breakdowns(id)?;
     let periods = periods(rules, now);
+    let mut gathered = Gatherer::new(rules.provider);
     let mut fold = SpendFold::new(rules, &breakdowns, &source.selections);
     for (index, breakdown) in breakdowns.iter().enumerate() {
-        if is_read(breakdown, &source.selections) {
-            ledger.for_each_row(breakdown, &periods, |row| fold.row(index, row))?;
+        let (folds, gathers) = (is_read(breakdown, &source.selections), gathered.wants(breakdown));
+        if folds || gathers {
+            ledger.for_each_row(breakdown, &periods, |row| {
+                if folds {
+                    fold.row(index, row);
+                }
+                if gathers {
+                    gathered.row(breakdown, row);
+                }
+            })?;
         }
     }
     let window = days(&periods);
@@ -207,7 +218,8 @@ fn read_source(
         spent: ledger.spent(id, now)?,
         monthly_cap: source.monthly_cap,
     };
-    Ok((spend, series, status))
+    let gpu_bill = spend.as_ref().map(|spend| gathered.finish(spend)).unwrap_or_default();
+    Ok(Told { spend, gpu_bill, series, status })
 }
 
 /// A breakdown that is neither told nor selected need not be read.

@@ -182,6 +182,23 @@ fn a_gpu_that_drops_out_of_its_nodes_page_is_unhealthy() {
 }
 
 #[test]
+fn a_lost_gpu_that_was_replaced_is_counted_no_more() {
+    let mut counter = accountant();
+    let there = inventory(&["n"]);
+    let named = |names: [&str; 8]| names.iter().map(|name| gpu(name, "n", Some(0.9))).collect();
+    counter.observe(&report("a", 0, named(["1", "2", "3", "4", "5", "6", "7", "8"])), &there);
+    let seven = (1..8).map(|name| gpu(&name.to_string(), "n", Some(0.9))).collect();
+    counter.observe(&report("a", 30, seven), &there);
+    counter.observe(&report("a", 60, named(["1", "2", "3", "4", "5", "6", "7", "9"])), &there);
+    counter.observe(&report("a", 90, named(["1", "2", "3", "4", "5", "6", "7", "9"])), &there);
+    let counted = counter.take();
+    assert_eq!(counted.forgotten, ["8"]);
+    let sums = sums(&counted);
+    assert_eq!(sums[&GpuState::Unhealthy], 30_000);
+    assert_eq!(sums[&GpuState::Busy], 7 * 90_000 + 30_000);
+}
+
+#[test]
 fn a_restart_goes_on_at_its_marks() {
     let nowhere = NodeInventory::default();
     let mut counter = accountant();

@@ -14,9 +14,11 @@
 //!
 //! - [`domain`]: the words of the field as types, and the ports to a clock and a ledger. Pure.
 //! - [`config`]: what a user writes becomes what the program uses, or every problem at once.
-//! - [`collect`]: one trait, one line for each kind of bill, one loop that polls them; GPU pages.
+//! - [`collect`]: one trait, one line for each kind of bill, one loop that polls them; GPU telemetry
+//!   from exporters' pages, PromQL and NVIDIA's driver.
 //! - [`store`]: the ledger. One writer, one transaction for each poll, nothing lost on `kill -9`.
-//! - [`analyse`]: what rows mean. Complete days, final periods, bands. Pure.
+//! - [`analyse`]: what rows and samples mean. Complete days, final periods, bands; what each GPU did,
+//!   and what of the bill that was. Pure.
 //! - [`snapshot`]: one immutable picture that everyone reads.
 //! - [`export`]: the picture for machines: the metrics page and the JSON documents.
 //! - [`web`]: the HTTP face.
@@ -32,6 +34,10 @@
 //! the ledger, judges, renders the page once, and queues what people must know in the same
 //! transaction as the state that it tells of. A scrape copies those bytes and adds the agent's own
 //! metrics; it asks no cloud.
+//!
+//! A GPU's reading travels beside that: `app::gpu` reads a source, `app::gpu_time` counts the time
+//! since the reading before and keeps it once a minute with the marks up to which it is counted, and
+//! the publisher prices it with the bill that it has just read. Time is kept, money never is.
 
 pub mod analyse;
 pub mod app;

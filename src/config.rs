@@ -31,6 +31,7 @@ use crate::config::secret::{Secret, SecretError, SecretRef};
 use crate::config::structure::{Findings, RENAMED};
 use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
+use crate::domain::gpu_time::StateRules;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::node::Node;
@@ -59,7 +60,7 @@ pub struct Config {
     /// What an hour of a GPU costs, by machine type or cluster.
     pub gpu_hour_prices: BTreeMap<String, Money>,
     /// When a GPU is in which state.
-    pub gpu_states: GpuStates,
+    pub gpu_states: StateRules,
     /// The bands; each has limits and a unique name.
     pub bands: Vec<Band>,
     /// The dated table of exchange rates.
@@ -185,23 +186,6 @@ pub struct PrometheusConfig {
     pub step: Duration,
     /// How late samples may come.
     pub delay: Duration,
-}
-
-/// When a GPU is in which state. Shares are 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GpuStates {
-    /// From this share of engine time on it is busy.
-    pub busy_from: f64,
-    /// Below this share its engines are idle.
-    pub idle_below: f64,
-    /// Below this share of its memory nothing is loaded.
-    pub empty_below: f64,
-    /// How far below its threshold a state is left, as a share of it.
-    pub margin: f64,
-    /// Over how long engine time is averaged.
-    pub window: SignedDuration,
-    /// A longer silence is unknown.
-    pub gap: SignedDuration,
 }
 
 /// A receiver of signed webhooks.

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use anyhow::ensure;
-use costband::analyse::gpu_state::StateRules;
 use costband::analyse::gpu_time::Accountant;
 use costband::collect::gpu::page::Page;
 use costband::domain::gpu::{GpuReport, GpuSample};
+use costband::domain::gpu_time::StateRules;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::node::NodeInventory;
 use costband::domain::price::CapacityType;

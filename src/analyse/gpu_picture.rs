@@ -31,6 +31,8 @@ pub struct GpuBooks {
     pub days: Vec<FleetDay>,
     /// Time by workload, of each period that is told.
     pub workloads: BTreeMap<PeriodLabel, WorkloadTimes>,
+    /// Time by node and fleet, of the open period.
+    pub node_times: BTreeMap<(String, Fleet), StateTime>,
     /// Time by fleet since the ledger began.
     pub totals: Vec<(Fleet, StateTime)>,
     /// Nodes as they are now.
@@ -108,7 +110,7 @@ pub fn picture(
         scores: nowcast_scores(&books.days, &bill.days, book),
         totals: books.totals.clone(),
         nodes: books.nodes.clone(),
-        inventory: books.inventory.clone(),
+        node_times: books.node_times.clone(),
         duplicates: books.duplicates,
     }
 }

@@ -2,40 +2,10 @@
 
 use std::collections::VecDeque;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::gpu::GpuSample;
-use crate::domain::gpu_time::GpuState;
-
-/// When a GPU is in which state. A share is 0 to 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StateRules {
-    /// From this share of engine time on a GPU is busy.
-    pub busy_from: f64,
-    /// Below this share its engines are idle.
-    pub idle_below: f64,
-    /// Below this share of its memory nothing is loaded.
-    pub empty_below: f64,
-    /// A state is entered at its threshold and left so far below it, as a share of the threshold.
-    pub margin: f64,
-    /// Over how long engine time is averaged.
-    pub window: SignedDuration,
-    /// A longer silence between two samples is unknown.
-    pub gap: SignedDuration,
-}
-
-impl Default for StateRules {
-    fn default() -> Self {
-        Self {
-            busy_from: 0.30,
-            idle_below: 0.05,
-            empty_below: 0.02,
-            margin: 0.2,
-            window: SignedDuration::from_secs(60),
-            gap: SignedDuration::from_secs(180),
-        }
-    }
-}
+use crate::domain::gpu_time::{GpuState, StateRules};
 
 /// XID errors after which a GPU does no work until somebody mends it: double-bit ECC, page
 /// retirement and row remapping failures, NVLink, fallen off the bus, contained and uncontained
@@ -118,6 +88,8 @@ fn loaded(sample: &GpuSample, rules: &StateRules) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use jiff::SignedDuration;
 
     use super::*;
     use crate::domain::gpu::{GpuKey, Holder, Pod, Utilization};

@@ -22,9 +22,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use self::share::{Tracks, Unit, shares, split, units};
-use crate::analyse::gpu_state::{StateRules, StateTrack};
+use crate::analyse::gpu_state::StateTrack;
 use crate::domain::gpu::{GpuReport, GpuSample};
-use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
+use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateRules, StateTime, Workload};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
 use crate::domain::node::{Fleet, Node, NodeDefaults, NodeInventory};

@@ -134,7 +134,7 @@ impl Agent {
             clock: clock.clone(),
             heard: hearing,
             inventory: nodes,
-            rules: gpu::state_rules(&setup.config),
+            rules: setup.config.gpu_states,
             books,
             metrics: polling.metrics.clone(),
         };

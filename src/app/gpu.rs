@@ -9,7 +9,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
-use crate::analyse::gpu_state::StateRules;
 use crate::app::gpu_time::Heard;
 use crate::app::publish::GpuReports;
 #[cfg(feature = "nvml")]
@@ -159,19 +158,6 @@ pub fn inventory(config: &Config) -> NodeInventory {
         nodes: config.nodes.iter().map(named).collect(),
         whole: config.nodes.iter().map(|node| (node.provider, node.cluster.clone())).collect(),
         defaults: config.gpu.iter().map(defaults).collect(),
-    }
-}
-
-/// When a GPU is in which state, as configured.
-pub fn state_rules(config: &Config) -> StateRules {
-    let states = config.gpu_states;
-    StateRules {
-        busy_from: states.busy_from,
-        idle_below: states.idle_below,
-        empty_below: states.empty_below,
-        margin: states.margin,
-        window: states.window,
-        gap: states.gap,
     }
 }
 

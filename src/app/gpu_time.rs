@@ -9,12 +9,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::analyse::gpu_picture::GpuBooks;
-use crate::analyse::gpu_state::StateRules;
 use crate::analyse::gpu_time::{Accountant, Counted};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::NodeNow;
-use crate::domain::gpu_time::{GpuMark, GpuState};
+use crate::domain::gpu_time::{GpuMark, GpuState, StateRules};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window};
@@ -60,7 +59,7 @@ pub struct GpuTimekeeper {
 impl GpuTimekeeper {
     /// Counts until the end is asked for, then keeps the rest.
     pub async fn run(mut self, mut shutdown: Shutdown) {
-        let mut accountant = Accountant::new(self.rules.clone(), std::mem::take(&mut self.marks));
+        let mut accountant = Accountant::new(self.rules, std::mem::take(&mut self.marks));
         let mut failing = BTreeSet::new();
         let mut kept_at = self.clock.now();
         let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -142,6 +141,7 @@ pub fn read(ledger: &Ledger, now: Timestamp) -> Result<GpuBooks, LedgerError> {
     Ok(GpuBooks {
         days: ledger.gpu_days(&both)?,
         workloads,
+        node_times: ledger.gpu_nodes(&current.window())?,
         totals: ledger.gpu_totals()?,
         ..GpuBooks::default()
     })

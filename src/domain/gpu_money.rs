@@ -10,7 +10,7 @@ use crate::domain::gpu_time::{GpuState, StateTime, Workload};
 use crate::domain::identity::Provider;
 use crate::domain::machine::Tier;
 use crate::domain::money::{Currency, Money};
-use crate::domain::node::{Fleet, Node};
+use crate::domain::node::Fleet;
 use crate::domain::period::BillingPeriod;
 
 /// Milliseconds in an hour.
@@ -343,8 +343,8 @@ pub struct PeriodPicture {
 pub struct GpuPicture {
     /// Nodes, by name.
     pub nodes: Vec<NodeNow>,
-    /// What is known of nodes beside telemetry.
-    pub inventory: Vec<Node>,
+    /// Time by node and fleet, of the open period.
+    pub node_times: BTreeMap<(String, Fleet), StateTime>,
     /// Fleets.
     pub fleets: Vec<FleetNow>,
     /// Clusters against the guide.

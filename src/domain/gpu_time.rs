@@ -1,8 +1,8 @@
 //! GPU time: how long which GPUs were in which state. Time is counted once and in whole
 //! milliseconds; money is made of it later, so that a late bill changes no time.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::gpu::Pod;
@@ -57,6 +57,36 @@ impl GpuState {
     /// Whether money is paid for it and no work is done: what could be given back.
     pub fn is_idle(self) -> bool {
         matches!(self, Self::HeldIdle | Self::Empty | Self::Unallocated | Self::Unhealthy)
+    }
+}
+
+/// When a GPU is in which state. A share is 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StateRules {
+    /// From this share of engine time on a GPU is busy.
+    pub busy_from: f64,
+    /// Below this share its engines are idle.
+    pub idle_below: f64,
+    /// Below this share of its memory nothing is loaded.
+    pub empty_below: f64,
+    /// A state is entered at its threshold and left so far below it, as a share of the threshold.
+    pub margin: f64,
+    /// Over how long engine time is averaged.
+    pub window: SignedDuration,
+    /// A longer silence between two samples is unknown.
+    pub gap: SignedDuration,
+}
+
+impl Default for StateRules {
+    fn default() -> Self {
+        Self {
+            busy_from: 0.30,
+            idle_below: 0.05,
+            empty_below: 0.02,
+            margin: 0.2,
+            window: SignedDuration::from_secs(60),
+            gap: SignedDuration::from_secs(180),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::readings::{observe_unchanged, read_days};
 use crate::store::rows::{Cell, Packer};
-use crate::store::sql::{all, noted_source, one, parsed_option, provider, run, stamp};
+use crate::store::sql::{all, json, noted_source, one, parsed_option, provider, run, stamp};
 
 /// What a commit kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -312,12 +312,10 @@ fn keep_names(connection: &Connection, source: i64, report: &SourceReport) -> Re
 fn keep_budgets(connection: &Connection, source: i64, report: &SourceReport) -> Result<(), Fault> {
     run(connection, "DELETE FROM native_budget WHERE source = ?1", [source])?;
     for (place, budget) in (0_i64..).zip(&report.budgets) {
-        let json = serde_json::to_string(budget)
-            .map_err(|error| Fault::Damaged(format!("budget `{}`: {error}", budget.name)))?;
         run(
             connection,
             "INSERT INTO native_budget (source, place, budget) VALUES (?1, ?2, ?3)",
-            params![source, place, json],
+            params![source, place, json(budget)?],
         )?;
     }
     Ok(())
@@ -332,12 +330,10 @@ fn keep_list_prices(
     let Some(prices) = &report.list_prices else { return Ok(()) };
     run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
     for (place, price) in (0_i64..).zip(prices) {
-        let json = serde_json::to_string(price)
-            .map_err(|error| Fault::Damaged(format!("price of `{}`: {error}", price.sku_id)))?;
         run(
             connection,
             "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
-            params![source, place, json],
+            params![source, place, json(price)?],
         )?;
     }
     Ok(())

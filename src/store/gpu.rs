@@ -1,6 +1,8 @@
 //! GPU time in the ledger: added in one transaction with the marks up to which it is counted, so
 //! that neither a restart nor `kill -9` counts an instant twice.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row, params};
 
 use crate::domain::gpu_time::{FleetDay, GpuMark, GpuState, GpuTime, StateTime, Workload};
@@ -8,7 +10,7 @@ use crate::domain::node::Fleet;
 use crate::domain::period::Window;
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
-use crate::store::sql::{all, count, one, parsed, run};
+use crate::store::sql::{all, count, from_json, json, one, parsed, run};
 
 const STATES: &str = "busy, low, held_idle, empty, unallocated, unhealthy, unknown";
 const SUMS: &str = "sum(t.busy), sum(t.low), sum(t.held_idle), sum(t.empty), sum(t.unallocated), \
@@ -34,11 +36,10 @@ impl Ledger {
                 keep(connection, time)?;
             }
             for mark in marks {
-                let json = json(mark)?;
                 run(
                     connection,
                     "INSERT OR REPLACE INTO gpu_mark (uuid, mark) VALUES (?1, ?2)",
-                    params![mark.uuid, json],
+                    params![mark.uuid, json(mark)?],
                 )?;
             }
             for uuid in forgotten {
@@ -54,11 +55,7 @@ impl Ledger {
     /// [`LedgerError`] when the ledger cannot be read.
     pub fn gpu_marks(&self) -> Result<Vec<GpuMark>, LedgerError> {
         self.read(|connection| {
-            all(connection, "SELECT mark FROM gpu_mark ORDER BY uuid", [], |row| {
-                let text: String = row.get(0)?;
-                serde_json::from_str(&text)
-                    .map_err(|error| Fault::Damaged(format!("GPU mark `{text}`: {error}")))
-            })
+            all(connection, "SELECT mark FROM gpu_mark ORDER BY uuid", [], |row| from_json(row, 0))
         })
     }
 
@@ -74,7 +71,7 @@ impl Ledger {
                  WHERE t.day >= ?1 AND t.day < ?2 ORDER BY t.day, t.fleet"
             );
             all(connection, &query, [from, until], |row| {
-                Ok(FleetDay { fleet: fleet(row)?, day: parsed(row, 1)?, time: states(row, 2)? })
+                Ok(FleetDay { fleet: from_json(row, 0)?, day: parsed(row, 1)?, time: states(row, 2)? })
             })
         })
     }
@@ -86,16 +83,17 @@ impl Ledger {
     pub fn gpu_nodes(
         &self,
         window: &Window,
-    ) -> Result<Vec<(String, Fleet, StateTime)>, LedgerError> {
+    ) -> Result<BTreeMap<(String, Fleet), StateTime>, LedgerError> {
         let (from, until) = (window.start.to_string(), window.end.to_string());
         self.read(|connection| {
             let query = format!(
                 "SELECT f.fleet, t.node, {SUMS} FROM gpu_node_day t JOIN gpu_fleet f ON f.id = t.fleet
-                 WHERE t.day >= ?1 AND t.day < ?2 GROUP BY t.node, t.fleet ORDER BY t.node, t.fleet"
+                 WHERE t.day >= ?1 AND t.day < ?2 GROUP BY t.node, t.fleet"
             );
-            all(connection, &query, [from, until], |row| {
-                Ok((row.get(1)?, fleet(row)?, states(row, 2)?))
-            })
+            let times = all(connection, &query, [from, until], |row| {
+                Ok(((row.get(1)?, from_json(row, 0)?), states(row, 2)?))
+            })?;
+            Ok(times.into_iter().collect())
         })
     }
 
@@ -117,7 +115,7 @@ impl Ledger {
             );
             all(connection, &query, [from, until], |row| {
                 let workload = Workload { namespace: row.get(1)?, name: row.get(2)? };
-                Ok((workload, fleet(row)?, states(row, 3)?))
+                Ok((workload, from_json(row, 0)?, states(row, 3)?))
             })
         })
     }
@@ -132,7 +130,7 @@ impl Ledger {
                 "SELECT f.fleet, {STATES} FROM gpu_fleet_total t JOIN gpu_fleet f ON f.id = t.fleet
                  ORDER BY t.fleet"
             );
-            all(connection, &query, [], |row| Ok((fleet(row)?, states(row, 1)?)))
+            all(connection, &query, [], |row| Ok((from_json(row, 0)?, states(row, 1)?)))
         })
     }
 }
@@ -198,15 +196,6 @@ fn noted_fleet(connection: &Connection, fleet: &Fleet) -> Result<i64, Fault> {
     }
     run(connection, "INSERT INTO gpu_fleet (fleet) VALUES (?1)", [&text])?;
     Ok(connection.last_insert_rowid())
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|error| Fault::Damaged(error.to_string()))
-}
-
-fn fleet(row: &Row<'_>) -> Result<Fleet, Fault> {
-    let text: String = row.get(0)?;
-    serde_json::from_str(&text).map_err(|error| Fault::Damaged(format!("fleet `{text}`: {error}")))
 }
 
 fn columns(time: &StateTime) -> Result<[i64; 7], Fault> {

@@ -20,7 +20,7 @@ use crate::store::error::{Fault, LedgerError};
 use crate::store::ledger::Ledger;
 use crate::store::rows::unpack;
 use crate::store::sql::{
-    all, amounts, count, parse, parsed, parsed_option, provider, source_number, stamp,
+    all, amounts, count, from_json, parse, parsed, parsed_option, provider, source_number, stamp,
 };
 
 impl Ledger {
@@ -253,11 +253,7 @@ impl Ledger {
                 "SELECT budget FROM native_budget
                  WHERE source = (SELECT id FROM source WHERE name = ?1) ORDER BY place",
                 [source.as_str()],
-                |row| {
-                    let json: String = row.get(0)?;
-                    serde_json::from_str(&json)
-                        .map_err(|error| Fault::Damaged(format!("budget `{json}`: {error}")))
-                },
+                |row| from_json(row, 0),
             )
         })
     }
@@ -273,11 +269,7 @@ impl Ledger {
                 "SELECT price FROM list_price
                  WHERE source = (SELECT id FROM source WHERE name = ?1) ORDER BY place",
                 [source.as_str()],
-                |row| {
-                    let json: String = row.get(0)?;
-                    serde_json::from_str(&json)
-                        .map_err(|error| Fault::Damaged(format!("list price `{json}`: {error}")))
-                },
+                |row| from_json(row, 0),
             )
         })
     }

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rust_decimal::Decimal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::domain::band::{BandStatus, BandView};
 use crate::domain::breakdown::Amounts;
@@ -45,6 +47,17 @@ where
         .map_err(rusqlite::Error::from)?
         .map(|text| parse(text))
         .transpose()
+}
+
+/// A value as JSON text.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| Fault::Damaged(error.to_string()))
+}
+
+/// A column of JSON text.
+pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Fault> {
+    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    serde_json::from_str(text).map_err(|error| Fault::Damaged(format!("`{text}`: {error}")))
 }
 
 /// A count that is never negative.

@@ -76,7 +76,7 @@ fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
         .gpu_nodes(&window)
         .unwrap()
         .into_iter()
-        .map(|(node, fleet, time)| (node, fleet.instance_type.unwrap(), time.total()))
+        .map(|((node, fleet), time)| (node, fleet.instance_type.unwrap(), time.total()))
         .collect();
     let p5 = "p5.48xlarge".to_owned();
     assert_eq!(nodes, [("n1".to_owned(), p5.clone(), 2_030), ("n2".to_owned(), p5, 500)]);
@@ -99,7 +99,8 @@ fn old_days_go_and_counters_stay() {
     ledger.prune("2026-11-20T00:00:00Z".parse().unwrap(), keep).unwrap();
     let ever = Window::new(date(2000, 1, 1), date(2100, 1, 1));
     assert_eq!(ledger.gpu_days(&ever).unwrap().len(), 1);
-    assert_eq!(ledger.gpu_nodes(&ever).unwrap()[0].2.total(), 7);
+    let nodes = ledger.gpu_nodes(&ever).unwrap();
+    assert_eq!(nodes.into_values().map(|time| time.total()).collect::<Vec<_>>(), [7]);
     assert_eq!(ledger.gpu_workloads(&ever).unwrap()[0].2.total(), 7);
     assert_eq!(ledger.gpu_totals().unwrap()[0].1.total(), 1_007);
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::analyse::gpu_state::{StateRules, StateTrack};
+use crate::analyse::gpu_state::StateTrack;
 use crate::domain::gpu::GpuSample;
-use crate::domain::gpu_time::{GpuState, Workload};
+use crate::domain::gpu_time::{GpuState, StateRules, Workload};
 
 /// The past of each part of a device, by MIG instance.
 pub(super) type Tracks = HashMap<Option<String>, StateTrack>;

@@ -10,7 +10,8 @@ use super::{Names, label_safe};
 use crate::config::file::{FileConfig, GpuFile, GpuProvider, GpuStatesFile, NodeFile};
 use crate::config::structure::Findings;
 use crate::config::values::{Figure, Span};
-use crate::config::{GpuFrom, GpuSource, GpuStates, PrometheusConfig};
+use crate::config::{GpuFrom, GpuSource, PrometheusConfig};
+use crate::domain::gpu_time::StateRules;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
 use crate::domain::money::Money;
@@ -256,7 +257,7 @@ pub(super) fn states(
     file: Option<&GpuStatesFile>,
     sources: &[GpuSource],
     findings: &mut Findings,
-) -> GpuStates {
+) -> StateRules {
     let mut share = |key: &str, written: Option<Figure>, usual: f64| {
         let Some(Figure(written)) = written else { return usual };
         let share = f64::try_from(written).unwrap_or(-1.0);
@@ -267,23 +268,24 @@ pub(super) fn states(
         share
     };
     let written = file.cloned().unwrap_or_default();
-    let busy_from = share("busy_from", written.busy_from, 0.30);
-    let idle_below = share("idle_below", written.idle_below, 0.05);
-    let empty_below = share("empty_below", written.empty_below, 0.02);
-    let margin = share("margin", written.margin, 0.2);
+    let usual = StateRules::default();
+    let busy_from = share("busy_from", written.busy_from, usual.busy_from);
+    let idle_below = share("idle_below", written.idle_below, usual.idle_below);
+    let empty_below = share("empty_below", written.empty_below, usual.empty_below);
+    let margin = share("margin", written.margin, usual.margin);
     if idle_below > busy_from {
         let message = format!("is above `busy_from`, {busy_from}");
         findings.add("gpu_states.idle_below", message);
     }
     let longest = sources.iter().map(|source| source.every).max().unwrap_or_default();
     let least = Span::seconds(longest.as_secs().saturating_mul(3)).signed();
-    let gap = written.gap.unwrap_or(Span::seconds(180)).signed().max(least);
-    GpuStates {
+    let gap = written.gap.map_or(usual.gap, Span::signed).max(least);
+    StateRules {
         busy_from,
         idle_below,
         empty_below,
         margin,
-        window: written.window.unwrap_or(Span::seconds(60)).signed(),
+        window: written.window.map_or(usual.window, Span::signed),
         gap,
     }
 }

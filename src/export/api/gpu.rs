@@ -83,6 +83,8 @@ pub struct NodeView {
     pub instance_type_is_guessed: bool,
     /// GPUs by what they do now; parts of a GPU where it is split.
     pub states: BTreeMap<String, f64>,
+    /// GPU-hours in the open billing period by what the GPUs did.
+    pub gpu_hours: BTreeMap<String, String>,
     /// Where its GPUs stand against the hardware guide.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
@@ -262,6 +264,7 @@ pub(super) fn fleets(picture: &GpuPicture) -> Vec<FleetNowView> {
 
 fn node(picture: &GpuPicture, node: &NodeNow) -> NodeView {
     let priced = picture.fleets.iter().find(|now| now.fleet == node.fleet);
+    let time = picture.node_times.get(&(node.name.clone(), node.fleet.clone()));
     NodeView {
         name: node.name.clone(),
         fleet: fleet(&node.fleet),
@@ -272,6 +275,7 @@ fn node(picture: &GpuPicture, node: &NodeNow) -> NodeView {
             .iter()
             .map(|(state, gpus)| (state.as_str().to_owned(), *gpus))
             .collect(),
+        gpu_hours: time.map(gpu_hours).unwrap_or_default(),
         tier: GpuModel::of(&node.fleet.model).map(|model| model.tier.as_str().to_owned()),
         prices: priced.map_or_else(Vec::new, |now| prices(&now.prices)),
     }

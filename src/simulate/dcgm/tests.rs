@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use std::time::Instant;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::page::NOT_SUPPORTED;
@@ -129,26 +127,4 @@ fn device_memory_adds_up_to_the_model() {
     };
     let parts = ["FREE", "USED", "RESERVED"].map(|part| of(&format!("DCGM_FI_DEV_FB_{part}{{")));
     assert_eq!(parts.iter().sum::<u64>(), 81_559);
-}
-
-/// `cargo test --release --lib cluster_page -- --ignored --nocapture` prints the figures.
-#[test]
-#[ignore = "prints figures"]
-fn cluster_page_of_a_large_fleet_takes_milliseconds() {
-    let world = world(40);
-    for provider in Provider::ALL {
-        let fleet =
-            |turn: i32| world.fleet(provider, Fixed.now() + SignedDuration::from_secs(turn.into()));
-        let nodes = fleet(0).len();
-        let begin = Instant::now();
-        let sizes: usize = (0..20).map(|turn| page(&fleet(turn)).len()).sum();
-        let each = begin.elapsed() / 20;
-        let begin = Instant::now();
-        let gpus = world.gpu_truth(provider, "2026-11-15".parse().unwrap(), Fixed.now()).len();
-        let truth = begin.elapsed();
-        println!(
-            "{provider}: {nodes} nodes, page of {} KiB in {each:?}; truth of a day of {gpus} GPUs in {truth:?}",
-            sizes / 20 / 1024
-        );
-    }
 }

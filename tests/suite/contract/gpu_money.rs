@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use costband::analyse::gpu_money::period_money;
 use costband::analyse::gpu_price::PriceBook;
-use costband::analyse::gpu_state::StateRules;
 use costband::analyse::gpu_time::Accountant;
 use costband::app::gpu_time;
 use costband::collect::gpu::{GpuTarget, scrape};
 use costband::domain::gpu_money::{PeriodGpuMoney, PriceGroup};
-use costband::domain::gpu_time::{GpuState, StateTime};
+use costband::domain::gpu_time::{GpuState, StateRules, StateTime};
 use costband::domain::machine::GpuModel;
 use costband::domain::node::NodeInventory;
 use costband::domain::price::CapacityType;

@@ -325,7 +325,7 @@ fn picture() -> GpuPicture {
             guessed: true,
             states: BTreeMap::from([(GpuState::Busy, 6.0), (GpuState::HeldIdle, 2.0)]),
         }],
-        inventory: Vec::new(),
+        node_times: BTreeMap::from([(("node-1".to_owned(), fleet.clone()), hours(20, 5))]),
         fleets: vec![FleetNow {
             fleet: fleet.clone(),
             gpus: 8,

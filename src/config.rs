@@ -128,6 +128,13 @@ pub struct GpuSource {
     pub timeout: Duration,
 }
 
+impl GpuSource {
+    /// Whether what was missed can be read later.
+    pub fn has_past(&self) -> bool {
+        matches!(self.from, GpuFrom::Prometheus(_))
+    }
+}
+
 /// Where GPU telemetry comes from. Addresses are http or https, variables replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GpuFrom {

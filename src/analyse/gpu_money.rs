@@ -64,7 +64,8 @@ pub fn period_money(
 #[derive(Default)]
 struct Sums {
     by_provider: BTreeMap<(Option<Provider>, Currency), ProviderMoney>,
-    fleets: BTreeMap<Fleet, FleetMoney>,
+    /// A fleet that is paid in two currencies is two; time without a price has none.
+    fleets: BTreeMap<(Fleet, Option<Currency>), FleetMoney>,
     paid: BTreeMap<(PriceGroup, Currency), (Decimal, Decimal)>,
 }
 
@@ -76,16 +77,18 @@ impl Sums {
         price: Decimal,
         is_estimate: bool,
     ) -> Decimal {
-        let provider = self.by_provider.entry((day.fleet.provider, currency)).or_default();
-        let fleet = self.fleets.entry(day.fleet.clone()).or_insert_with(|| nothing_yet(day));
+        let fleet = self.fleet(day, Some(currency));
         fleet.time.merge(&day.time);
         let (_, states) = fleet.money.get_or_insert_with(|| (currency, StateMoney::new()));
         let mut total = Decimal::ZERO;
         for (state, milliseconds) in day.time.iter().filter(|(_, milliseconds)| *milliseconds > 0) {
             let money = hours(milliseconds) * price;
-            *provider.states.entry(state).or_default() += money;
             *states.entry(state).or_default() += money;
             total += money;
+        }
+        let provider = self.by_provider.entry((day.fleet.provider, currency)).or_default();
+        for (state, milliseconds) in day.time.iter().filter(|(_, milliseconds)| *milliseconds > 0) {
+            *provider.states.entry(state).or_default() += hours(milliseconds) * price;
         }
         if is_estimate {
             provider.estimated += total;
@@ -98,9 +101,15 @@ impl Sums {
             self.add(day, price.price.currency, price.price.amount, true);
             return;
         }
-        let fleet = self.fleets.entry(day.fleet.clone()).or_insert_with(|| nothing_yet(day));
-        fleet.time.merge(&day.time);
-        fleet.unpriced_milliseconds = fleet.unpriced_milliseconds.saturating_add(day.time.total());
+        self.fleet(day, None).time.merge(&day.time);
+    }
+
+    fn fleet(&mut self, day: &FleetDay, currency: Option<Currency>) -> &mut FleetMoney {
+        self.fleets.entry((day.fleet.clone(), currency)).or_insert_with(|| FleetMoney {
+            fleet: day.fleet.clone(),
+            time: StateTime::default(),
+            money: None,
+        })
     }
 
     /// A complete day of a group: its GPU-hours at what they were billed, and what is left.
@@ -162,22 +171,16 @@ impl Sums {
     }
 }
 
-fn nothing_yet(day: &FleetDay) -> FleetMoney {
-    FleetMoney {
-        fleet: day.fleet.clone(),
-        time: StateTime::default(),
-        money: None,
-        unpriced_milliseconds: 0,
-    }
-}
-
 /// Prices the time of workloads at what their fleets cost in the period; the most wasteful first.
 pub fn workload_money(
     times: &[(Workload, Fleet, StateTime)],
     money: &PeriodGpuMoney,
 ) -> Vec<WorkloadMoney> {
+    // A fleet with two prices has the one of most of its time.
+    let mut by_time: Vec<_> = money.fleets.iter().collect();
+    by_time.sort_by_key(|fleet| fleet.time.total());
     let prices: BTreeMap<&Fleet, (Currency, Decimal)> =
-        money.fleets.iter().filter_map(|fleet| Some((&fleet.fleet, fleet.hour_price()?))).collect();
+        by_time.into_iter().filter_map(|fleet| Some((&fleet.fleet, fleet.hour_price()?))).collect();
     let mut sums: BTreeMap<(&Workload, Currency), WorkloadMoney> = BTreeMap::new();
     for (workload, fleet, time) in times {
         let Some((currency, price)) = prices.get(fleet).copied() else { continue };

@@ -17,6 +17,8 @@ const FATAL_XIDS: [u32; 12] = [46, 48, 62, 64, 74, 79, 92, 94, 95, 119, 120, 140
 #[derive(Debug, Clone, Default)]
 pub struct StateTrack {
     state: Option<GpuState>,
+    /// The fatal XID after which the engines have worked again: the driver goes on telling it.
+    worked_after: Option<u32>,
     recent: VecDeque<(Timestamp, f64)>,
 }
 
@@ -28,14 +30,16 @@ impl StateTrack {
     pub fn judge(&mut self, sample: &GpuSample, at: Timestamp, rules: &StateRules) -> GpuState {
         let share = sample.utilization.map(|share| self.mean(share.ratio(), at, rules));
         let state = self.of(sample, share, rules);
+        if matches!(state, GpuState::Busy | GpuState::Low) {
+            self.worked_after = sample.xid;
+        }
         self.state = Some(state);
         state
     }
 
     /// Forgets the past: after a silence it says nothing.
     pub fn forget(&mut self) {
-        self.state = None;
-        self.recent.clear();
+        *self = Self::default();
     }
 
     fn mean(&mut self, share: f64, at: Timestamp, rules: &StateRules) -> f64 {
@@ -50,7 +54,9 @@ impl StateTrack {
     }
 
     fn of(&self, sample: &GpuSample, share: Option<f64>, rules: &StateRules) -> GpuState {
-        let fatal = sample.xid.is_some_and(|xid| FATAL_XIDS.contains(&xid));
+        let fatal = sample
+            .xid
+            .is_some_and(|xid| FATAL_XIDS.contains(&xid) && self.worked_after != Some(xid));
         let Some(share) = share else {
             return if fatal { GpuState::Unhealthy } else { GpuState::Unknown };
         };
@@ -132,6 +138,17 @@ mod tests {
         assert_eq!(with(79, 0.0), GpuState::Unhealthy);
         assert_eq!(with(79, 0.5), GpuState::Busy);
         assert_eq!(with(31, 0.0), GpuState::HeldIdle, "an application's own fault");
+        let rules = StateRules { window: SignedDuration::from_secs(1), ..StateRules::default() };
+        let mut track = StateTrack::default();
+        let mut at = Timestamp::UNIX_EPOCH;
+        let mut states = Vec::new();
+        for (xid, share) in [(94, 0.0), (94, 0.6), (94, 0.0), (79, 0.0)] {
+            at += SignedDuration::from_secs(30);
+            let sample = GpuSample { xid: Some(xid), ..sample(share, 500, true) };
+            states.push(track.judge(&sample, at, &rules));
+        }
+        use GpuState::{Busy, HeldIdle, Unhealthy};
+        assert_eq!(states, [Unhealthy, Busy, HeldIdle, Unhealthy]);
     }
 
     #[test]

@@ -17,8 +17,9 @@
 
 mod share;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use self::share::{Tracks, Unit, shares, split, units};
@@ -34,6 +35,8 @@ use crate::domain::period::BillingZone;
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
 /// So many workloads are told apart on a day.
 const MOST_WORKLOADS: usize = 2_000;
+/// For so many days, since clouds' days begin at different instants.
+const DAYS_OF_WORKLOADS: usize = 4;
 /// What stands for the others.
 const OTHER: &str = "__other__";
 
@@ -63,10 +66,14 @@ pub struct DeviceView<'a> {
     pub shares: &'a [(GpuState, f64)],
 }
 
+/// The cluster that a source names, and the node: names of nodes are unique in a cluster.
+type Place = (String, String);
+
 #[derive(Debug)]
 struct Device {
     source: SourceId,
     node: String,
+    place: Place,
     fleet: Fleet,
     guessed: bool,
     counted_until: Timestamp,
@@ -80,7 +87,7 @@ struct Device {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TimeKey {
-    day: jiff::civil::Date,
+    day: Date,
     fleet: Fleet,
     node: String,
     workload: Option<Workload>,
@@ -102,10 +109,11 @@ pub struct Counted {
 pub struct Accountant {
     rules: StateRules,
     devices: HashMap<String, Device>,
-    by_node: HashMap<String, BTreeSet<String>>,
+    by_node: HashMap<Place, BTreeSet<String>>,
     counted: HashMap<TimeKey, StateTime>,
     forgotten: Vec<String>,
-    workloads: (Option<jiff::civil::Date>, HashSet<Workload>),
+    /// The workloads of the newest days: clouds' days begin at different instants.
+    workloads: BTreeMap<Date, HashSet<Workload>>,
     duplicates: u64,
 }
 
@@ -114,6 +122,7 @@ impl Accountant {
     pub fn new(rules: StateRules, marks: Vec<GpuMark>) -> Self {
         let device = |mark: GpuMark| {
             let device = Device {
+                place: (mark.fleet.cluster.clone(), mark.node.clone()),
                 source: mark.source,
                 node: mark.node,
                 fleet: mark.fleet,
@@ -127,9 +136,10 @@ impl Accountant {
             };
             (mark.uuid, device)
         };
-        let mut by_node: HashMap<String, BTreeSet<String>> = HashMap::new();
+        let mut by_node: HashMap<Place, BTreeSet<String>> = HashMap::new();
         for mark in &marks {
-            by_node.entry(mark.node.clone()).or_default().insert(mark.uuid.clone());
+            let place = (mark.fleet.cluster.clone(), mark.node.clone());
+            by_node.entry(place).or_default().insert(mark.uuid.clone());
         }
         Self {
             rules,
@@ -137,7 +147,7 @@ impl Accountant {
             by_node,
             counted: HashMap::new(),
             forgotten: Vec::new(),
-            workloads: (None, HashSet::new()),
+            workloads: BTreeMap::new(),
             duplicates: 0,
         }
     }
@@ -179,7 +189,8 @@ impl Accountant {
             known.and_then(|node| Machine::of(node.provider?, node.instance_type.as_deref()?));
         let whole = known.and_then(|node| node.gpus).or(machine.map(|machine| machine.gpus));
         let is_whole = whole.is_some_and(|whole| count >= whole);
-        let known = self.by_node.get(name).into_iter().flatten();
+        let place = (report.cluster.clone(), name.to_owned());
+        let known = self.by_node.get(&place).into_iter().flatten();
         let missing: Vec<String> =
             known.filter(|uuid| !devices.contains_key(uuid.as_str())).cloned().collect();
         for uuid in missing {
@@ -209,6 +220,7 @@ impl Accountant {
             let mut device = Device {
                 source: report.source.clone(),
                 node: node.to_owned(),
+                place: (report.cluster.clone(), node.to_owned()),
                 fleet: facts.fleet.clone(),
                 guessed: facts.guessed,
                 counted_until: now,
@@ -221,7 +233,8 @@ impl Accountant {
             let units = units(&mut device.units, parts, now, &self.rules);
             device.shares = shares(&units);
             self.devices.insert(uuid.to_owned(), device);
-            self.by_node.entry(node.to_owned()).or_default().insert(uuid.to_owned());
+            let place = (report.cluster.clone(), node.to_owned());
+            self.by_node.entry(place).or_default().insert(uuid.to_owned());
             return;
         };
         let elsewhere = device.source != report.source || device.node != node;
@@ -234,11 +247,15 @@ impl Accountant {
         }
         if elsewhere {
             device.source = report.source.clone();
-            if let Some(uuids) = self.by_node.get_mut(&device.node) {
+            node.clone_into(&mut device.node);
+        }
+        let place = (report.cluster.clone(), node.to_owned());
+        if device.place != place {
+            if let Some(uuids) = self.by_node.get_mut(&device.place) {
                 uuids.remove(uuid);
             }
-            self.by_node.entry(node.to_owned()).or_default().insert(uuid.to_owned());
-            node.clone_into(&mut device.node);
+            self.by_node.entry(place.clone()).or_default().insert(uuid.to_owned());
+            device.place = place;
         }
         let from = device.counted_until;
         let was_silent = now.duration_since(from) > gap;
@@ -260,11 +277,14 @@ impl Accountant {
         self.count(fleet, node, (from, now), counted);
     }
 
-    /// Looks at the devices that said nothing: `failing` are the sources that fail as a whole.
+    /// Looks at the devices that said nothing: `failing` are the sources that fail as a whole,
+    /// `read_until` those whose past can still be read, and up to when it was. Time after that is
+    /// not unknown yet.
     pub fn pass(
         &mut self,
         now: Timestamp,
         failing: &BTreeSet<SourceId>,
+        read_until: &BTreeMap<SourceId, Timestamp>,
         inventory: &NodeInventory,
     ) {
         let silent: Vec<String> = self
@@ -282,17 +302,20 @@ impl Accountant {
             if gone || silence > LONGEST_SILENCE {
                 self.forget(&uuid);
             } else if there {
-                self.silent(&uuid, now, GpuState::Unknown);
+                let until = read_until.get(&device.source).map_or(now, |until| now.min(*until));
+                if until.duration_since(device.last_seen) > self.rules.gap {
+                    self.silent(&uuid, until, GpuState::Unknown);
+                }
             }
         }
     }
 
     fn forget(&mut self, uuid: &str) {
         let Some(device) = self.devices.remove(uuid) else { return };
-        if let Some(uuids) = self.by_node.get_mut(&device.node) {
+        if let Some(uuids) = self.by_node.get_mut(&device.place) {
             uuids.remove(uuid);
             if uuids.is_empty() {
-                self.by_node.remove(&device.node);
+                self.by_node.remove(&device.place);
             }
         }
         self.forgotten.push(uuid.to_owned());
@@ -338,11 +361,8 @@ impl Accountant {
         }
     }
 
-    fn told_apart(&mut self, day: jiff::civil::Date, workload: &Workload) -> Workload {
-        if self.workloads.0 != Some(day) {
-            self.workloads = (Some(day), HashSet::new());
-        }
-        let seen = &mut self.workloads.1;
+    fn told_apart(&mut self, day: Date, workload: &Workload) -> Workload {
+        let seen = self.workloads.entry(day).or_default();
         if seen.contains(workload) {
             return workload.clone();
         }
@@ -350,6 +370,9 @@ impl Accountant {
             return Workload { namespace: OTHER.to_owned(), name: OTHER.to_owned() };
         }
         seen.insert(workload.clone());
+        while self.workloads.len() > DAYS_OF_WORKLOADS {
+            self.workloads.pop_first();
+        }
         workload.clone()
     }
 

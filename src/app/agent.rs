@@ -9,13 +9,13 @@ use anyhow::Context;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::app::gpu;
-use crate::app::gpu_time::GpuTimekeeper;
+use crate::app::gpu_time::{self, GpuTimekeeper};
 use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::collect::poller::Poller;
-use crate::config::WebhookConfig;
+use crate::config::{GpuSource, WebhookConfig};
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
@@ -23,7 +23,7 @@ use crate::notify::webhook::Webhook;
 use crate::outbox::Outbox;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::supervisor::{Shutdown, Supervisor};
-use crate::store::{Ledger, LedgerHandle, LedgerMeter};
+use crate::store::{Ledger, LedgerError, LedgerHandle, LedgerMeter};
 use crate::telemetry::self_metrics::SelfMetrics;
 use crate::web::{self, Face, Published};
 
@@ -126,10 +126,21 @@ impl Agent {
         }
         let (heard, hearing) = mpsc::channel(64);
         let (inventory, nodes) = watch::channel(Arc::new(gpu::inventory(&setup.config)));
-        let (books, gpu_books) = watch::channel(Arc::default());
-        let marks = polling.handle.call(|ledger| ledger.gpu_marks()).await??;
+        let now = clock.now();
+        let known = polling.handle.call(move |ledger| {
+            Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now)?))
+        });
+        let (marks, known) = known.await??;
+        let (books, gpu_books) = watch::channel(Arc::new(known));
+        let counted = |source: &GpuSource| {
+            let marks = marks.iter().filter(|mark| mark.source == source.name);
+            marks.map(|mark| mark.counted_until).max()
+        };
+        let past = setup.config.gpu.iter().filter(|source| source.has_past());
+        let read_until = past.map(|source| (source.name.clone(), counted(source).unwrap_or(now)));
         let timekeeper = GpuTimekeeper {
             marks: marks.clone(),
+            read_until: read_until.collect(),
             ledger: polling.handle.clone(),
             clock: clock.clone(),
             heard: hearing,
@@ -141,8 +152,7 @@ impl Agent {
         let shutdown = supervisor.shutdown();
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
-            let counted = marks.iter().filter(|mark| mark.source == source.name);
-            let reading = gpu::Reading::new(source, counted.map(|mark| mark.counted_until).max())?;
+            let reading = gpu::Reading::new(source, counted(source))?;
             let reading =
                 reading.run(client.clone(), clock.clone(), reports.clone(), heard.clone());
             spawn(&mut supervisor, format!("gpu:{}", source.name), reading);

@@ -77,6 +77,14 @@ impl Reader {
         })
     }
 
+    /// Up to when a source was read whose past can still be read.
+    fn read_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Prometheus { read_until, .. } => *read_until,
+            _ => None,
+        }
+    }
+
     /// The readings since the last time, in order.
     async fn read(
         &mut self,
@@ -197,13 +205,20 @@ impl Reading {
                     if last_error.take().is_some() {
                         tracing::info!(source = %self.id, "GPU telemetry recovered");
                     }
-                    missed = 0;
-                    if let Some(newest) = read.last() {
+                    // A Prometheus that tells of no GPU says no more than one that is silent.
+                    missed = if read.is_empty() { missed.saturating_add(1) } else { 0 };
+                    if let Some(newest) = read.last().map(|report| report.observed_at) {
                         reports.send_modify(|held| {
-                            held.insert(self.id.clone(), newest.clone());
+                            held.retain(|(source, _), _| *source != self.id);
+                            let newest = read.iter().filter(|one| one.observed_at == newest);
+                            held.extend(newest.map(|report| {
+                                ((self.id.clone(), report.cluster.clone()), report.clone())
+                            }));
                         });
                     }
-                    read.into_iter().map(Heard::Report).collect()
+                    let until = self.reader.read_until();
+                    let until = until.map(|until| Heard::ReadUntil(self.id.clone(), until));
+                    read.into_iter().map(Heard::Report).chain(until).collect()
                 }
                 Err(error) => {
                     missed = missed.saturating_add(1);
@@ -211,14 +226,12 @@ impl Reading {
                         tracing::warn!(source = %self.id, %error, "failed to read GPU telemetry");
                     }
                     last_error = Some(error.kind);
-                    if missed == FORGOTTEN_AFTER {
-                        reports.send_modify(|held| {
-                            held.remove(&self.id);
-                        });
-                    }
                     vec![Heard::Failed(self.id.clone())]
                 }
             };
+            if missed == FORGOTTEN_AFTER {
+                reports.send_modify(|held| held.retain(|(source, _), _| *source != self.id));
+            }
             for one in said {
                 if heard.send(one).await.is_err() {
                     return;

@@ -32,6 +32,8 @@ const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(60);
 pub enum Heard {
     /// A reading.
     Report(GpuReport),
+    /// Its past was read up to an instant, and more of it can be read later.
+    ReadUntil(SourceId, Timestamp),
     /// It could not be read.
     Failed(SourceId),
 }
@@ -44,6 +46,8 @@ pub struct GpuTimekeeper {
     pub clock: Arc<dyn Clock>,
     /// Up to when time is counted already.
     pub marks: Vec<GpuMark>,
+    /// The sources whose past can be read, and up to when it was.
+    pub read_until: BTreeMap<SourceId, Timestamp>,
     /// Readings.
     pub heard: mpsc::Receiver<Heard>,
     /// What is known of nodes.
@@ -76,12 +80,17 @@ impl GpuTimekeeper {
                         // A source's first figures need not wait.
                         if !known.insert(report.source.clone()) { continue; }
                     }
+                    Some(Heard::ReadUntil(source, until)) => {
+                        failing.remove(&source);
+                        self.read_until.insert(source, until);
+                        continue;
+                    }
                     Some(Heard::Failed(source)) => { failing.insert(source); continue; }
                     None => ending = true,
                 },
                 _ = ticks.tick() => {
                     let inventory = self.inventory.borrow().clone();
-                    accountant.pass(self.clock.now(), &failing, &inventory);
+                    accountant.pass(self.clock.now(), &failing, &self.read_until, &inventory);
                     let since = self.clock.now().duration_since(kept_at);
                     if since.abs() < KEEP_EVERY { continue; }
                 }

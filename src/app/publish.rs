@@ -31,8 +31,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a reading of the ledger is judged again before days may have become complete.
 const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
-/// The newest report of each GPU telemetry source.
-pub type GpuReports = BTreeMap<SourceId, GpuReport>;
+/// The newest report of each GPU telemetry source and cluster.
+pub type GpuReports = BTreeMap<(SourceId, String), GpuReport>;
 
 /// What publishing needs.
 pub struct Publisher {

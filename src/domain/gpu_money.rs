@@ -79,10 +79,8 @@ pub struct FleetMoney {
     pub fleet: Fleet,
     /// How long in which state.
     pub time: StateTime,
-    /// What each state cost, and in which currency; none where nothing has a price.
+    /// What each state cost, and in which currency; none for time that has no price.
     pub money: Option<(Currency, StateMoney)>,
-    /// Time without a price.
-    pub unpriced_milliseconds: u64,
 }
 
 /// Machines that are paid for while no GPU of them is seen, though others of their cloud are.
@@ -142,9 +140,8 @@ impl FleetMoney {
     /// What an hour of a GPU of the fleet cost in the period.
     pub fn hour_price(&self) -> Option<(Currency, Decimal)> {
         let (currency, states) = self.money.as_ref()?;
-        let priced = self.time.total().saturating_sub(self.unpriced_milliseconds);
         let total: Decimal = states.values().sum();
-        Some((*currency, total.checked_div(hours(priced))?))
+        Some((*currency, total.checked_div(hours(self.time.total()))?))
     }
 
     /// What an hour of a busy GPU of the fleet cost: all its money over its busy hours.

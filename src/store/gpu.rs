@@ -35,15 +35,16 @@ impl Ledger {
             for time in times {
                 keep(connection, time)?;
             }
+            // A device that was forgotten and came back has its new mark.
+            for uuid in forgotten {
+                run(connection, "DELETE FROM gpu_mark WHERE uuid = ?1", [uuid])?;
+            }
             for mark in marks {
                 run(
                     connection,
                     "INSERT OR REPLACE INTO gpu_mark (uuid, mark) VALUES (?1, ?2)",
                     params![mark.uuid, json(mark)?],
                 )?;
-            }
-            for uuid in forgotten {
-                run(connection, "DELETE FROM gpu_mark WHERE uuid = ?1", [uuid])?;
             }
             Ok(())
         })

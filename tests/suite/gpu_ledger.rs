@@ -60,7 +60,8 @@ fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
         time(second, "n1", Some("train"), GpuState::Busy, 30),
     ];
     ledger.keep_gpu_time(&times, &marks, &[]).unwrap();
-    ledger.keep_gpu_time(&times[..1], &[], &["GPU-2".to_owned()]).unwrap();
+    let both = ["GPU-1".to_owned(), "GPU-2".to_owned()];
+    ledger.keep_gpu_time(&times[..1], &marks[..1], &both).unwrap();
     drop(ledger);
 
     let ledger = Ledger::open(&path).unwrap();

@@ -112,7 +112,7 @@ fn time_without_a_price_is_time_and_never_zero_money() {
     let money = money(&[fleet_day(&p5e, 3, &[(GpuState::Busy, 2)])], &[]);
     assert!(money.by_provider.is_empty());
     assert_eq!(money.fleets[0].money, None);
-    assert_eq!(money.fleets[0].unpriced_milliseconds, 7_200_000);
+    assert_eq!(money.fleets[0].time.total(), 7_200_000);
 }
 
 #[test]
@@ -141,6 +141,21 @@ fn prices_come_from_the_bill_then_the_list_then_the_configuration() {
         ..p5()
     };
     assert_eq!(told(&own, 4), [(Configured, usd("1.67"))]);
+}
+
+#[test]
+fn two_currencies_of_one_fleet_are_never_added() {
+    let euro: Currency = "EUR".parse().unwrap();
+    let days = [
+        fleet_day(&p5(), 3, &[(GpuState::Busy, 100)]),
+        fleet_day(&p5(), 4, &[(GpuState::Busy, 100)]),
+    ];
+    let in_euros = BilledDay { currency: euro, ..billed(&p5(), 4, "400", 100) };
+    let money = money(&days, &[billed(&p5(), 3, "500", 100), in_euros]);
+    let told: Vec<_> = money.fleets.iter().map(|fleet| fleet.hour_price().unwrap()).collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&(Currency::USD, decimal("5"))), "{told:?}");
+    assert!(told.contains(&(euro, decimal("4"))), "{told:?}");
 }
 
 #[test]

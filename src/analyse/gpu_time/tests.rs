@@ -132,7 +132,7 @@ fn a_silence_is_unknown_once_the_gpu_is_back_or_its_node_is_known_to_be_there() 
     let nobody = BTreeSet::new();
     let mut counter = accountant();
     counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &nowhere);
-    counter.pass(at(3_600), &nobody, &nowhere);
+    counter.pass(at(3_600), &nobody, &BTreeMap::new(), &nowhere);
     assert!(counter.take().times.is_empty(), "its node may be gone");
     counter.observe(&report("a", 4_000, vec![gpu("1", "n", Some(0.9))]), &nowhere);
     assert_eq!(sums(&counter.take()), [(GpuState::Unknown, 4_000_000)].into());
@@ -142,12 +142,12 @@ fn a_silence_is_unknown_once_the_gpu_is_back_or_its_node_is_known_to_be_there() 
         let there = if listed { inventory(&["n"]) } else { NodeInventory::default() };
         let failing = if failing { [SourceId::new("a")].into() } else { BTreeSet::new() };
         counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
-        counter.pass(at(100), &failing, &there);
+        counter.pass(at(100), &failing, &BTreeMap::new(), &there);
         assert!(counter.take().times.is_empty(), "one reading may be late");
-        counter.pass(at(600), &failing, &there);
-        counter.pass(at(1_200), &failing, &there);
+        counter.pass(at(600), &failing, &BTreeMap::new(), &there);
+        counter.pass(at(1_200), &failing, &BTreeMap::new(), &there);
         assert_eq!(sums(&counter.take()), [(GpuState::Unknown, 1_200_000)].into());
-        counter.pass(at(90_000), &failing, &there);
+        counter.pass(at(90_000), &failing, &BTreeMap::new(), &there);
         assert_eq!(counter.take().forgotten, ["1"]);
     }
 }
@@ -159,11 +159,40 @@ fn a_node_that_its_clusters_inventory_drops_is_gone_and_begins_anew() {
     let mut counter = accountant();
     counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &with);
     counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &with);
-    counter.pass(at(600), &nobody, &without);
+    counter.pass(at(600), &nobody, &BTreeMap::new(), &without);
     assert_eq!(counter.take().forgotten, ["1"]);
     counter.observe(&report("a", 7_200, vec![gpu("1", "n", Some(0.9))]), &with);
     counter.observe(&report("a", 7_230, vec![gpu("1", "n", Some(0.9))]), &with);
     assert_eq!(sums(&counter.take()), [(GpuState::Busy, 30_000)].into());
+}
+
+#[test]
+fn a_past_that_can_still_be_read_is_not_unknown_yet() {
+    let there = inventory(&["n"]);
+    let read_until = BTreeMap::from([(SourceId::new("a"), at(30))]);
+    let failing = BTreeSet::from([SourceId::new("a")]);
+    let mut counter = accountant();
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
+    counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &there);
+    counter.pass(at(7_200), &failing, &read_until, &there);
+    for second in (60..=7_200).step_by(30) {
+        counter.observe(&report("a", second, vec![gpu("1", "n", Some(0.9))]), &there);
+    }
+    assert_eq!(sums(&counter.take()), [(GpuState::Busy, 7_200_000)].into());
+}
+
+#[test]
+fn nodes_of_one_name_in_two_clusters_are_two() {
+    let nowhere = NodeInventory::default();
+    let mut counter = accountant();
+    for second in [0, 30, 60] {
+        for (cluster, uuid) in [("a", "1"), ("b", "2")] {
+            let mut report = report("s", second, vec![gpu(uuid, "gpu-node-1", Some(0.9))]);
+            report.cluster = cluster.to_owned();
+            counter.observe(&report, &nowhere);
+        }
+    }
+    assert_eq!(sums(&counter.take()), [(GpuState::Busy, 120_000)].into());
 }
 
 #[test]

@@ -277,7 +277,12 @@ pub(super) fn states(
         let message = format!("is above `busy_from`, {busy_from}");
         findings.add("gpu_states.idle_below", message);
     }
-    let longest = sources.iter().map(|source| source.every).max().unwrap_or_default();
+    // Between two readings of a Prometheus is a step.
+    let between = |source: &GpuSource| match &source.from {
+        GpuFrom::Prometheus(of) => of.step,
+        GpuFrom::Page(_) | GpuFrom::Nvml { .. } => source.every,
+    };
+    let longest = sources.iter().map(between).max().unwrap_or_default();
     let least = Span::seconds(longest.as_secs().saturating_mul(3)).signed();
     let gap = written.gap.map_or(usual.gap, Span::signed).max(least);
     StateRules {

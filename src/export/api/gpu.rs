@@ -318,7 +318,7 @@ fn fleet_cost(of: &FleetMoney) -> FleetCostView {
     FleetCostView {
         fleet: fleet(&of.fleet),
         gpu_hours: gpu_hours(&of.time),
-        unpriced_gpu_hours: amount(hours(of.unpriced_milliseconds)),
+        unpriced_gpu_hours: amount(hours(if of.money.is_some() { 0 } else { of.time.total() })),
         currency: of.money.as_ref().map(|(currency, _)| currency.to_string()),
         states: states
             .into_iter()

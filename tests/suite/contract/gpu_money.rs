@@ -88,7 +88,7 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
                 Err(error) => assert!(world.nodes(provider, now).is_empty(), "{error}"),
             }
         }
-        counter.pass(now, &BTreeSet::new(), &inventory);
+        counter.pass(now, &BTreeSet::new(), &BTreeMap::new(), &inventory);
         clock.advance(SignedDuration::from_secs(60));
     }
     let counted = counter.take();

@@ -300,7 +300,6 @@ fn picture() -> GpuPicture {
                 fleet: fleet.clone(),
                 time: hours(100, 50),
                 money: Some((Currency::USD, states("688.0000000001", "344"))),
-                unpriced_milliseconds: 0,
             }],
             paid_not_running: vec![PaidNotRunning {
                 group: PriceGroup {

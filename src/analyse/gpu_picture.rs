@@ -4,22 +4,22 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use crate::analyse::gpu_bill::BilledDay;
+use crate::analyse::gpu_bill::GpuBill;
 use crate::analyse::gpu_money::{nowcast_scores, period_money, workload_money};
 use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::gpu_tier::clusters;
 use crate::domain::band::{Band, PeriodLabel};
 use crate::domain::gpu_money::{
-    Coverage, Expected, FleetNow, GpuPicture, NodeNow, NotGpu, PeriodPicture,
+    Coverage, Expected, FleetNow, GpuPicture, NodeNow, NotGpu, PeriodPicture, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
 use crate::domain::identity::Provider;
 use crate::domain::machine::GpuModel;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::{Fleet, Node};
-use crate::domain::period::{BillingPeriod, BillingZone};
 
 /// Time of workloads by the fleets that they held.
 pub type WorkloadTimes = Vec<(Workload, Fleet, StateTime)>;
@@ -45,38 +45,6 @@ pub struct GpuBooks {
     pub duplicates: u64,
 }
 
-/// What the bills say of GPUs and of everything else.
-#[derive(Debug, Clone, Default)]
-pub struct GpuBill {
-    /// Machines with GPUs, by day.
-    pub days: Vec<BilledDay>,
-    /// All spend on complete days, by period and what it is for.
-    pub services: BTreeMap<(BillingPeriod, Provider, Currency, NotGpu), Decimal>,
-}
-
-impl GpuBill {
-    /// Adds another source's bill: accounts of one cloud share their machines' prices. A day is
-    /// complete where it is in every source that bills it.
-    pub fn merge(&mut self, other: Self) {
-        for day in other.days {
-            let same = |held: &&mut BilledDay| {
-                (held.day, &held.group, held.currency) == (day.day, &day.group, day.currency)
-            };
-            match self.days.iter_mut().find(same) {
-                Some(held) => {
-                    held.cost += day.cost;
-                    held.gpu_hours += day.gpu_hours;
-                    held.is_complete &= day.is_complete;
-                }
-                None => self.days.push(day),
-            }
-        }
-        for (key, amount) in other.services {
-            *self.services.entry(key).or_default() += amount;
-        }
-    }
-}
-
 /// The picture of an instant.
 pub fn picture(
     books: &GpuBooks,
@@ -86,17 +54,15 @@ pub fn picture(
     now: Timestamp,
 ) -> GpuPicture {
     let fleets = fleets(books, book, now);
-    let current = BillingPeriod::at(now, BillingZone::Utc);
-    let periods = [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
+    let periods = PeriodLabel::ALL
         .into_iter()
-        .map(|(label, period)| {
-            let today = BillingZone::Utc.day_of(now);
-            let money = period_money(period, &books.days, &bill.days, book, today);
+        .map(|label| {
+            let money = period_money(label, &books.days, &bill.days, book, now);
             let times = books.workloads.get(&label).map_or(&[][..], Vec::as_slice);
             PeriodPicture {
                 label,
                 workloads: workload_money(times, &money),
-                not_gpu: not_gpu(period, bill),
+                not_gpu: not_gpu(label, bill, now),
                 money,
             }
         })
@@ -120,11 +86,10 @@ fn fleets(books: &GpuBooks, book: &PriceBook, now: Timestamp) -> Vec<FleetNow> {
     for node in &books.nodes {
         *gpus.entry(&node.fleet).or_default() += node.gpus;
     }
-    let today = BillingZone::Utc.day_of(now);
     gpus.into_iter()
         .map(|(fleet, gpus)| FleetNow {
             gpus,
-            prices: book.prices(fleet, today),
+            prices: book.prices(fleet, zone_of(fleet.provider).day_of(now)),
             tier: GpuModel::of(&fleet.model).map(|model| model.tier),
             fleet: fleet.clone(),
         })
@@ -134,18 +99,23 @@ fn fleets(books: &GpuBooks, book: &PriceBook, now: Timestamp) -> Vec<FleetNow> {
 /// What the rest of the bill went to: the GPU machines are part of what is neither storage nor
 /// network.
 fn not_gpu(
-    period: BillingPeriod,
+    label: PeriodLabel,
     bill: &GpuBill,
+    now: Timestamp,
 ) -> BTreeMap<(Provider, Currency, NotGpu), Decimal> {
-    let mut rest: BTreeMap<_, _> = bill
-        .services
-        .iter()
-        .filter(|((of, ..), _)| *of == period)
-        .map(|((_, provider, currency, kind), amount)| ((*provider, *currency, *kind), *amount))
-        .collect();
-    for day in bill.days.iter().filter(|day| day.is_complete && period.contains(day.day)) {
-        let key = (day.group.provider, day.currency, NotGpu::Other);
-        *rest.entry(key).or_default() -= day.cost;
+    let within =
+        |provider: Provider, day: Date| label.period(now, provider.billing_zone()).contains(day);
+    let mut rest: BTreeMap<_, Decimal> = BTreeMap::new();
+    for ((day, provider, currency, kind), amount) in &bill.services {
+        if within(*provider, *day) {
+            *rest.entry((*provider, *currency, *kind)).or_default() += amount;
+        }
+    }
+    for day in bill.days.iter().filter(|day| day.is_complete) {
+        let provider = day.group.provider;
+        if within(provider, day.day) {
+            *rest.entry((provider, day.currency, NotGpu::Other)).or_default() -= day.cost;
+        }
     }
     rest
 }
@@ -176,8 +146,9 @@ fn expected(band: &Band, fleets: &[FleetNow], now: Timestamp) -> Option<Expected
         (Some(wanted), provider) => provider == Some(wanted),
         (None, provider) => provider.is_some(),
     };
-    let period = BillingPeriod::at(now, BillingZone::Utc);
-    let hours = Decimal::from(period.seconds(BillingZone::Utc)) / Decimal::from(3600);
+    let zone = zone_of(band.scope.provider);
+    let period = PeriodLabel::Current.period(now, zone);
+    let hours = Decimal::from(period.seconds(zone)) / Decimal::from(3600);
     let mut cost = Decimal::ZERO;
     let mut words = Vec::new();
     for fleet in fleets.iter().filter(in_scope) {

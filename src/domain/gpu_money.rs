@@ -11,7 +11,7 @@ use crate::domain::identity::Provider;
 use crate::domain::machine::Tier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
-use crate::domain::period::BillingPeriod;
+use crate::domain::period::{BillingPeriod, BillingZone};
 
 /// Milliseconds in an hour.
 const HOUR: Decimal = Decimal::from_parts(3_600_000, 0, 0, false, 0);
@@ -19,6 +19,16 @@ const HOUR: Decimal = Decimal::from_parts(3_600_000, 0, 0, false, 0);
 /// Milliseconds as hours.
 pub fn hours(milliseconds: u64) -> Decimal {
     Decimal::from(milliseconds) / HOUR
+}
+
+/// Hours as whole milliseconds; less than none is none.
+pub fn milliseconds(hours: Decimal) -> u64 {
+    hours.checked_mul(HOUR).and_then(|all| all.trunc().try_into().ok()).unwrap_or(0)
+}
+
+/// The zone of the billing days that GPU time is counted in: its cloud's; UTC on premises.
+pub fn zone_of(provider: Option<Provider>) -> BillingZone {
+    provider.map_or(BillingZone::Utc, Provider::billing_zone)
 }
 
 /// Money that is billed for GPUs and is no state's.
@@ -29,7 +39,8 @@ pub enum Residual {
     WithoutTelemetry,
     /// Hours were billed on a day on which no GPU of that cloud was seen at all.
     UnobservedDay,
-    /// Telemetry saw more hours than were billed; less than zero.
+    /// Telemetry saw more hours than were billed, or machines that the bill does not know; less than
+    /// zero.
     MoreThanBilled,
 }
 
@@ -92,14 +103,14 @@ pub struct PaidNotRunning {
     pub currency: Currency,
     /// What was billed for hours that no telemetry saw, on complete days.
     pub cost: Decimal,
-    /// How many GPU-hours these are.
-    pub gpu_hours: Decimal,
+    /// How many GPU-hours these are; none where the bill does not tell hours.
+    pub gpu_hours: Option<Decimal>,
 }
 
 /// GPU money of one billing period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeriodGpuMoney {
-    /// The period.
+    /// The period by UTC. A cloud whose month ends later stays in its own until then.
     pub period: BillingPeriod,
     /// By cloud and currency; no cloud is one's own hardware.
     pub by_provider: BTreeMap<(Option<Provider>, Currency), ProviderMoney>,

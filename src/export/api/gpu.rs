@@ -207,8 +207,9 @@ pub struct PaidNotRunningView {
     pub currency: String,
     /// What was billed for the hours that nobody saw.
     pub cost: String,
-    /// How many GPU-hours these are.
-    pub gpu_hours: String,
+    /// How many GPU-hours these are; absent where the bill does not tell hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_hours: Option<String>,
 }
 
 /// What the nodes of now cost in a whole month, beside a band.
@@ -375,7 +376,7 @@ fn period(of: &PeriodPicture) -> GpuPeriodView {
         spot: paid.group.spot,
         currency: paid.currency.to_string(),
         cost: amount(paid.cost),
-        gpu_hours: amount(paid.gpu_hours),
+        gpu_hours: paid.gpu_hours.map(amount),
     });
     GpuPeriodView {
         period: of.money.period.to_string(),

@@ -13,31 +13,28 @@ use rust_decimal::Decimal;
 
 use crate::analyse::gpu_bill::{self, BilledDay, may_be};
 use crate::analyse::gpu_price::PriceBook;
-use crate::domain::band::PeriodLabel;
 use crate::domain::gpu_money::{
-    FleetMoney, GpuHourPrice, NowcastScore, PaidNotRunning, PeriodGpuMoney, PriceGroup,
-    ProviderMoney, Residual, StateMoney, WorkloadMoney, hours, milliseconds, zone_of,
+    FleetMoney, GpuHourPrice, GpuMoney, NowcastScore, PaidNotRunning, PriceGroup, ProviderMoney,
+    Residual, StateMoney, WorkloadMoney, hours, milliseconds, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
 use crate::domain::identity::Provider;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
-use crate::domain::period::{BillingPeriod, BillingZone, next_day};
+use crate::domain::period::next_day;
 use crate::domain::price::CapacityType;
 
 /// Over how many complete days estimates are held against the bill.
 const SCORED_DAYS: usize = 7;
 
-/// The GPU money of the period that a label names, each cloud's in its own billing zone.
-pub fn period_money(
-    label: PeriodLabel,
+/// The GPU money of the days that are wanted of each cloud, which are its own billing days.
+pub fn gpu_money(
     days: &[FleetDay],
     billed: &[BilledDay],
     book: &PriceBook,
     now: Timestamp,
-) -> PeriodGpuMoney {
-    let within =
-        |provider: Option<Provider>, day: Date| label.period(now, zone_of(provider)).contains(day);
+    within: impl Fn(Option<Provider>, Date) -> bool,
+) -> GpuMoney {
     let mut sums = Sums::default();
     let mut bills: BTreeMap<Date, DayBills> = BTreeMap::new();
     for day in billed.iter().filter(|day| day.is_complete) {
@@ -56,7 +53,7 @@ pub fn period_money(
     for (day, bills) in bills {
         bills.settle(day, &mut sums, book, now);
     }
-    sums.finish(label.period(now, BillingZone::Utc))
+    sums.finish()
 }
 
 /// What was billed on a day, and what telemetry saw on it.
@@ -82,8 +79,8 @@ impl DayBills<'_> {
                 [] => {
                     let today = zone_of(of.fleet.provider).day_of(now);
                     let price = book.selected(&of.fleet, today);
-                    let is_billed = |group: &&PriceGroup| Some(group.provider) == of.fleet.provider;
-                    if self.groups.keys().any(|group| is_billed(&group)) {
+                    let provider = of.fleet.provider;
+                    if self.groups.keys().any(|group| Some(group.provider) == provider) {
                         sums.not_billed(of, price);
                     } else {
                         sums.estimate(&of.fleet, &of.time, price);
@@ -252,7 +249,7 @@ impl Sums {
         }
     }
 
-    fn finish(self, period: BillingPeriod) -> PeriodGpuMoney {
+    fn finish(self) -> GpuMoney {
         let mut paid_not_running: Vec<PaidNotRunning> = self
             .paid
             .into_iter()
@@ -264,8 +261,7 @@ impl Sums {
             })
             .collect();
         paid_not_running.sort_by_key(|paid| Reverse(paid.cost));
-        PeriodGpuMoney {
-            period,
+        GpuMoney {
             by_provider: self.by_provider,
             fleets: self.fleets.into_values().collect(),
             paid_not_running,
@@ -276,7 +272,7 @@ impl Sums {
 /// Prices the time of workloads at what their fleets cost in the period; the most wasteful first.
 pub fn workload_money(
     times: &[(Workload, Fleet, StateTime)],
-    money: &PeriodGpuMoney,
+    money: &GpuMoney,
 ) -> Vec<WorkloadMoney> {
     // A fleet with two prices has the one of most of its time.
     let mut by_time: Vec<_> = money.fleets.iter().collect();

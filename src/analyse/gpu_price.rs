@@ -16,11 +16,13 @@ use crate::domain::price::{CapacityType, SkuPrice};
 /// Over how many days before a day a billed price is averaged.
 const BILLED_DAYS: i64 = 14;
 
+/// Cost and GPU-hours of complete days.
+type BilledDays = BTreeMap<(Date, Currency), (Decimal, Decimal)>;
+
 /// Everything that prices are made from.
 #[derive(Debug, Default)]
 pub struct PriceBook {
-    /// Cost and GPU-hours of complete days.
-    billed: BTreeMap<PriceGroup, BTreeMap<(Date, Currency), (Decimal, Decimal)>>,
+    billed: BTreeMap<PriceGroup, BilledDays>,
     listed: Vec<SkuPrice>,
     configured: BTreeMap<String, Money>,
 }
@@ -33,7 +35,7 @@ impl PriceBook {
         listed: Vec<SkuPrice>,
         configured: BTreeMap<String, Money>,
     ) -> Self {
-        let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, BilledDays> = BTreeMap::new();
         for day in billed.iter().filter(|day| day.is_complete) {
             let Some(hours) = day.gpu_hours else { continue };
             let days = groups.entry(day.group.clone()).or_default();

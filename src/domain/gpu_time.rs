@@ -228,6 +228,11 @@ pub struct GpuMark {
     pub fleet: Fleet,
     /// Time before this instant is counted.
     pub counted_until: Timestamp,
+    /// When it told something of itself last.
+    pub last_seen: Timestamp,
+    /// Since when its node tells of others and not of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_since: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::analyse::gpu_bill::{Bill, GpuBill, SourceBill};
+use crate::domain::band::PeriodLabel;
 use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow, Dimension, Quantity};
 use crate::domain::gpu_money::PriceSource;
 use crate::domain::gpu_time::GpuState;
@@ -61,10 +62,12 @@ fn group_of(fleet: &Fleet) -> PriceGroup {
     PriceGroup { provider, region_id: fleet.region_id.clone().unwrap(), machine, spot }
 }
 
-fn money(days: &[FleetDay], bills: &[BilledDay]) -> PeriodGpuMoney {
+fn money(days: &[FleetDay], bills: &[BilledDay]) -> GpuMoney {
     let book = PriceBook::new(bills, Vec::new(), BTreeMap::new());
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
-    period_money(PeriodLabel::Current, days, bills, &book, now)
+    gpu_money(days, bills, &book, now, |provider, day| {
+        PeriodLabel::Current.period(now, zone_of(provider)).contains(day)
+    })
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_restated_bill_restates_the_money_and_not_the_time() {
     let before = money(&days, &[billed(&p5(), 3, "500", 100)]);
     let after = money(&days, &[billed(&p5(), 3, "650", 100)]);
     assert_eq!(before.fleets[0].time, after.fleets[0].time);
-    let total = |money: &PeriodGpuMoney| money.by_provider.values().next().unwrap().total();
+    let total = |money: &GpuMoney| money.by_provider.values().next().unwrap().total();
     assert_eq!((total(&before), total(&after)), (decimal("500"), decimal("650")));
 }
 
@@ -304,7 +307,9 @@ fn a_cloud_whose_month_ends_later_is_in_its_own() {
     // In California it is still November.
     let now = "2026-12-01T05:00:00Z".parse().unwrap();
     let clouds = |label| {
-        let money = period_money(label, &days, &bills, &book, now);
+        let within =
+            |provider, day| PeriodLabel::period(label, now, zone_of(provider)).contains(day);
+        let money = gpu_money(&days, &bills, &book, now, within);
         money.by_provider.into_keys().map(|(cloud, _)| cloud.unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(clouds(PeriodLabel::Current), [Provider::Gcp]);

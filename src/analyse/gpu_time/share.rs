@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::analyse::gpu_state::StateTrack;
 use crate::domain::gpu::GpuSample;
-use crate::domain::gpu_time::{GpuState, StateRules, Workload};
+use crate::domain::gpu_time::{GpuState, HeldBy, StateRules};
 
 /// The past of each part of a device, by MIG instance.
 pub(super) type Tracks = HashMap<Option<String>, StateTrack>;
@@ -15,7 +15,7 @@ pub(super) type Tracks = HashMap<Option<String>, StateTrack>;
 pub(super) struct Unit {
     pub(super) state: GpuState,
     pub(super) weight: f64,
-    pub(super) holders: Vec<(Workload, f64)>,
+    pub(super) holders: Vec<(HeldBy, f64)>,
 }
 
 impl Unit {
@@ -65,22 +65,22 @@ fn weight(part: &GpuSample, whole: bool) -> f64 {
     f64::from(slices.unwrap_or(1)) / all
 }
 
-fn holders(part: &GpuSample) -> Vec<(Workload, f64)> {
+fn holders(part: &GpuSample) -> Vec<(HeldBy, f64)> {
     let told: Option<Vec<f64>> =
         part.holders.iter().map(|holder| holder.utilization.map(|share| share.ratio())).collect();
     let sum: f64 = told.iter().flatten().sum();
     #[expect(clippy::cast_precision_loss, reason = "a GPU has few pods")]
     let equal = 1.0 / part.holders.len() as f64;
-    let mut shares: Vec<(Workload, f64)> = Vec::new();
+    let mut shares: Vec<(HeldBy, f64)> = Vec::new();
     for (index, holder) in part.holders.iter().enumerate() {
         let share = match &told {
             Some(told) if sum > 0.0 => told.get(index).map_or(equal, |own| own / sum),
             _ => equal,
         };
-        let workload = Workload::of_pod(&holder.pod);
-        match shares.iter_mut().find(|(known, _)| *known == workload) {
+        let held_by = HeldBy::of_pod(&holder.pod);
+        match shares.iter_mut().find(|(known, _)| *known == held_by) {
             Some((_, sum)) => *sum += share,
-            None => shares.push((workload, share)),
+            None => shares.push((held_by, share)),
         }
     }
     shares
@@ -99,18 +99,18 @@ pub(super) fn shares(units: &[Unit]) -> Vec<(GpuState, f64)> {
 }
 
 /// Splits milliseconds over units and their holders: whole ones, that add up to all of them.
-pub(super) fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&Workload>, u64)> {
+pub(super) fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&HeldBy>, u64)> {
     let parts = units.iter().flat_map(|unit| {
         let nobody = unit.holders.is_empty().then_some((unit.state, None, unit.weight));
         let held = unit
             .holders
             .iter()
-            .map(|(workload, share)| (unit.state, Some(workload), unit.weight * share));
+            .map(|(held_by, share)| (unit.state, Some(held_by), unit.weight * share));
         nobody.into_iter().chain(held)
     });
     let mut split = Vec::new();
     let (mut share_so_far, mut told) = (0.0, 0_u64);
-    for (state, workload, share) in parts {
+    for (state, held_by, share) in parts {
         share_so_far += share;
         #[expect(
             clippy::cast_possible_truncation,
@@ -119,7 +119,7 @@ pub(super) fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&Workl
             reason = "an interval has fewer than 2^52 milliseconds and shares are positive"
         )]
         let reached = ((length as f64 * share_so_far).round() as u64).min(length);
-        split.push((state, workload, reached.saturating_sub(told)));
+        split.push((state, held_by, reached.saturating_sub(told)));
         told = told.max(reached);
     }
     if let Some((_, _, last)) = split.last_mut() {

@@ -93,7 +93,7 @@ fn time_since_the_reading_before_is_counted_in_the_state_that_is_read() {
     counter.observe(&report("a", 60, vec![gpu("1", "n", Some(0.1))]), &nowhere);
     let counted = counter.take();
     assert_eq!(sums(&counted), [(GpuState::Busy, 30_000), (GpuState::Low, 30_000)].into());
-    let workload = counted.times[0].workload.clone().unwrap();
+    let workload = counted.times[0].held_by.clone().unwrap().workload;
     assert_eq!((workload.namespace.as_str(), workload.name.as_str()), ("ml", "train"));
     assert!(counter.take().times.is_empty(), "nothing is told twice");
 }
@@ -329,7 +329,7 @@ fn pods_on_one_gpu_share_its_time() {
             .take()
             .times
             .into_iter()
-            .map(|time| (time.workload.unwrap().name, time.time.total()))
+            .map(|time| (time.held_by.unwrap().workload.name, time.time.total()))
             .collect();
         times.sort();
         times.into_iter().map(|(_, total)| total).collect::<Vec<_>>()

@@ -47,7 +47,7 @@ impl Reader {
         Ok(match &source.from {
             GpuFrom::Page(url) => Self::Page(GpuTarget {
                 id: source.name.clone(),
-                url: url.to_string(),
+                url: url.clone(),
                 provider: source.provider,
                 cluster: source.cluster.clone(),
                 capacity_type: source.capacity_type,

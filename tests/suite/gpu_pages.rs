@@ -1,5 +1,6 @@
 //! GPU exporters' pages over real sockets: good ones, and each way in which one can be bad.
 
+mod leaks;
 mod mutations;
 mod property;
 
@@ -58,7 +59,7 @@ fn client(timeout: Duration) -> reqwest::Client {
 fn target(url: String, timeout: Duration) -> GpuTarget {
     GpuTarget {
         id: SourceId::new("gpus"),
-        url,
+        url: url.parse().unwrap(),
         provider: Some(Provider::Aws),
         cluster: "training".to_owned(),
         capacity_type: CapacityType::OnDemand,

@@ -20,6 +20,7 @@ use reqwest::{RequestBuilder, Url};
 
 use self::fleet::Fleet;
 use self::refusal::{Refusal, Refused};
+use crate::config::address::{Address, cleaned, sent};
 use crate::config::secret::{Secret, SecretRef};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
@@ -86,7 +87,7 @@ pub struct PromqlTarget {
     /// Its configured name.
     pub id: SourceId,
     /// The API's base, before `/api/v1`; may have a path such as `/prometheus`.
-    pub url: Url,
+    pub url: Address,
     /// A bearer token.
     pub bearer: Option<SecretRef>,
     /// A user and a password. A bearer token goes before it.
@@ -128,21 +129,10 @@ impl PromqlTarget {
             .unwrap_or(now)
     }
 
-    /// The address as it may be shown: without user, password and query.
-    fn shown(&self) -> String {
-        let mut url = self.url.clone();
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.set_query(None);
-        url.set_fragment(None);
-        url.to_string().trim_end_matches('/').to_owned()
-    }
-
     fn endpoint(&self) -> Url {
-        let mut url = self.url.clone();
+        let mut url = self.url.expose().clone();
         let path = format!("{}/api/v1/query_range", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        url.set_query(None);
         url.set_fragment(None);
         url
     }
@@ -157,7 +147,7 @@ impl fmt::Debug for PromqlTarget {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("PromqlTarget")
             .field("id", &self.id)
-            .field("url", &self.shown())
+            .field("url", &self.url)
             .field("headers", &headers)
             .field("selector", &self.selector)
             .field("provider", &self.provider)
@@ -228,7 +218,7 @@ async fn ask(
     credentials: &Credentials,
     (start, end): (i64, i64),
 ) -> Result<Fleet, Refused> {
-    let refusal = Refusal { address: target.shown(), secrets: credentials.secrets(target) };
+    let refusal = Refusal { address: target.url.to_string(), secrets: credentials.secrets(target) };
     let form = [
         ("query", question(target)),
         ("start", seconds(start)),
@@ -259,7 +249,7 @@ async fn ask(
         .map_err(|_| refusal.malformed("its reader ended early"))?
         .map_err(|reason| refusal.malformed(&reason))?;
     let warnings = fleet.warnings().iter().take(MOST_WARNINGS);
-    fleet.warn(warnings.map(|text| refusal.cleaned(text)).collect());
+    fleet.warn(warnings.map(|text| cleaned(text, &refusal.secrets)).collect());
     Ok(fleet)
 }
 
@@ -319,18 +309,16 @@ impl Credentials {
 
     /// Every text that must not come back in an error, though a proxy may repeat it.
     fn secrets(&self, target: &PromqlTarget) -> Vec<Secret> {
-        use base64::Engine as _;
         let mut secrets = match self {
             Self::None => Vec::new(),
             Self::Bearer(token) => vec![token.clone()],
             Self::Basic(user, password) => {
-                let both = format!("{user}:{}", password.expose());
-                let sent = base64::engine::general_purpose::STANDARD.encode(both);
+                let sent = sent(user, password.expose());
                 vec![password.clone(), Secret::new(sent)]
             }
         };
         secrets.extend(target.headers.iter().map(|(_, value)| Secret::new(value.as_str())));
-        secrets.extend(target.url.password().map(Secret::new));
+        secrets.extend(target.url.secrets());
         secrets
     }
 }

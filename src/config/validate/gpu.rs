@@ -83,7 +83,7 @@ fn from(
     }
     if let Some(url) = &entry.url {
         let page = address(url, &format!("{path}.url"), environment, findings)?;
-        return Some(GpuFrom::Page(page));
+        return Some(GpuFrom::Page(page.into()));
     }
     if let Some(nvml) = &entry.nvml {
         let path = format!("{path}.nvml.hostname");
@@ -107,7 +107,7 @@ fn from(
     }
     let url = of.url.as_deref()?;
     Some(GpuFrom::Prometheus(Box::new(PrometheusConfig {
-        url: address(url, &format!("{path}.url"), environment, findings)?,
+        url: address(url, &format!("{path}.url"), environment, findings)?.into(),
         bearer: of.bearer_token,
         basic: of.user.zip(of.password),
         tenant: of.tenant,

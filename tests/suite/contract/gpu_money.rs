@@ -36,7 +36,7 @@ fn hours(milliseconds: u64) -> Decimal {
 fn target(provider: Provider, url: &str) -> GpuTarget {
     GpuTarget {
         id: SourceId::new(format!("gpu-{provider}")),
-        url: format!("{url}/{provider}/metrics"),
+        url: format!("{url}/{provider}/metrics").parse().unwrap(),
         provider: Some(provider),
         cluster: format!("video-{provider}"),
         capacity_type: CapacityType::Unknown,

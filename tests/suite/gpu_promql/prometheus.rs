@@ -153,7 +153,7 @@ fn figures(gpu: &GpuSample) -> impl PartialEq + std::fmt::Debug {
 async fn scraped(address: &str, provider: Provider) -> Vec<GpuSample> {
     let target = GpuTarget {
         id: SourceId::new("scrape"),
-        url: format!("http://{address}/{provider}/metrics"),
+        url: format!("http://{address}/{provider}/metrics").parse().unwrap(),
         provider: Some(provider),
         cluster: "train".to_owned(),
         capacity_type: costband::domain::price::CapacityType::Unknown,

@@ -6,11 +6,9 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use crate::config::address::cleaned;
 use crate::config::secret::Secret;
 use crate::domain::report::{SourceError, SourceErrorKind};
-
-/// How much of a server's text is repeated.
-const LONGEST_TEXT: usize = 200;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,27 +118,11 @@ impl Refusal {
     }
 
     fn error(&self, kind: SourceErrorKind, reason: &str, hint: Option<&str>) -> SourceError {
-        let reason = self.cleaned(reason);
+        let reason = cleaned(reason, &self.secrets);
         let error = SourceError::new(kind, format!("failed to query `{}`: {reason}", self.address));
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
         }
-    }
-
-    /// A server's text on one line, short, without what must stay here.
-    pub(super) fn cleaned(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.secrets {
-            // A text this short would be found everywhere.
-            if secret.expose().len() > 2 {
-                text = text.replace(secret.expose(), "[secret]");
-            }
-        }
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if line.chars().count() <= LONGEST_TEXT {
-            return line;
-        }
-        line.chars().take(LONGEST_TEXT).chain(['…']).collect()
     }
 }

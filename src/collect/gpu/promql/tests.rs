@@ -73,7 +73,7 @@ fn the_question_takes_each_sample_into_one_step_and_sees_marks() {
 fn a_target_is_shown_without_what_opens_it() {
     let shown = format!("{:?} {}", target(), target().endpoint().path());
     assert!(!shown.contains("opensesame") && !shown.contains("tenant-a"), "{shown}");
-    assert!(shown.contains("http://prom.example/prometheus\""), "{shown}");
+    assert!(shown.contains("http://prom.example/prometheus`"), "{shown}");
     assert!(shown.ends_with("/prometheus/api/v1/query_range"), "{shown}");
 }
 

@@ -1,6 +1,7 @@
 //! GPU telemetry in: one exporter's page becomes a [`GpuReport`].
 //!
-//! The page is read while it comes: of its at most 16 MiB no more than a piece and a line are held.
+//! The page is read while it comes: of its at most 16 MiB a piece, a line and 256 KiB of labels are
+//! held, besides the at most 16,384 GPUs and slices that it tells of.
 
 use std::time::Duration;
 
@@ -21,10 +22,13 @@ pub mod amd;
 pub mod dcgm;
 pub mod devices;
 pub mod exposition;
+pub mod figures;
 #[cfg(feature = "nvml")]
 pub mod nvml;
 pub mod page;
 pub mod promql;
+pub mod series;
+pub mod words;
 
 /// What is asked for: the text format, not protobuf. An exporter may answer OpenMetrics all the
 /// same.
@@ -53,7 +57,8 @@ pub struct GpuTarget {
 ///
 /// # Errors
 /// A [`SourceError`] that names the address as it may be shown: unreachable, late, not 200, a redirect, cut, compressed,
-/// larger than 16 MiB, or not an exporter's page.
+/// larger than 16 MiB, of too many GPUs, or not an
+/// exporter's page.
 pub async fn scrape(
     client: &reqwest::Client,
     target: &GpuTarget,

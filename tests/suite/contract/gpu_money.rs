@@ -76,7 +76,7 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
         let now = clock.now();
         let mut inventory = NodeInventory::default();
         for provider in Provider::ALL {
-            inventory.whole.insert((Some(provider), target(provider, "").cluster));
+            inventory.whole.insert((Some(provider), target(provider, &exporters.url).cluster));
             let nodes = world.nodes(provider, now);
             inventory.nodes.extend(nodes.into_iter().map(|node| (node.name.clone(), node)));
         }

@@ -11,6 +11,7 @@ use costband::app::gpu::Reading;
 use costband::app::gpu_time::Heard;
 use costband::app::setup::Setup;
 use costband::domain::ports::Clock;
+use costband::telemetry::self_metrics::SelfMetrics;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -106,9 +107,14 @@ async fn a_source_that_fails_tells_its_secrets_to_no_log_and_no_reader() {
             let (heard, mut hearing) = mpsc::channel(10);
             let reading = Reading::new(source, None).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(Fixed);
-            let task = tokio::spawn(reading.run(client(PATIENT), clock, reports, heard));
+            let metrics = SelfMetrics::new();
+            let reading = reading.run(client(PATIENT), clock, reports, heard, metrics.clone());
+            let task = tokio::spawn(reading);
             assert!(matches!(hearing.recv().await, Some(Heard::Failed(_))));
             task.abort();
+            let page = metrics.encode();
+            assert!(page.contains("costband_gpu_samples_dropped_total{"), "{page}");
+            assert_sealed(&page);
         }
     }
     let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

@@ -64,12 +64,6 @@ impl Refusal {
         self.failed(SourceErrorKind::Malformed, reason, Some(hint))
     }
 
-    /// Of an answer that passes our own limit.
-    pub(super) fn too_large(&self, most: usize) -> Refused {
-        let reason = format!("the answer is larger than {} MiB", most >> 20);
-        self.large(&reason)
-    }
-
     /// Of a status that is no success.
     pub(super) fn classify(
         &self,
@@ -84,7 +78,10 @@ impl Refusal {
             "" => format!("it answers {status}"),
             text => format!("it answers {status}: {text}"),
         };
-        let limit = ["too many", "exceed", "limit"].iter().any(|word| text.contains(word));
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        // A deadline is exceeded too, and what is asked may be named like a limit.
+        let late = kind == "timeout" || says(&["deadline", "timed out"]);
+        let limit = !late && !says(&["parse error"]) && says(&["too many", "exceed", "limit"]);
         let (named, hint) = match status.as_u16() {
             401 => (Kind::Auth, Some("check the token or the password")),
             403 => (Kind::Forbidden, Some("check the tenant and what the identity may query")),
@@ -97,8 +94,8 @@ impl Refusal {
             300..=399 => (Kind::Config, Some("redirects are not followed; give the last address")),
             429 => (Kind::RateLimited, None),
             408 | 504 => (Kind::Timeout, None),
-            503 if kind == "timeout" || kind == "canceled" => (Kind::Timeout, None),
-            422 if kind == "timeout" => (Kind::Timeout, None),
+            503 if late || kind == "canceled" => (Kind::Timeout, None),
+            422 if late => (Kind::Timeout, None),
             500.. => (Kind::Unavailable, None),
             _ => (Kind::Malformed, None),
         };
@@ -108,7 +105,8 @@ impl Refusal {
         }
     }
 
-    fn large(&self, reason: &str) -> Refused {
+    /// Of an answer that is too large, for us or for the server.
+    pub(super) fn large(&self, reason: &str) -> Refused {
         let hint = "narrow `selector`, or raise the server's limits of a query";
         Refused::TooLarge(self.error(SourceErrorKind::Config, reason, Some(hint)))
     }

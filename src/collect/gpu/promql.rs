@@ -37,7 +37,7 @@ const POINTS: usize = 400_000;
 const FIRST_STEPS: usize = 8;
 /// An answer larger than this is cut off: 10,000 GPUs take about 20 MB for a step.
 const LARGEST_ANSWER: usize = 128 << 20;
-/// The readings of a GPU that are handed out at once, at about a kilobyte each.
+/// The readings of a GPU that are handed out at once, at about 1.5 kB each while they are gathered.
 const READINGS: usize = 50_000;
 /// How many warnings of one answer are kept.
 const MOST_WARNINGS: usize = 10;

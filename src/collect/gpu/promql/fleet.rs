@@ -10,7 +10,7 @@ use crate::collect::gpu::series::PodLabels;
 use crate::collect::gpu::words::{self, Labels, Metric};
 use crate::domain::gpu::{DroppedSamples, GpuSample};
 
-/// So many readings of a GPU are held of one answer, at about a kilobyte each: a fleet of 100,000
+/// So many readings of a GPU are held of one answer, at about 1.5 kB each: a fleet of 100,000
 /// GPUs at two steps.
 pub const MOST_READINGS: usize = 200_000;
 

@@ -10,8 +10,8 @@
 //!   of its cluster does not list is gone, and counted anew should it come back.
 //! - A device that is missing while others of its node are told is lost: unhealthy, for a day at
 //!   most, or until its node has as many as it should have.
-//! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30); what no slice covers is
-//!   unallocated.
+//! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30), a compute instance `Nc.*`
+//!   that is told by itself N; AMD's partitions are equal. What no slice covers is unallocated.
 //! - Several pods on a device or slice share its time by their own engine time where the exporter
 //!   tells it of all of them, else equally.
 

@@ -156,8 +156,9 @@ impl Agent {
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
             let reading = gpu::Reading::new(source, counted(source))?;
-            let reading =
-                reading.run(client.clone(), clock.clone(), reports.clone(), heard.clone());
+            let (reports, heard) = (reports.clone(), heard.clone());
+            let metrics = polling.metrics.clone();
+            let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);
             spawn(&mut supervisor, format!("gpu:{}", source.name), reading);
         }
         let receivers: HashMap<String, Arc<dyn Receiver>> = setup

@@ -224,7 +224,7 @@ fn gpu_source(report: &GpuReport) -> GpuSourceView {
         provider: report.provider.map(|provider| provider.to_string()),
         cluster: report.cluster.clone(),
         observed_at: report.observed_at.to_string(),
-        dropped_samples: report.dropped_samples,
+        dropped_samples: report.dropped_samples.total(),
         gpus: report
             .gpus
             .iter()

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::analyse::gpu_state::StateTrack;
-use crate::domain::gpu::GpuSample;
+use crate::domain::gpu::{GpuSample, MigSlices};
 use crate::domain::gpu_time::{GpuState, HeldBy, StateRules};
 
 /// The past of each part of a device, by MIG instance.
@@ -58,11 +58,31 @@ fn weight(part: &GpuSample, whole: bool) -> f64 {
     if whole {
         return 1.0;
     }
-    let slices = part.mig_profile.as_deref().and_then(|profile| profile.split_once('g'));
-    let slices = slices.and_then(|(number, _)| number.parse::<u8>().ok());
     let all = if part.model.contains("A30") { 4.0 } else { 7.0 };
     // A slice whose profile nobody tells is the smallest one.
-    f64::from(slices.unwrap_or(1)) / all
+    let told = part.mig_profile.as_deref().and_then(|profile| profile_share(part, profile, all));
+    told.unwrap_or(1.0 / all)
+}
+
+/// How much of its device, which has so many MIG slices, a part with this profile is.
+///
+/// Of `1c.3g.40gb` the `3g` counts, unless the part is told as a compute instance by itself. AMD's partitions are equal; `spx` is a whole device. In `cpx` each die is one, which are eight
+/// but on an MI300A (AMD's compute partitioning modes).
+fn profile_share(part: &GpuSample, profile: &str, all: f64) -> Option<f64> {
+    let partitions = match profile.to_ascii_lowercase().as_str() {
+        "spx" => 1.0,
+        "dpx" => 2.0,
+        "tpx" => 3.0,
+        "qpx" => 4.0,
+        "cpx" if part.model.contains("MI300A") => 6.0,
+        "cpx" => 8.0,
+        _ => {
+            let slices = MigSlices::of(profile)?;
+            let own = slices.compute.filter(|_| part.key.is_compute_instance());
+            return Some(f64::from(own.unwrap_or(slices.gpu)) / all);
+        }
+    };
+    Some(1.0 / partitions)
 }
 
 fn holders(part: &GpuSample) -> Vec<(HeldBy, f64)> {

@@ -38,7 +38,7 @@ fn hours(milliseconds: u64) -> Decimal {
 fn target(provider: Provider, url: &str) -> GpuTarget {
     GpuTarget {
         id: SourceId::new(format!("gpu-{provider}")),
-        url: format!("{url}/{provider}/metrics"),
+        url: format!("{url}/{provider}/metrics").parse().unwrap(),
         provider: Some(provider),
         cluster: format!("video-{provider}"),
         capacity_type: CapacityType::Unknown,
@@ -81,7 +81,7 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
         let now = clock.now();
         let mut inventory = NodeInventory::default();
         for provider in Provider::ALL {
-            inventory.whole.insert((Some(provider), target(provider, "").cluster));
+            inventory.whole.insert((Some(provider), target(provider, &exporters.url).cluster));
             let nodes = world.nodes(provider, now);
             inventory.nodes.extend(nodes.into_iter().map(|node| (node.name.clone(), node)));
         }

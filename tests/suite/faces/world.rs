@@ -8,7 +8,9 @@ use costband::config::file::Language;
 use costband::config::secret::SecretRef;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
-use costband::domain::gpu::{GpuKey, GpuReport, GpuSample, Utilization};
+use costband::domain::gpu::{
+    DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
+};
 use costband::domain::gpu_money::{
     ClusterTier, Coverage, Expected, FleetMoney, FleetNow, GpuHourPrice, GpuMoney, GpuPicture,
     GpuRange, NodeNow, NotGpu, NowcastScore, PaidNotRunning, PartMoney, PeriodPicture, PriceGroup,
@@ -390,12 +392,15 @@ fn amount(text: &str) -> Decimal {
 }
 
 fn gpus() -> Vec<GpuReport> {
+    let mut dropped = DroppedSamples::default();
+    dropped.add(DropReason::Sentinel);
     let gpu =
         |uuid: &str, slice: Option<&str>, percent: Option<f64>, used: Option<u64>| GpuSample {
             key: GpuKey { uuid: uuid.to_owned(), mig_instance: slice.map(str::to_owned) },
             mig_profile: None,
             holders: Vec::new(),
             xid: None,
+            healthy: None,
             model: "NVIDIA H100 80GB HBM3".to_owned(),
             hostname: Some("node-1".to_owned()),
             utilization: percent.and_then(Utilization::from_percent),
@@ -409,7 +414,7 @@ fn gpus() -> Vec<GpuReport> {
         cluster: "video".to_owned(),
         capacity_type: CapacityType::OnDemand,
         gpus,
-        dropped_samples: 1,
+        dropped_samples: dropped,
         observed_at: "2025-10-16T11:59:45Z".parse().unwrap(),
     };
     vec![
@@ -473,6 +478,9 @@ pub(crate) fn self_metrics() -> SelfMetrics {
     metrics.quota_remaining(&source, "qpu", "1h", 580.0);
     metrics.notified("ops", "sent");
     metrics.ledger_failed("commit");
+    let mut dropped = DroppedSamples::default();
+    dropped.add(DropReason::Sentinel);
+    metrics.gpu_samples_dropped(&SourceId::new("gpu-aws"), &dropped);
     metrics
 }
 

@@ -276,7 +276,8 @@ impl Accountant {
             device.place = place;
         }
         let from = device.counted_until;
-        let was_silent = now.duration_since(from) > gap;
+        // What a look at the silence counted so far is part of it.
+        let was_silent = now.duration_since(device.last_seen) > gap;
         if was_silent {
             device.units.values_mut().for_each(StateTrack::forget);
         }
@@ -316,8 +317,9 @@ impl Accountant {
             let Some(device) = self.devices.get_mut(&uuid) else { continue };
             device.shares = vec![(GpuState::Unknown, 1.0)];
             device.figures = Figures::default();
-            let there = failing.contains(&device.source) || inventory.find(&device.node).is_some();
-            let gone = !there && inventory.knows(device.fleet.provider, &device.fleet.cluster);
+            let listed = inventory.find(&device.node).is_some();
+            let gone = !listed && inventory.knows(device.fleet.provider, &device.fleet.cluster);
+            let there = listed || failing.contains(&device.source);
             let silence = now.duration_since(device.last_seen);
             if gone || silence > LONGEST_SILENCE {
                 self.forget(&uuid);

@@ -9,6 +9,7 @@ mod empty_days;
 mod export_reach;
 mod first_days;
 mod gpu_money;
+mod gpu_random;
 mod harness;
 mod isolation;
 mod month_end;

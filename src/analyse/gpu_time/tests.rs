@@ -215,6 +215,29 @@ fn a_node_that_its_clusters_inventory_drops_is_gone_and_begins_anew() {
 }
 
 #[test]
+fn a_node_that_its_inventory_drops_is_gone_though_its_source_fails() {
+    let mut counter = accountant();
+    let there = inventory(&["n"]);
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
+    let failing = [SourceId::new("a")].into();
+    counter.pass(at(600), &failing, &BTreeMap::new(), &there);
+    assert_eq!(sums(&counter.take()), [(GpuState::Unknown, 600_000)].into());
+    counter.pass(at(1_200), &failing, &BTreeMap::new(), &inventory(&[]));
+    let counted = counter.take();
+    assert_eq!((sums(&counted), counted.forgotten), (BTreeMap::new(), vec!["1".to_owned()]));
+}
+
+#[test]
+fn a_silence_that_was_looked_at_is_unknown_to_its_end() {
+    let mut counter = accountant();
+    let there = inventory(&["n"]);
+    counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
+    counter.pass(at(570), &[SourceId::new("a")].into(), &BTreeMap::new(), &there);
+    counter.observe(&report("a", 600, vec![gpu("1", "n", Some(0.9))]), &there);
+    assert_eq!(sums(&counter.take()), [(GpuState::Unknown, 600_000)].into());
+}
+
+#[test]
 fn a_past_that_can_still_be_read_is_not_unknown_yet() {
     let there = inventory(&["n"]);
     let read_until = BTreeMap::from([(SourceId::new("a"), at(30))]);

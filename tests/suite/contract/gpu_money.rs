@@ -31,11 +31,11 @@ use tokio::sync::Semaphore;
 
 const DAY: &str = "2026-10-14";
 
-fn hours(milliseconds: u64) -> Decimal {
+pub(super) fn hours(milliseconds: u64) -> Decimal {
     Decimal::from(milliseconds) / Decimal::from(3_600_000)
 }
 
-fn target(provider: Provider, url: &str) -> GpuTarget {
+pub(super) fn target(provider: Provider, url: &str) -> GpuTarget {
     GpuTarget {
         id: SourceId::new(format!("gpu-{provider}")),
         url: format!("{url}/{provider}/metrics").parse().unwrap(),
@@ -48,7 +48,7 @@ fn target(provider: Provider, url: &str) -> GpuTarget {
 }
 
 /// Under which price a GPU of the truth was billed.
-fn group(provider: Provider, truth: &GpuTruth) -> PriceGroup {
+pub(super) fn group(provider: Provider, truth: &GpuTruth) -> PriceGroup {
     let machine = match provider {
         Provider::Gcp => GpuModel::of(truth.model).unwrap().name.to_owned(),
         Provider::Aws | Provider::Azure => truth.instance_type.to_string(),

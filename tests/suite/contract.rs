@@ -11,6 +11,7 @@ mod first_days;
 mod gpu_money;
 mod harness;
 mod isolation;
+mod list_prices;
 mod month_end;
 mod new_band;
 mod outage;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::gpu;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
@@ -128,9 +129,10 @@ impl Agent {
         let (inventory, nodes) = watch::channel(Arc::new(gpu::inventory(&setup.config)));
         let now = clock.now();
         let known = polling.handle.call(move |ledger| {
-            Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now)?))
+            Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now, None)?))
         });
         let (marks, known) = known.await??;
+        let known = GpuBooks { times: Arc::new(known), ..GpuBooks::default() };
         let (books, gpu_books) = watch::channel(Arc::new(known));
         let counted = |source: &GpuSource| {
             let marks = marks.iter().filter(|mark| mark.source == source.name);

@@ -73,11 +73,16 @@ fn a_list_that_was_read_goes_before_the_embedded_table_and_each_says_its_day() {
 fn a_fleet_without_a_region_is_listed_where_its_machines_are_billed() {
     let mut lost = fleet("p5.48xlarge", Provider::Aws, "eu-west-2", false);
     let day = BilledDay {
-        group: group_of(&lost).unwrap(),
+        group: PriceGroup {
+            provider: Provider::Aws,
+            region_id: "eu-west-2".to_owned(),
+            machine: "p5.48xlarge".to_owned(),
+            spot: false,
+        },
         day: date(2026, 11, 3),
         currency: Currency::USD,
         cost: Decimal::ZERO,
-        gpu_hours: Decimal::TEN,
+        gpu_hours: Some(Decimal::TEN),
         is_complete: true,
     };
     lost.region_id = None;
@@ -119,4 +124,48 @@ fn a_google_machine_is_its_own_familys_gpu_cores_and_memory() {
     let high = fleet("a3-highgpu-8g", Provider::Gcp, "us-central1", false);
     let (_, note) = told(&listed, &high).unwrap();
     assert_eq!(note, "on demand, price list 2026-11-23: GPU, cores and memory");
+}
+
+#[test]
+fn cores_and_memory_of_a_family_are_billed_to_its_own_gpus() {
+    use std::collections::{BTreeSet, HashMap};
+
+    use crate::analyse::gpu_bill::{Bill, GpuBill, SourceBill};
+    use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow, Dimension, Quantity};
+
+    let mut bill = Bill::new(Provider::Gcp);
+    let mut add = |sku: &str, cost: &str| {
+        let cost: Decimal = cost.parse().unwrap();
+        let row = CostRow {
+            day: date(2026, 11, 3),
+            keys: vec![sku.to_owned(), "us-east4".to_owned()],
+            category: ChargeCategory::Usage,
+            currency: Currency::USD,
+            amounts: Amounts { billed: Some(cost), effective: Some(cost), list: None },
+            usd: None,
+            quantity: Some(Quantity { amount: Decimal::TEN, unit: "hour".to_owned() }),
+            invoice_period: None,
+            estimated: false,
+        };
+        bill.add(&[Dimension::Sku, Dimension::RegionId], &row);
+    };
+    add("Nvidia H100 80GB Plus GPU running in Virginia", "100");
+    add("H200 141GB GPU running in Virginia", "200");
+    add("RTX 6000 96GB running in Virginia", "30");
+    add("A3Plus Instance Core running in Virginia", "1");
+    add("A3Ultra Instance Core running in Virginia", "2");
+    add("G4 Instance Ram running in Virginia", "4");
+    let (services, complete_days) = (HashMap::new(), BTreeSet::new());
+    let source = SourceBill { provider: Provider::Gcp, machines: bill, services, complete_days };
+    let billed = GpuBill::of(vec![source]).days;
+    let told: Vec<_> = billed.iter().map(|day| (day.group.machine.as_str(), day.cost)).collect();
+    let decimal = |text: &str| -> Decimal { text.parse().unwrap() };
+    assert_eq!(
+        told,
+        [
+            ("H100 80GB", decimal("101")),
+            ("H200 141GB", decimal("202")),
+            ("RTX PRO 6000", decimal("34"))
+        ]
+    );
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::gpu;
+use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
 use crate::app::publish::{GpuReports, Publisher};
@@ -155,8 +156,9 @@ impl Agent {
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
             let reading = gpu::Reading::new(source, counted(source))?;
-            let reading =
-                reading.run(client.clone(), clock.clone(), reports.clone(), heard.clone());
+            let (reports, heard) = (reports.clone(), heard.clone());
+            let metrics = polling.metrics.clone();
+            let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);
             spawn(&mut supervisor, format!("gpu:{}", source.name), reading);
         }
         let receivers: HashMap<String, Arc<dyn Receiver>> = setup
@@ -195,16 +197,24 @@ impl Agent {
             bell,
         };
         spawn(&mut supervisor, "outbox", outbox.run());
+        let history_clock = clock.clone();
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "retention", retention(handle, clock, setup.config.store.retention));
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "ledger", async move { handle.ended().await });
+        let history = LedgerHistory {
+            ledger: polling.handle.clone(),
+            reader: SpendReader::new(setup),
+            clock: history_clock,
+            turn: Semaphore::new(1),
+        };
         let face = Face {
             published: snapshots.clone(),
             readiness: readiness.clone(),
             self_metrics: polling.metrics.clone(),
             bearer_token: setup.config.bearer_token.clone(),
             language: setup.config.language,
+            gpu_history: Arc::new(history),
             demo,
         };
         let shutdown = supervisor.shutdown();

@@ -143,6 +143,8 @@ families! {
         "Money reserved for requests to a provider.";
     SOURCE_QUOTA_REMAINING = Gauge "source_quota_remaining" ["source", "quota", "window"]
         "What a provider's quota has left.";
+    GPU_SAMPLES_DROPPED_TOTAL = Counter "gpu_samples_dropped_total" ["source", "reason"]
+        "GPU telemetry that was no measurement, by why: sentinel, out_of_range, not_a_number, too_many_pods.";
     NOTIFICATIONS_TOTAL = Counter "notifications_total" ["receiver", "outcome"]
         "Notifications by outcome: sent, failed, or dropped.";
     LEDGER_ERRORS_TOTAL = Counter "ledger_errors_total" ["operation"]

@@ -194,7 +194,7 @@ fn machines_in_use_are_those_of_the_bill_and_of_the_nodes() {
         },
         node: name.to_owned(),
         day: date(2026, 11, 5),
-        workload: None,
+        held_by: None,
         time: StateTime::default(),
     };
     let times = [

@@ -30,6 +30,7 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::period::Window;
 use crate::domain::ports::Meter;
+use crate::domain::price::{InUse, SkuPrice};
 use crate::domain::report::{SourceError, SourceReport};
 
 /// What the rest of the program needs to know of a source before it is ever polled.
@@ -109,6 +110,21 @@ pub trait Source: Send + Sync {
         request: &PollRequest,
         meter: &dyn Meter,
     ) -> Result<SourceReport, SourceError>;
+
+    /// Reads what the provider lists for the GPU machines that are in use, before any discount;
+    /// none where nothing is asked: nothing is in use, the currency of the bill is not known, or
+    /// the configuration does not want it.
+    ///
+    /// # Errors
+    /// A [`SourceError`] with its kind; prices that were read before stay true.
+    async fn list_prices(
+        &self,
+        _in_use: &InUse,
+        _now: Timestamp,
+        _meter: &dyn Meter,
+    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+        Ok(None)
+    }
 }
 
 /// One kind of billing source: how its configuration is described and how it is made.
@@ -160,11 +176,20 @@ pub struct Cadence {
     /// and Google Cloud. Azure's requests are free.
     #[serde(default)]
     pub monthly_cap: Option<Amount>,
+    /// Whether the list prices of the GPU machines in use are read once a day; `true` by default.
+    /// Without them the dated table of the program stands.
+    #[serde(default)]
+    pub list_prices: Option<bool>,
 }
 
 impl Cadence {
     /// How long nothing new must come for a past month before it counts as final.
     pub fn final_after(&self) -> SignedDuration {
         self.final_after.unwrap_or(Span::hours(120)).signed()
+    }
+
+    /// Whether list prices are read.
+    pub fn list_prices(&self) -> bool {
+        self.list_prices.unwrap_or(true)
     }
 }

@@ -5,6 +5,7 @@ pub mod band;
 pub mod breakdown;
 pub mod exchange;
 pub mod gpu;
+pub mod gpu_family;
 pub mod gpu_money;
 pub mod gpu_time;
 pub mod identity;

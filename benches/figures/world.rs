@@ -155,7 +155,6 @@ fn report(source: &dyn Source, size: Size, observed_at: Timestamp, now: Timestam
             })
             .collect(),
         budgets: Vec::new(),
-        list_prices: None,
         data_through: None,
         cursor: None,
         observed_at,

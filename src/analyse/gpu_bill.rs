@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 
 use crate::analyse::spend::AmountSum;
 use crate::domain::breakdown::{Amounts, CostRow, Dimension};
+use crate::domain::gpu_family::{GpuFamily, is_commitment, is_spot};
 use crate::domain::gpu_money::{NotGpu, PriceGroup};
 use crate::domain::identity::Provider;
 use crate::domain::machine::{GpuModel, Machine};
@@ -136,7 +137,7 @@ impl Bill {
             }),
             Provider::Gcp => {
                 let sku = key(Dimension::Sku).unwrap_or_default();
-                let spot = sku.contains("Preemptible");
+                let spot = is_spot(sku);
                 match (GpuModel::of(sku), family(sku)) {
                     (Some(model), _) => {
                         let hours = if is_commitment(sku) { Some(Decimal::ZERO) } else { hours };
@@ -298,27 +299,12 @@ impl GpuBill {
     }
 }
 
-fn is_commitment(sku: &str) -> bool {
-    sku.starts_with("Commitment")
-}
-
 /// The family of GPU machines that a SKU of cores or memory belongs to.
 fn family(sku: &str) -> Option<&'static str> {
-    let name = sku
-        .trim_start_matches("Commitment v1: ")
-        .trim_start_matches("Spot ")
-        .trim_start_matches("Preemptible ");
-    let part = name.contains(" Instance ") || is_commitment(sku);
-    ["A2", "A3", "A4", "G2"].into_iter().find(|family| part && name.starts_with(family))
+    GpuFamily::of_sku(sku).map(|family| family.name)
 }
 
 /// The kinds of GPU in a family of Google Cloud's machines.
 fn of_family(family: &str) -> &'static [&'static str] {
-    match family {
-        "A2" => &["A100 40GB", "A100 80GB"],
-        "A3" => &["H100 80GB", "H200 141GB"],
-        "A4" => &["B200", "GB200"],
-        "G2" => &["L4"],
-        _ => &[],
-    }
+    GpuFamily::named(family).map_or(&[], |family| family.gpus)
 }

@@ -6,11 +6,13 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::analyse::gpu_bill::{BilledDay, may_be};
+use crate::domain::gpu_family::GpuFamily;
 use crate::domain::gpu_money::{GpuHourPrice, PriceGroup, PriceSource};
 use crate::domain::identity::Provider;
-use crate::domain::machine::{GpuModel, LISTED, Machine};
+use crate::domain::machine::{Machine, listed_on};
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
+use crate::domain::period::BillingZone;
 use crate::domain::price::{CapacityType, SkuPrice};
 
 /// Over how many days before a day a billed price is averaged.
@@ -81,66 +83,106 @@ impl PriceBook {
         })
     }
 
+    /// The provider's own list where it was read, else the embedded table.
     fn listed(&self, fleet: &Fleet) -> Option<GpuHourPrice> {
-        if fleet.capacity_type == CapacityType::Spot {
-            return None;
-        }
         let provider = fleet.provider?;
         let machine = Machine::of(provider, fleet.instance_type.as_deref()?)?;
-        if let Some(price) = self.of_catalogue(provider, machine, fleet.region_id.as_deref()) {
-            return Some(price);
+        let region = self.region(fleet);
+        let read = region.and_then(|region| match provider {
+            Provider::Gcp => self.of_parts(machine, fleet.capacity_type, region),
+            Provider::Aws | Provider::Azure => {
+                self.of_machine(machine, fleet.capacity_type, region)
+            }
+        });
+        if read.is_some() || fleet.capacity_type == CapacityType::Spot {
+            return read;
         }
-        let (price, own) = machine.list_price(fleet.region_id.as_deref())?;
+        let (price, own) = machine.list_price(region)?;
         let price = price.checked_div(Decimal::from(machine.gpus))?;
         let where_from = if own { "" } else { ", of its usual region" };
         Some(GpuHourPrice {
             source: PriceSource::List,
             price: Money::new(price, Currency::USD),
-            note: format!("on demand, table of {LISTED}{where_from}"),
+            note: format!("on demand, embedded {}{where_from}", listed_on(provider)),
         })
     }
 
-    /// Google Cloud's catalogue: the GPU's own SKU, with cores and memory added in the proportion
-    /// that the table's machine has.
-    fn of_catalogue(
+    /// The region of a fleet; where nobody tells it, the only one in which it may be billed.
+    fn region<'a>(&'a self, fleet: &'a Fleet) -> Option<&'a str> {
+        if let Some(region) = &fleet.region_id {
+            return Some(region);
+        }
+        let groups = may_be(fleet, self.billed.keys());
+        let regions: BTreeSet<&str> =
+            groups.into_iter().map(|group| group.region_id.as_str()).collect();
+        let mut regions = regions.into_iter();
+        regions.next().filter(|_| regions.next().is_none())
+    }
+
+    /// The list price of a whole machine.
+    fn of_machine(
         &self,
-        provider: Provider,
-        machine: &'static Machine,
-        region: Option<&str>,
+        machine: &Machine,
+        capacity_type: CapacityType,
+        region: &str,
     ) -> Option<GpuHourPrice> {
-        if provider != Provider::Gcp {
+        let is_spot = capacity_type == CapacityType::Spot;
+        let listed = self.listed.iter().find(|price| {
+            let name = price.instance_type.as_deref().unwrap_or_default();
+            name.eq_ignore_ascii_case(machine.instance_type)
+                && price.region_id == region
+                && (price.capacity_type == CapacityType::Spot) == is_spot
+                && price.unit == "h"
+        })?;
+        let price = listed.price.amount.checked_div(Decimal::from(machine.gpus))?;
+        let bought = if is_spot { "spot" } else { "on demand" };
+        Some(GpuHourPrice {
+            source: PriceSource::List,
+            price: Money::new(price, listed.price.currency),
+            note: format!("{bought}, {}", read_on(listed)),
+        })
+    }
+
+    /// Google Cloud's list: the GPU's own SKU, with cores and memory added in the proportion that
+    /// the table's machine has.
+    fn of_parts(
+        &self,
+        machine: &Machine,
+        capacity_type: CapacityType,
+        region: &str,
+    ) -> Option<GpuHourPrice> {
+        if capacity_type == CapacityType::Spot {
             return None;
         }
-        let region = region?;
-        let on_demand = |price: &&SkuPrice| {
+        let family = GpuFamily::of_machine(machine.instance_type)?;
+        let on_demand = |price: &&SkuPrice, unit: &str| {
             price.region_id == region
                 && price.capacity_type == CapacityType::OnDemand
-                && price.unit == "h"
+                && price.unit == unit
         };
-        let gpu = self.listed.iter().filter(on_demand).find(|price| {
-            price.description.contains(" GPU running in ")
-                && GpuModel::of(&price.description)
-                    .is_some_and(|gpu| std::ptr::eq(gpu, machine.gpu))
+        let gpu = self.listed.iter().find(|price| {
+            on_demand(price, "h") && family.is_gpu_on_demand(machine, &price.description)
         })?;
-        let shape = machine.shape?;
-        let family = machine.instance_type.split('-').next().unwrap_or_default().to_uppercase();
-        let part = |name: &str, unit: &str| {
-            self.listed.iter().find(|price| {
-                price.region_id == region
-                    && price.capacity_type == CapacityType::OnDemand
-                    && price.unit == unit
-                    && price.description.starts_with(&format!("{family} Instance {name} running"))
-            })
-        };
-        let (core, memory) = (part("Core", "h")?, part("Ram", "GiBy.h")?);
-        let per_gpu = |units: u32| Decimal::from(units).checked_div(Decimal::from(machine.gpus));
-        let cores = core.price.amount.checked_mul(per_gpu(shape.cores)?)?;
-        let memory = memory.price.amount.checked_mul(per_gpu(shape.memory_gib)?)?;
-        let price = gpu.price.amount.checked_add(cores)?.checked_add(memory)?;
+        let mut price = gpu.price.amount;
+        let mut parts = "GPU with its share of the machine";
+        if !family.is_whole {
+            parts = "GPU, cores and memory";
+            let shape = machine.shape?;
+            for (name, unit, units) in
+                [("Core", "h", shape.cores), ("Ram", "GiBy.h", shape.memory_gib)]
+            {
+                let beginning = format!("{} Instance {name} running", family.name);
+                let part = self.listed.iter().find(|price| {
+                    on_demand(price, unit) && price.description.starts_with(&beginning)
+                })?;
+                let per_gpu = Decimal::from(units).checked_div(Decimal::from(machine.gpus))?;
+                price = price.checked_add(part.price.amount.checked_mul(per_gpu)?)?;
+            }
+        }
         Some(GpuHourPrice {
             source: PriceSource::List,
             price: Money::new(price, gpu.price.currency),
-            note: "on demand, Cloud Billing catalogue: GPU, cores and memory".to_owned(),
+            note: format!("on demand, {}: {parts}", read_on(gpu)),
         })
     }
 
@@ -157,3 +199,14 @@ impl PriceBook {
         })
     }
 }
+
+/// Where a listed price is from: `price list 2026-11-23`.
+fn read_on(price: &SkuPrice) -> String {
+    match price.read_at {
+        Some(at) => format!("price list {}", BillingZone::Utc.day_of(at)),
+        None => "price list".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -131,6 +131,7 @@ sources:
       endpoints:
         cost_explorer: {aws_url}
         sts: {aws_url}
+        price_list: {aws_url}
   gcp:
     - name: gcp-main
       billing_account: {billing_account}
@@ -153,6 +154,7 @@ sources:
       endpoints:
         resource_manager: {azure_url}
         authority: {azure_url}
+        retail_prices: {azure_url}
 gpu:
 {gpu}nodes:
 {nodes}"#,

@@ -1,5 +1,7 @@
 //! The ledger behind the ports of polling and of the outbox.
 
+mod in_use;
+
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -13,6 +15,7 @@ use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::{Meter, MeterError, OutboxLedger, PollLedger};
+use crate::domain::price::{InUse, SkuPrice};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceReport};
 use crate::store::{Ledger, LedgerError, LedgerHandle, LedgerMeter};
 use crate::telemetry::self_metrics::SelfMetrics;
@@ -52,6 +55,11 @@ impl PollPort {
         place.and_then(|place| self.breakdowns.get(place)).cloned().unwrap_or_default()
     }
 
+    fn rules_of(&self, source: &SourceId) -> Result<SourceRules, String> {
+        let rules = self.rules.iter().find(|rules| rules.id == *source).cloned();
+        rules.ok_or_else(|| format!("the source `{source}` is not configured"))
+    }
+
     async fn call<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger) -> Result<R, LedgerError> + Send + 'static,
@@ -88,12 +96,7 @@ impl PollLedger for PollPort {
     }
 
     async fn window(&self, source: &SourceId, now: Timestamp) -> Result<Window, String> {
-        let rules = self
-            .rules
-            .iter()
-            .find(|rules| rules.id == *source)
-            .cloned()
-            .ok_or_else(|| format!("the source `{source}` is not configured"))?;
+        let rules = self.rules_of(source)?;
         let breakdowns = self.breakdowns_of(source);
         self.call(move |ledger| open_window(ledger, &rules, &breakdowns, now)).await
     }
@@ -120,6 +123,22 @@ impl PollLedger for PollPort {
             tracing::warn!(%source, day = %restatement.day, "a complete day moved");
         }
         tracing::debug!(%source, rows = committed.rows, "report committed");
+        self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String> {
+        let rules = self.rules_of(source)?;
+        self.call(move |ledger| in_use::in_use(ledger, &rules, now)).await
+    }
+
+    async fn keep_list_prices(
+        &self,
+        source: &SourceId,
+        prices: Vec<SkuPrice>,
+    ) -> Result<(), String> {
+        let kept = source.clone();
+        self.call(move |ledger| ledger.keep_list_prices(&kept, &prices)).await?;
         self.changed.send_modify(|count| *count += 1);
         Ok(())
     }

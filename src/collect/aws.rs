@@ -7,6 +7,7 @@ mod classify;
 mod client;
 mod config;
 mod normalise;
+mod price_list;
 mod record_type;
 mod request;
 
@@ -33,6 +34,7 @@ use crate::domain::identity::Provider;
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::{BillingZone, Window, next_day};
 use crate::domain::ports::{Meter, MeterError};
+use crate::domain::price::{InUse, SkuPrice};
 use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind, SourceReport};
 
 /// How an entry under `sources.aws` is described and made into a source.
@@ -95,7 +97,6 @@ impl AwsSource {
             control_totals: Vec::new(),
             names: Vec::new(),
             budgets: Vec::new(),
-            list_prices: None,
             data_through: None,
             cursor: None,
             observed_at: request.now,
@@ -173,6 +174,14 @@ impl Source for AwsSource {
             at_most: u32::try_from(QUICK_RETRIES.len()).unwrap_or(u32::MAX),
             price: Some(price()),
         });
+        if self.settings.price_list_region().is_some() {
+            plan.push(PlannedRequest {
+                operation: price_list::PRICES,
+                purpose: "list prices of the GPU machines in use, once a day".to_owned(),
+                at_most: price_list::MOST_REQUESTS,
+                price: None,
+            });
+        }
         plan
     }
 
@@ -200,6 +209,41 @@ impl Source for AwsSource {
             *self.session.lock().await = None;
         }
         result
+    }
+
+    async fn list_prices(
+        &self,
+        in_use: &InUse,
+        now: Timestamp,
+        meter: &dyn Meter,
+    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+        if in_use.machines.is_empty() || self.settings.price_list_region().is_none() {
+            return Ok(None);
+        }
+        let meter = Reserving { meter, source: self, now };
+        let session = self.session(now, &meter).await?;
+        let mut prices = Vec::new();
+        let mut asked = 0;
+        for (instance_type, region) in &in_use.machines {
+            let wanted = price_list::Wanted { instance_type, region, now };
+            let mut token: Option<String> = None;
+            loop {
+                if asked == price_list::MOST_REQUESTS {
+                    return Err(price_list::too_many());
+                }
+                asked += 1;
+                meter.reserve(price_list::PRICES, Money::zero(Currency::USD)).await?;
+                let page = session.products(&wanted.filters(), token.as_deref()).await?;
+                let listed = price_list::prices(page.price_list(), &wanted)
+                    .map_err(|error| session.redacted(error))?;
+                prices.extend(listed);
+                match page.next_token().filter(|next| !next.is_empty()) {
+                    Some(next) => token = Some(next.to_owned()),
+                    None => break,
+                }
+            }
+        }
+        Ok(Some(prices))
     }
 }
 

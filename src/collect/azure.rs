@@ -11,6 +11,7 @@ mod exchange;
 mod normalise;
 mod query;
 mod question;
+mod retail;
 mod throttle;
 mod usage_details;
 
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use schemars::SchemaGenerator;
 use tokio::time::Instant;
 
@@ -29,6 +30,7 @@ use crate::domain::breakdown::{BreakdownRole, Dimension};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::period::{BillingZone, Window, next_day};
 use crate::domain::ports::Meter;
+use crate::domain::price::{InUse, SkuPrice};
 use crate::domain::report::{
     BreakdownReading, ControlTotal, EntityName, NativeBudget, SourceError, SourceErrorKind,
     SourceReport,
@@ -183,7 +185,6 @@ impl AzureSource {
             days: begun.days().collect(),
             names: self.names(&exchange, begun, &months).await,
             budgets: self.budgets(&exchange).await,
-            list_prices: None,
             breakdowns: reading.breakdowns,
             control_totals: reading.control_totals,
             data_through: newest.map(|day| BillingZone::Utc.end_of(day).min(request.now)),
@@ -228,6 +229,23 @@ impl AzureSource {
         } else {
             tracing::warn!(source = %self.descriptor.id, what, error = %error, "failed to read what the poll can do without");
         }
+    }
+
+    /// A page of the retail price list. No token goes there.
+    async fn retail_page(&self, url: &reqwest::Url) -> Result<bytes::Bytes, SourceError> {
+        let response = self.http.get(url.clone()).send().await.map_err(classify::transport)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await;
+        if (200..300).contains(&status) {
+            return body.map_err(classify::transport);
+        }
+        let mut error =
+            classify::classify(status, &headers, &body.unwrap_or_default(), retail::OPERATION);
+        if !error.kind.is_temporary() {
+            error.hint =
+                Some("check `endpoints.retail_prices`, or set `list_prices: false`".into());
+        }
+        Err(exchange::during("list prices", error))
     }
 
     fn planned_queries(&self, months: u32) -> Vec<PlannedRequest> {
@@ -301,6 +319,10 @@ impl Source for AzureSource {
             planned.push(once("Balances", "prepayment of the enrolment", 1));
             planned.push(once("Charges", "charges of the enrolment", 1));
         }
+        if self.settings.retail_prices.is_some() {
+            let purpose = "list prices of the GPU machines in use, once a day";
+            planned.push(once(retail::OPERATION, purpose, retail::MOST_REQUESTS));
+        }
         planned
     }
 
@@ -323,6 +345,41 @@ impl Source for AzureSource {
             self.credential.forget();
         }
         result
+    }
+
+    async fn list_prices(
+        &self,
+        in_use: &InUse,
+        now: Timestamp,
+        meter: &dyn Meter,
+    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+        let (Some(origin), Some(currency)) = (&self.settings.retail_prices, in_use.currency())
+        else {
+            return Ok(None);
+        };
+        if in_use.machines.is_empty() {
+            return Ok(None);
+        }
+        let mut prices = Vec::new();
+        let mut asked = 0;
+        for (size, region) in &in_use.machines {
+            let wanted = retail::Wanted { size, region, currency, now };
+            let mut pages = Vec::new();
+            let mut next = Some(wanted.url(origin));
+            while let Some(url) = next {
+                if asked == retail::MOST_REQUESTS {
+                    let most = retail::MOST_REQUESTS;
+                    return Err(retail::malformed(format!("more than {most} pages")));
+                }
+                asked += 1;
+                exchange::count(&self.descriptor.id, retail::OPERATION, meter, now).await?;
+                let page = self.retail_page(&url).await?;
+                next = retail::next_page(&page, &url)?;
+                pages.push(page);
+            }
+            prices.extend(wanted.prices(&pages)?);
+        }
+        Ok(Some(prices))
     }
 }
 

@@ -11,14 +11,12 @@ mod config;
 mod normalise;
 mod query;
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use self::catalogue::Wanted;
-use self::client::{Client, Described, MOST_ROWS, PAGE_ROWS};
+use self::client::{Client, Counter, Described, MOST_ROWS, PAGE_ROWS};
 use self::config::{Entry, Settings};
 use self::normalise::ChangedDays;
 use self::query::{Cut, Reading};
@@ -26,9 +24,9 @@ use crate::collect::{Descriptor, PlannedRequest, PollRequest, Source, SourceKind
 use crate::config::problems::Problems;
 use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, Dimension};
 use crate::domain::identity::Provider;
-use crate::domain::money::Currency;
 use crate::domain::period::{BillingZone, Window};
 use crate::domain::ports::Meter;
+use crate::domain::price::{InUse, SkuPrice};
 use crate::domain::report::{
     BreakdownReading, EntityName, SourceError, SourceErrorKind, SourceReport,
 };
@@ -50,8 +48,6 @@ const SPEND: &str = "spend";
 const FILLING: SignedDuration = SignedDuration::from_hours(5 * 24);
 /// An export that brought nothing for so long has stopped: Google exports several times a day.
 const STOPPED: SignedDuration = SignedDuration::from_hours(5 * 24);
-/// How often list prices are read: they change a few times a year.
-const PRICES_EVERY: SignedDuration = SignedDuration::from_hours(24);
 const SWITCHED_ON: &str = "see in the console under Billing > Billing export > BigQuery export \
     whether it is switched on and goes to this dataset";
 
@@ -118,30 +114,21 @@ impl Gcp {
             control_totals: Vec::new(),
             names: Vec::new(),
             budgets: Vec::new(),
-            list_prices: None,
             data_through: Some(through),
             cursor: None,
             observed_at: request.now,
         };
         self.read_days(&client, &described, through, &mut report).await?;
-        let mut priced = cursor.and_then(|cursor| cursor.priced);
         if !report.days.is_empty() && self.may_ask_billing() {
             client.reserve("billingAccounts.get", client.free()).await?;
-            let name = Box::pin(catalogue::billing_account_name(settings, credentials.clone()));
+            let name = Box::pin(catalogue::billing_account_name(settings, credentials));
             report.names.extend(name.await.map(|name| EntityName {
                 dimension: Dimension::SubAccountId,
                 key: settings.billing_account.clone(),
                 name,
             }));
-            let old = priced.is_none_or(|at| request.now.duration_since(at).abs() >= PRICES_EVERY);
-            let wanted = Wanted { regions: regions(&report), currency: currency(&report) };
-            if old && !wanted.regions.is_empty() {
-                report.list_prices =
-                    Box::pin(catalogue::list_prices(&client, settings, credentials, &wanted)).await;
-                priced = report.list_prices.as_ref().map(|_| request.now).or(priced);
-            }
         }
-        let cursor = Cursor { exported: through, window: request.window, priced };
+        let cursor = Cursor { exported: through, window: request.window };
         report.cursor = Some(cursor.to_string());
         Ok(report)
     }
@@ -351,6 +338,8 @@ impl Source for Gcp {
         plan.push(free("jobs.getQueryResults", "further pages", queries.saturating_mul(pages - 1)));
         if self.may_ask_billing() {
             plan.push(free("billingAccounts.get", "the billing account's name", 1));
+        }
+        if self.may_ask_billing() && self.settings.list_prices {
             let purpose = "list prices of GPU machines, once a day";
             plan.push(free("skus.list", purpose, catalogue::MOST_PAGES));
         }
@@ -374,6 +363,26 @@ impl Source for Gcp {
                 ),
             )),
         }
+    }
+
+    async fn list_prices(
+        &self,
+        in_use: &InUse,
+        now: Timestamp,
+        meter: &dyn Meter,
+    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+        let settings = &self.settings;
+        let (Some(currency), true) = (in_use.currency(), settings.list_prices) else {
+            return Ok(None);
+        };
+        if in_use.regions.is_empty() || !self.may_ask_billing() {
+            return Ok(None);
+        }
+        let wanted = Wanted { regions: in_use.regions.clone(), currency, now };
+        let counter = Counter { settings, meter, now };
+        let credentials = client::credentials(settings)?;
+        let asked = catalogue::list_prices(&counter, settings, credentials, &wanted);
+        Box::pin(asked).await.map(Some)
     }
 }
 
@@ -399,24 +408,12 @@ fn standard_cuts(settings: &Settings) -> Vec<Cut> {
             gpus: true,
             ..cut(
                 "gpu_sku",
-                "spend; sku of GPU machines",
+                "spend; sku of GPU machines, families A2 to G4",
                 &[Sku, RegionId],
                 BreakdownRole::Filtered,
             )
         },
     ]
-}
-
-/// The regions that the report has costs in.
-fn regions(report: &SourceReport) -> BTreeSet<String> {
-    let by_region = |reading: &&BreakdownReading| reading.breakdown.query == "region";
-    let rows = report.breakdowns.iter().filter(by_region).flat_map(|reading| &reading.rows);
-    rows.filter_map(|row| row.keys.first()).filter(|key| !key.is_empty()).cloned().collect()
-}
-
-/// The billing account's currency. Google bills an account in one.
-fn currency(report: &SourceReport) -> Currency {
-    report.control_totals.first().map_or(Currency::USD, |total| total.currency)
 }
 
 /// Filters in one text that tells every value from every other: `spend; region_id=["us-east4"]`.
@@ -434,17 +431,14 @@ fn days_to_read(window: Window, cursor: Option<Cursor>, changed: &[Date]) -> Vec
     window.days().filter(|day| !known(*day) || changed.binary_search(day).is_ok()).collect()
 }
 
-/// Where the next poll goes on: `2026-11-20T08:15:00.123456Z 2026-10-01..2026-11-21`, and when
-/// list prices were read. Google's export times only grow, so what was exported later is what was
-/// not read yet.
+/// Where the next poll goes on: `2026-11-20T08:15:00.123456Z 2026-10-01..2026-11-21`. Google's export
+/// times only grow, so what was exported later is what was not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cursor {
     /// The newest export time that was read.
     exported: Timestamp,
     /// The days that were looked at.
     window: Window,
-    /// When list prices were read last.
-    priced: Option<Timestamp>,
 }
 
 impl Cursor {
@@ -453,21 +447,13 @@ impl Cursor {
         let mut words = text.split(' ');
         let exported = words.next()?.parse().ok()?;
         let (start, end) = words.next()?.split_once("..")?;
-        Some(Self {
-            exported,
-            window: Window::new(start.parse().ok()?, end.parse().ok()?),
-            priced: words.next().and_then(|priced| priced.parse().ok()),
-        })
+        Some(Self { exported, window: Window::new(start.parse().ok()?, end.parse().ok()?) })
     }
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.6} {}", self.exported, self.window)?;
-        match self.priced {
-            Some(at) => write!(f, " {at:.0}"),
-            None => Ok(()),
-        }
+        write!(f, "{:.6} {}", self.exported, self.window)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::collect::priced::Priced;
 use crate::collect::reconcile::reconcile;
@@ -35,15 +35,21 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(60);
 const FIRST_RETRY_OF_A_LASTING_ERROR: Duration = Duration::from_secs(300);
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
+/// How old list prices grow before a poll reads them again: they change a few times a year. Polls
+/// are jittered, and so are the readings of prices that follow them.
+const PRICES_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// The longest that list prices may take: a price list of 30,000 SKUs comes in some ten pages.
+const PRICES_PATIENCE: Duration = Duration::from_secs(120);
 
 impl Poller {
     /// Polls whenever the source is due, for ever.
     pub async fn run(self) {
         let id = self.source.descriptor().id.clone();
         let mut last_error: Option<SourceError> = None;
+        let mut prices_error = None;
         loop {
             self.wait_until_due().await;
-            match self.poll_once().await {
+            match self.read_bill().await {
                 Ok(()) => {
                     if last_error.take().is_some() {
                         tracing::info!(source = %id, "source recovered");
@@ -57,8 +63,17 @@ impl Poller {
                             "failed to poll source");
                     }
                     last_error = Some(error);
+                    continue;
                 }
             }
+            let error = self.read_prices().await.err();
+            let kind = error.as_ref().map(|error| error.kind);
+            match error {
+                Some(error) if kind != prices_error => tell_prices(id.as_str(), &error),
+                Some(error) => tracing::debug!(source = %id, %error, "no list prices again"),
+                None => (),
+            }
+            prices_error = kind;
         }
     }
 
@@ -80,11 +95,51 @@ impl Poller {
         }
     }
 
-    /// Polls now, whatever the schedule says, and keeps the outcome.
+    /// Polls now, whatever the schedule says, and keeps the outcome; then reads list prices, where
+    /// those of before are a day old. Without new ones the old ones stand, and the poll is good.
     ///
     /// # Errors
     /// The source's error; the ledger's last good rows stay.
     pub async fn poll_once(&self) -> Result<(), SourceError> {
+        self.read_bill().await?;
+        if let Err(error) = self.read_prices().await {
+            tell_prices(self.source.descriptor().id.as_str(), &error);
+        }
+        Ok(())
+    }
+
+    /// Reads the list prices of what is in use, where those of before are a day old.
+    ///
+    /// # Errors
+    /// The source's error; the prices of before stay.
+    pub async fn read_prices(&self) -> Result<(), SourceError> {
+        let id = &self.source.descriptor().id;
+        let unkept = |reason: String| {
+            SourceError::new(
+                SourceErrorKind::Unavailable,
+                format!("failed to use the ledger: {reason}"),
+            )
+        };
+        let now = self.clock.now();
+        let in_use = self.ledger.in_use(id, now).await.map_err(unkept)?;
+        // A clock that was set back makes them old too.
+        if in_use.priced_at.is_some_and(|at| now.duration_since(at).abs() < PRICES_EVERY) {
+            return Ok(());
+        }
+        let asked = self.source.list_prices(&in_use, now, &*self.meter);
+        let prices = tokio::time::timeout(PRICES_PATIENCE, asked).await.map_err(|_| {
+            SourceError::new(
+                SourceErrorKind::Timeout,
+                format!("the price list did not end within {} s", PRICES_PATIENCE.as_secs()),
+            )
+        })??;
+        match prices {
+            Some(prices) => self.ledger.keep_list_prices(id, prices).await.map_err(unkept),
+            None => Ok(()),
+        }
+    }
+
+    async fn read_bill(&self) -> Result<(), SourceError> {
         let started = Instant::now();
         let meter = Priced::new(&*self.meter);
         let outcome = self.poll_and_keep(&meter).await;
@@ -172,6 +227,11 @@ impl Poller {
         let asked = error.retry_after.unwrap_or_default().min(descriptor.poll_every.max(longest));
         jittered(doubled.max(paid)).max(asked)
     }
+}
+
+fn tell_prices(source: &str, error: &SourceError) {
+    tracing::warn!(source, kind = error.kind.as_str(), %error,
+        "failed to read list prices: those of before stand, else the dated table");
 }
 
 /// Whether a report read days and found no cost on any of them.

@@ -1,15 +1,20 @@
 //! Machine types with GPUs: what is in them, and what an hour of them is listed at.
 //!
 //! A dated table, so that a price stands even where no list can be read. List prices: AWS Linux on
-//! demand of 2026-07-20, Google Cloud on demand of 2026-08-03, Azure pay-as-you-go Linux of
-//! 2026-06-18, in US dollars an hour.
+//! demand, Google Cloud on demand, Azure pay-as-you-go Linux, in US dollars an hour.
 
 use rust_decimal::Decimal;
 
 use crate::domain::identity::Provider;
 
-/// Up to when the table's prices were true.
-pub const LISTED: &str = "2026-08";
+/// When a provider's prices in the table were true.
+pub fn listed_on(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Aws => "2026-07-20",
+        Provider::Gcp => "2026-08-03",
+        Provider::Azure => "2026-06-18",
+    }
+}
 
 /// A kind of GPU.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,14 +98,13 @@ impl GpuModel {
     /// The kind of a GPU by the name that its driver or a price list gives it:
     /// `NVIDIA H100 80GB HBM3`, `Nvidia Tesla A100 GPU running in Americas`.
     pub fn of(name: &str) -> Option<&'static Self> {
-        let name = name.to_uppercase();
-        // A word ends where neither a digit nor the letter of a variant goes on: `L4` is in neither
-        // `L40` nor `L40S`.
+        // Google's price list calls the RTX PRO 6000 `RTX 6000 96GB`.
+        let name = name.to_uppercase().replace("RTX 6000 96GB", RTX_PRO.name);
+        // A word ends where no digit goes on: `L4` is in neither `L40` nor `L40S`.
         let holds = |word: &str| {
             name.match_indices(word).any(|(at, _)| {
                 let next = name.get(at + word.len()..).and_then(|rest| rest.chars().next());
-                let goes_on = next.is_some_and(|c| c.is_ascii_digit());
-                !goes_on && !matches!((word, next), ("A10" | "L40", Some('S' | 'G')))
+                !next.is_some_and(|c| c.is_ascii_digit())
             })
         };
         MODELS.iter().copied().find(|model| model.words.iter().all(|word| holds(word)))
@@ -209,6 +213,16 @@ impl Machine {
         })
     }
 
+    /// Every machine type.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        MACHINES.iter()
+    }
+
+    /// The regions of which the table has a price.
+    pub fn listed_regions(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.listed.iter().map(|(region, _)| *region)
+    }
+
     /// The machine type of an Azure meter, `ND96isr H100 v5 Spot`: Azure bills under the size's
     /// name with blanks, and writes the older A100 size with its GPU.
     pub fn of_azure_meter(meter: &str) -> Option<&'static Self> {
@@ -257,12 +271,13 @@ mod tests {
             ("NVIDIA L4", "L4"),
             ("NVIDIA A10G", "A10G"),
             ("NVIDIA GB200", "GB200"),
+            ("RTX 6000 96GB running in Iowa", "RTX PRO 6000"),
             ("NVIDIA B200", "B200"),
             ("AMD Instinct MI300X", "MI300X"),
         ] {
             assert_eq!(GpuModel::of(name).map(|model| model.name), Some(wanted), "{name}");
         }
-        for name in ["Tesla K80", "", "NVIDIA L400"] {
+        for name in ["Tesla K80", "", "NVIDIA L400", "NVIDIA A10", "NVIDIA L40"] {
             assert_eq!(GpuModel::of(name), None, "{name}");
         }
     }

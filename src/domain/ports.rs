@@ -9,6 +9,7 @@ use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
 use crate::domain::period::Window;
+use crate::domain::price::{InUse, SkuPrice};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
 
 /// Tells the time. The demo's clock stands in mid-month; every age and period rule asks this one.
@@ -108,6 +109,22 @@ pub trait PollLedger: Send + Sync {
     /// # Errors
     /// The ledger's own text; nothing was kept.
     async fn commit(&self, report: SourceReport, next_poll: Timestamp) -> Result<(), String>;
+
+    /// What is in use, of which list prices are worth knowing.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String>;
+
+    /// Keeps list prices in place of those that were read before.
+    ///
+    /// # Errors
+    /// The ledger's own text; those of before stand.
+    async fn keep_list_prices(
+        &self,
+        source: &SourceId,
+        prices: Vec<SkuPrice>,
+    ) -> Result<(), String>;
 
     /// Keeps a failure, with the time of the next poll.
     ///

@@ -1,9 +1,11 @@
 //! Prices that a provider lists, before any discount.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
 
 /// How a machine is bought.
 #[derive(
@@ -45,10 +47,39 @@ pub struct SkuPrice {
     pub region_id: String,
     /// How it is bought: on demand or spot.
     pub capacity_type: CapacityType,
-    /// What the price is for, in UCUM as the provider writes it: `h`, `GiBy.h`.
+    /// The machine type, where it is the price of whole machines (AWS, Azure).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// What the price is for, in UCUM: `h`, `GiBy.h`.
     pub unit: String,
     /// The price of one unit; always more than zero.
     pub price: Money,
     /// Since when it holds.
     pub effective_at: Option<Timestamp>,
+    /// When it was read; none for one that an earlier version kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+}
+
+/// What of a provider is in use, by its bill and by its nodes, so that prices of it are worth
+/// knowing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Machine types with GPUs and the regions that they are in, as the bill or the nodes write
+    /// them.
+    pub machines: BTreeSet<(String, String)>,
+    /// Regions with GPUs.
+    pub regions: BTreeSet<String>,
+    /// The currencies of the bill; empty before the first.
+    pub currencies: BTreeSet<Currency>,
+    /// When list prices were read last.
+    pub priced_at: Option<Timestamp>,
+}
+
+impl InUse {
+    /// The currency of the bill; none where there is no bill yet or several.
+    pub fn currency(&self) -> Option<Currency> {
+        let mut currencies = self.currencies.iter();
+        currencies.next().copied().filter(|_| currencies.next().is_none())
+    }
 }

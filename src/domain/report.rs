@@ -11,7 +11,6 @@ use crate::domain::breakdown::{Amounts, Breakdown, CostRow, Dimension};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::{BillingPeriod, Window};
-use crate::domain::price::SkuPrice;
 
 /// Everything one poll of a source read: a whole window or nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,9 +33,6 @@ pub struct SourceReport {
     pub names: Vec<EntityName>,
     /// Budgets that exist at the provider.
     pub budgets: Vec<NativeBudget>,
-    /// The provider's list prices of GPU machines and their parts; none where this poll did not
-    /// ask for them, so that those of an earlier one stand.
-    pub list_prices: Option<Vec<SkuPrice>>,
     /// Up to when the provider's data reaches, where it tells; else the end of the newest day.
     pub data_through: Option<Timestamp>,
     /// Where the next poll goes on, in the source's own words. Kept by the ledger, opaque to it.

@@ -1,13 +1,15 @@
-//! Cost Explorer (awsJson 1.1) and the Security Token Service (query protocol) on one address.
+//! Cost Explorer and the Price List query API (awsJson 1.1) and the Security Token Service (query
+//! protocol) on one address.
 //!
-//! Requests are told apart as AWS does: `x-amz-target` names a Cost Explorer operation, a form body
-//! with `Action` an STS one. Faults strike Cost Explorer only, so that an identity check before a
-//! poll takes none of them.
+//! Requests are told apart as AWS does: `x-amz-target` names a Cost Explorer or Price List operation,
+//! a form body with `Action` an STS one. Faults strike Cost Explorer only, so that an identity check
+//! before a poll takes none of them.
 
 mod answer;
 mod auth;
 mod error;
 mod forecast;
+mod price_list;
 mod request;
 mod select;
 mod sts;
@@ -47,6 +49,10 @@ pub struct AwsOptions {
     pub credentials: Option<(String, String)>,
     /// The external id without which `AssumeRole` is denied.
     pub external_id: Option<String>,
+    /// How many products one page of the price list holds, 100 at most.
+    pub price_page_size: usize,
+    /// Whether `pricing:GetProducts` is not allowed.
+    pub prices_denied: bool,
     /// Counts what was asked.
     pub requests: Arc<Requests>,
 }
@@ -58,6 +64,8 @@ impl Default for AwsOptions {
             page_size: 400,
             credentials: None,
             external_id: None,
+            price_page_size: 100,
+            prices_denied: false,
             requests: Arc::default(),
         }
     }
@@ -112,9 +120,27 @@ async fn handle(
 ) -> Response {
     let request = auth::Request { method: &method, uri: &uri, headers: &headers, body: &body };
     match header(&headers, "x-amz-target") {
+        Some(target) if target.starts_with(price_list::TARGET_PREFIX) => {
+            price_list(&server, target, &request)
+        }
         Some(target) => cost_explorer(&server, target, &request).await,
         None if body.starts_with(b"Action=") || has_action(&body) => sts::answer(&server, &request),
         None => AwsError::new("UnknownOperationException", "").response(),
+    }
+}
+
+fn price_list(server: &Server, target: &str, request: &auth::Request<'_>) -> Response {
+    let operation = target.strip_prefix(price_list::TARGET_PREFIX).unwrap_or_default();
+    if let Err(error) = server.identities.check(request, "pricing", Timestamp::now()) {
+        return error.response();
+    }
+    server.options.requests.count(operation);
+    if server.options.prices_denied {
+        return price_list::denied(&server.identities.account_of(request)).response();
+    }
+    match price_list::answer(server, operation, request.body) {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(error) => error.response(),
     }
 }
 

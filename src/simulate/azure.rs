@@ -9,6 +9,7 @@
 //! | its throttle | *Data latency and rate limits* in *Automate Cost Management*: query processing units over 10 seconds, a minute and an hour, the `qpu`, `entity`, `tenant` and `client` waiting times in headers, never `Retry-After`; the header values of a good answer as users quote them |
 //! | `GET .../Microsoft.Consumption/budgets`, `usageDetails`, `charges`, `balances`, `marketplaces` | the specification's `BudgetsList`, `UsageDetailsList`, `UsageDetailsListByMCABillingAccount`, `ChargesListByModernBillingAccount`, `BalancesByBillingAccount` and `MarketplacesList` examples of 2024-08-01 |
 //! | `GET /subscriptions`, `/tenants` | the *Subscriptions - List* and *Tenants - List* examples of 2022-12-01 |
+//! | `GET /api/retail/prices` of `prices.azure.com`, without a token | the sample responses of *Azure Retail Prices overview*, api-version 2023-01-01-preview |
 //! | `POST /{tenant}/oauth2/v2.0/token` | *OAuth 2.0 client credentials flow*: the shared secret and the federated credential case; errors with `error_codes` |
 //! | `GET /metadata/identity/oauth2/token` | *How to use managed identities on a virtual machine* (header `Metadata`) |
 //! | `GET /msi/token` | *App Service managed identity, REST endpoint reference* (header `X-IDENTITY-HEADER`) |
@@ -21,6 +22,7 @@
 mod consumption;
 mod query;
 mod refusal;
+mod retail;
 mod scope;
 mod throttle;
 mod token;
@@ -95,6 +97,9 @@ pub struct AzureOptions {
     pub empty_subscriptions: Vec<(String, String)>,
     /// How many rows a page has when the request does not say: 1,000 at the real service.
     pub page_size: usize,
+    /// How many items a page of the retail price list has: 1,000 at the real service, 100 in older
+    /// versions.
+    pub retail_page_size: usize,
     /// How many rows a request may ask for: 5,000 at the real service.
     pub largest_page: usize,
     /// The limits past which queries are refused; none refuses nothing and still counts.
@@ -122,6 +127,7 @@ impl Default for AzureOptions {
             management_group: "gpu-fleet".to_owned(),
             empty_subscriptions: Vec::new(),
             page_size: 1000,
+            retail_page_size: 100,
             largest_page: 5000,
             throttle: None,
             requests: Arc::default(),
@@ -144,7 +150,7 @@ pub struct Requests {
 
 impl Requests {
     /// How often an operation was asked: `Token`, `Query`, `UsageDetails`, `Budgets`, `Charges`,
-    /// `Balances`, `Marketplaces`, `Subscriptions`, `Tenants`. Refused requests count.
+    /// `Balances`, `Marketplaces`, `Subscriptions`, `Tenants`, `RetailPrices`. Refused requests count.
     pub fn count(&self, operation: &str) -> u64 {
         let counts = self.counts.lock().expect("no holder of the lock panics");
         counts.get(operation).copied().unwrap_or(0)
@@ -224,6 +230,10 @@ async fn route(azure: &Azure, parts: &Parts, body: Bytes) -> Result<Response, Re
         }
         [_, "v2.0", ".well-known", "openid-configuration"] if get => {
             Ok(token::openid_configuration(azure, &call))
+        }
+        ["api", "retail", "prices"] if get => {
+            azure.options.requests.note("RetailPrices");
+            retail::answer(azure, &call)
         }
         ["common", "discovery", "instance"] if get => Ok(token::instance_discovery(azure, &call)),
         _ => resource_manager(azure, &call, &words).await,

@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
 use crate::domain::breakdown::{Breakdown, BreakdownRole, CostRow};
+use crate::domain::identity::SourceId;
 use crate::domain::period::BillingPeriod;
+use crate::domain::price::SkuPrice;
 use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
 use crate::store::dictionary::{SeriesNumbers, UnitNumbers};
 use crate::store::empty::observe_empty;
@@ -35,11 +37,10 @@ impl Ledger {
     /// For every breakdown of the report its rows replace the ledger's rows of `report.days`. A
     /// breakdown of the source that the report does not hold (another filter under the same name,
     /// or gone from the configuration) is retired: it is not served any more, and loses its rows
-    /// of these days. Readings of days, restatements, names, budgets, list
-    /// prices and the schedule follow.
+    /// of these days. Readings of days, restatements, names, budgets and the schedule follow.
     ///
     /// `next_poll` is none for a reading outside the schedule, such as a backfill: next poll,
-    /// cursor, last success, failures, budgets, list prices and data-through stay as they are then.
+    /// cursor, last success, failures, budgets and data-through stay as they are then.
     ///
     /// The cursor is dropped, so that the next poll reads its whole window, where a breakdown is
     /// new to the ledger and the report holds only some days of its window.
@@ -83,13 +84,37 @@ impl Ledger {
             keep_names(connection, source, report)?;
             if let Some(next_poll) = next_poll {
                 keep_budgets(connection, source, report)?;
-                keep_list_prices(connection, source, report)?;
                 let whole = report.window.days().all(|day| days.contains(&day));
                 let cursor = report.cursor.as_deref().filter(|_| whole || !new);
                 keep_schedule(connection, source, report, cursor, next_poll)?;
             }
             let rows = report.breakdowns.iter().map(|reading| reading.rows.len()).sum();
             Ok(Committed { rows, restatements })
+        })
+    }
+}
+
+impl Ledger {
+    /// Keeps the list prices of a source in place of those that it was told before.
+    ///
+    /// # Errors
+    /// [`LedgerError`] for what the disk refuses; those of before stand then.
+    pub fn keep_list_prices(
+        &mut self,
+        source: &SourceId,
+        prices: &[SkuPrice],
+    ) -> Result<(), LedgerError> {
+        self.write(Operation::Commit, |connection| {
+            let source = noted_source(connection, source)?;
+            run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
+            for (place, price) in (0_i64..).zip(prices) {
+                run(
+                    connection,
+                    "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
+                    params![source, place, json(price)?],
+                )?;
+            }
+            Ok(())
         })
     }
 }
@@ -316,24 +341,6 @@ fn keep_budgets(connection: &Connection, source: i64, report: &SourceReport) -> 
             connection,
             "INSERT INTO native_budget (source, place, budget) VALUES (?1, ?2, ?3)",
             params![source, place, json(budget)?],
-        )?;
-    }
-    Ok(())
-}
-
-/// Replaces the list prices by those of a poll that asked for them.
-fn keep_list_prices(
-    connection: &Connection,
-    source: i64,
-    report: &SourceReport,
-) -> Result<(), Fault> {
-    let Some(prices) = &report.list_prices else { return Ok(()) };
-    run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
-    for (place, price) in (0_i64..).zip(prices) {
-        run(
-            connection,
-            "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
-            params![source, place, json(price)?],
         )?;
     }
     Ok(())

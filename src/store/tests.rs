@@ -39,7 +39,6 @@ fn report(rows: Vec<CostRow>) -> SourceReport {
         control_totals: Vec::new(),
         names: Vec::new(),
         budgets: Vec::new(),
-        list_prices: None,
         data_through: None,
         cursor: None,
         observed_at: "2026-11-23T12:00:00Z".parse().unwrap(),

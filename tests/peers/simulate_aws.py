@@ -1,10 +1,11 @@
-"""Reads the simulated Cost Explorer and STS with boto3 and holds their figures against each other.
+"""Reads the simulated Cost Explorer, Price List and STS with boto3 and holds their figures against each other.
 
 Usage: simulate_aws.py URL START END [--any-key]
 With --any-key the server takes every key of the right shape, and a whole answer on one page.
 Prints one figure a line. Exits 1 with a sentence when something does not add up.
 """
 
+import json
 import sys
 from decimal import Decimal
 
@@ -34,6 +35,54 @@ def pages(explorer, **request):
         if "NextPageToken" not in page:
             return
         request["NextPageToken"] = page["NextPageToken"]
+
+
+# As the pricing guide has it for shared Linux machines on demand.
+ON_DEMAND = {
+    "productFamily": "Compute Instance",
+    "operatingSystem": "Linux",
+    "preInstalledSw": "NA",
+    "tenancy": "Shared",
+    "capacitystatus": "Used",
+    "marketoption": "OnDemand",
+}
+
+
+def products(pricing, attributes):
+    """Every product with these attributes, and on how many pages they came."""
+    filters = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in attributes.items()]
+    pages = list(
+        pricing.get_paginator("get_products").paginate(ServiceCode="AmazonEC2", Filters=filters)
+    )
+    return [json.loads(text) for page in pages for text in page["PriceList"]], len(pages)
+
+
+def hourly(product):
+    """The price of an hour on demand."""
+    (term,) = product["terms"]["OnDemand"].values()
+    (rate,) = term["priceDimensions"].values()
+    check(rate["unit"] == "Hrs", f"the unit is {rate['unit']}")
+    return Decimal(rate["pricePerUnit"]["USD"])
+
+
+def prices(url):
+    """List prices: one above zero among the look-alikes of a machine."""
+    pricing = client("pricing", url)
+    machine = {"instanceType": "p5.48xlarge", "regionCode": "us-east-1"}
+    found, count = products(pricing, {**machine, **ON_DEMAND})
+    above = [hourly(product) for product in found if hourly(product) > 0]
+    check(len(above) == 1, f"p5.48xlarge has the prices {above}")
+    print("price_pages", count)
+    print("price", above[0])
+    alike, _ = products(pricing, machine)
+    statuses = {product["product"]["attributes"]["capacitystatus"] for product in alike}
+    check("UnusedCapacityReservation" in statuses, f"capacity is {statuses}")
+    check(len(alike) > len(found), "the filters leave nothing out")
+    try:
+        pricing.get_products(ServiceCode="AmazonS33", Filters=[])
+        sys.exit("failed: no InvalidParameterException")
+    except ClientError as error:
+        check(error.response["Error"]["Code"] == "InvalidParameterException", str(error))
 
 
 def amount(metrics, name):
@@ -89,6 +138,8 @@ def main(url, start, end, any_key=None):
         print(kind.lower(), records[kind])
     spend = sum(value for key, value in records.items() if key not in EXCLUDED)
     check(spend == total["UnblendedCost"], f"records add up to {spend}, not to {total}")
+
+    prices(url)
 
     role = client("sts", url).assume_role(
         RoleArn="arn:aws:iam::999900001111:role/reader", RoleSessionName="peer"

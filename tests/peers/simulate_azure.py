@@ -108,6 +108,44 @@ def read_query(client, scope, query):
     return names, rows, len(texts)
 
 
+def retail_prices(url, size, region):
+    """Items of a size in the retail price list, by what they are, and how many pages they came on.
+
+    There is no official client: pages are read as the documentation's own Python sample does.
+    """
+    asked = {
+        "api-version": "2023-01-01-preview",
+        "currencyCode": "'USD'",
+        "$filter": f"armRegionName eq '{region}' and armSkuName eq '{size}' and serviceName eq 'Virtual Machines'",
+    }
+    link = f"{url}/api/retail/prices?{urllib.parse.urlencode(asked)}"
+    items, pages = [], 0
+    while link:
+        with urllib.request.urlopen(link) as answer:
+            page = json.load(answer, parse_float=Decimal, parse_int=Decimal)
+        assert page["Count"] == len(page["Items"]), page["Count"]
+        items += page["Items"]
+        pages += 1
+        link = page["NextPageLink"]
+    assert all(item["armSkuName"] == size and item["unitOfMeasure"] == "1 Hour" for item in items)
+    now = "2026-11"
+    on_demand = [
+        item["retailPrice"]
+        for item in items
+        if item["type"] == "Consumption"
+        and not item["productName"].endswith(" Windows")
+        and not item["meterName"].endswith((" Low Priority", " Spot"))
+        and item.get("effectiveEndDate", "9999") > now
+        and item["retailPrice"] > 0
+    ]
+    return {
+        "retail_items": len(items),
+        "retail_pages": pages,
+        "retail_price": [f"{price.normalize():f}" for price in on_demand],
+        "retail_kinds": sorted({item["type"] for item in items}),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
@@ -146,6 +184,7 @@ def main():
         "current_spend": [budget.current_spend.amount for budget in budgets],
         "usage_details": len(details),
         "usage_details_cost": sum(detail.cost for detail in details),
+        **retail_prices(arguments.url, "Standard_ND96asr_v4", "eastus"),
     }
     print(json.dumps(listed, default=str))
     return 0 if grouped == total else 1

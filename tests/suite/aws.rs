@@ -4,6 +4,7 @@
 mod environment;
 mod fake;
 pub(crate) mod moto;
+mod prices;
 mod simulated;
 
 use std::path::PathBuf;

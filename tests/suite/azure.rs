@@ -1,5 +1,7 @@
 //! The Azure source against the simulated Azure, and against answers that no good server gives.
 
+mod prices;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -12,6 +12,7 @@ mod gpu_money;
 mod gpu_random;
 mod harness;
 mod isolation;
+mod list_prices;
 mod month_end;
 mod new_band;
 mod outage;

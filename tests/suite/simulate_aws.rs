@@ -557,7 +557,12 @@ async fn boto3_reads_the_same_figures() {
         return;
     };
     let known = ("AKIAREAL".to_owned(), "right".to_owned());
-    let options = AwsOptions { page_size: 41, credentials: Some(known), ..AwsOptions::default() };
+    let options = AwsOptions {
+        page_size: 41,
+        price_page_size: 1,
+        credentials: Some(known),
+        ..AwsOptions::default()
+    };
     let server = start(options).await;
     let truth = truth(&server.world, "2026-10");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/simulate_aws.py");
@@ -586,4 +591,6 @@ async fn boto3_reads_the_same_figures() {
     assert_eq!(figure("tax"), truth.tax);
     assert_eq!(figure("credit"), truth.credit);
     assert_eq!(figure("refund"), truth.refund);
+    assert_eq!(figure("price"), "55.04".parse().unwrap());
+    assert_eq!(figure("price_pages"), Decimal::TWO);
 }

@@ -108,7 +108,6 @@ fn report(days: &[i8], rows: &[(i8, &str, &str)], observed_at: &str) -> SourceRe
         control_totals: Vec::new(),
         names: Vec::new(),
         budgets: Vec::new(),
-        list_prices: None,
         data_through: None,
         cursor: Some("cursor".to_owned()),
         observed_at: at(observed_at),
@@ -492,19 +491,22 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
         forecast_spend: None,
         time_grain: "Monthly".to_owned(),
     }];
-    first.list_prices = Some(vec![SkuPrice {
+    let prices = vec![SkuPrice {
         sku_id: "A001-0001-0001".to_owned(),
         description: "Nvidia H100 80GB GPU running in Americas".to_owned(),
         region_id: "us-central1".to_owned(),
         capacity_type: CapacityType::OnDemand,
+        instance_type: None,
         unit: "h".to_owned(),
         price: money("9.796550569 USD"),
         effective_at: Some(at("2026-08-01T00:00:00Z")),
-    }]);
+        read_at: Some(at("2026-11-02T08:00:00Z")),
+    }];
+    ledger.keep_list_prices(&payer(), &prices).unwrap();
     commit(&mut ledger, &first);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
     assert_eq!(ledger.budgets(&payer()).unwrap(), first.budgets);
-    assert_eq!(Some(ledger.list_prices(&payer()).unwrap()), first.list_prices);
+    assert_eq!(ledger.list_prices(&payer()).unwrap(), prices);
     let readings = ledger.day_readings(&payer(), &november()).unwrap();
     let pairs: Vec<_> = readings.iter().map(|r| (r.primary, r.control)).collect();
     assert_eq!(pairs, [(billed("10"), Some(billed("10.50"))), (billed("0"), Some(billed("3")))]);
@@ -514,10 +516,8 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
     commit(&mut ledger, &second);
     assert_eq!(ledger.budgets(&payer()).unwrap(), []);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
-    assert_eq!(Some(ledger.list_prices(&payer()).unwrap()), first.list_prices);
-    let mut third = report(&[1], &[(1, "EC2", "10")], "2026-11-03T16:00:00Z");
-    third.list_prices = Some(Vec::new());
-    commit(&mut ledger, &third);
+    assert_eq!(ledger.list_prices(&payer()).unwrap(), prices);
+    ledger.keep_list_prices(&payer(), &[]).unwrap();
     assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
 }
 

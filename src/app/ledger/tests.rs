@@ -72,7 +72,6 @@ impl Book {
             control_totals: Vec::new(),
             names: Vec::new(),
             budgets: Vec::new(),
-            list_prices: None,
             data_through: None,
             cursor: None,
             observed_at: now,
@@ -92,6 +91,126 @@ impl Book {
     fn begins(&self, now: &str) -> Date {
         self.window(now).start
     }
+}
+
+/// A reading of one day of a breakdown of machines.
+fn of_machines(
+    book: &mut Book,
+    day: Date,
+    dimensions: &[Dimension],
+    keys: &[[&str; 2]],
+    now: &str,
+) {
+    let row = |keys: [&str; 2]| CostRow {
+        day,
+        keys: keys.map(str::to_owned).to_vec(),
+        category: ChargeCategory::Usage,
+        currency: "EUR".parse().unwrap(),
+        amounts: Amounts { billed: Some("1.25".parse().unwrap()), ..Amounts::default() },
+        usd: None,
+        quantity: None,
+        invoice_period: None,
+        estimated: false,
+    };
+    let of = |query: &str, dimensions: &[Dimension], role, rows| BreakdownReading {
+        breakdown: Breakdown {
+            source: SourceId::new("bill"),
+            query: query.to_owned(),
+            filter: String::new(),
+            dimensions: dimensions.to_vec(),
+            role,
+        },
+        rows,
+    };
+    let whole = CostRow { keys: vec!["Compute".to_owned()], ..row(["", ""]) };
+    let provider = book.rules.provider;
+    let report = SourceReport {
+        source: book.rules.id.clone(),
+        provider,
+        window: Window::new(day, next_day(day)),
+        days: vec![day],
+        breakdowns: vec![
+            of("service", &[Dimension::ServiceName], BreakdownRole::Primary, vec![whole]),
+            of(
+                crate::analyse::gpu_bill::query_of(provider),
+                dimensions,
+                BreakdownRole::Filtered,
+                keys.iter().map(|keys| row(*keys)).collect(),
+            ),
+        ],
+        control_totals: Vec::new(),
+        names: Vec::new(),
+        budgets: Vec::new(),
+        data_through: None,
+        cursor: None,
+        observed_at: at(now),
+    };
+    book.ledger.commit(&report, Some(at(now))).unwrap();
+}
+
+fn texts(pairs: &[(&str, &str)]) -> std::collections::BTreeSet<(String, String)> {
+    pairs.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect()
+}
+
+#[test]
+fn a_poll_of_one_day_forgets_no_region_that_is_in_use() {
+    let mut book = Book::new(Provider::Gcp);
+    let dimensions = [Dimension::Sku, Dimension::RegionId];
+    let h100 = "Nvidia H100 80GB GPU running in Americas";
+    let first = [[h100, "us-central1"], [h100, "europe-west4"]];
+    of_machines(&mut book, date(2026, 11, 3), &dimensions, &first, "2026-11-05T08:00:00Z");
+    let late = [[h100, "us-central1"]];
+    of_machines(&mut book, date(2026, 11, 4), &dimensions, &late, "2026-11-06T08:00:00Z");
+    let used = in_use::in_use(&book.ledger, &book.rules, at("2026-11-06T08:00:00Z")).unwrap();
+    let regions: Vec<_> = used.regions.iter().map(String::as_str).collect();
+    assert_eq!(regions, ["europe-west4", "us-central1"]);
+    assert_eq!(used.currency(), Some("EUR".parse().unwrap()));
+    assert!(used.machines.is_empty(), "parts are listed by region");
+    assert_eq!(used.priced_at, None);
+}
+
+#[test]
+fn machines_in_use_are_those_of_the_bill_and_of_the_nodes() {
+    use crate::domain::gpu_time::{GpuTime, StateTime};
+    use crate::domain::node::Fleet;
+    use crate::domain::price::CapacityType;
+
+    let mut book = Book::new(Provider::Azure);
+    let now = at("2026-11-06T08:00:00Z");
+    let empty = in_use::in_use(&book.ledger, &book.rules, now).unwrap();
+    assert_eq!((empty.currency(), empty.machines.len()), (None, 0));
+
+    let dimensions = [Dimension::Sku, Dimension::RegionId];
+    let keys = [["ND96isr H100 v5", "eastus"], ["NC6s v3", "eastus"], ["ND96asr v4", ""]];
+    of_machines(&mut book, date(2026, 11, 3), &dimensions, &keys, "2026-11-05T08:00:00Z");
+    let fleet = |provider, name: &str, region: Option<&str>| GpuTime {
+        fleet: Fleet {
+            provider: Some(provider),
+            cluster: "video".to_owned(),
+            instance_type: Some(name.to_owned()),
+            region_id: region.map(str::to_owned),
+            capacity_type: CapacityType::OnDemand,
+            model: "NVIDIA A100 80GB PCIe".to_owned(),
+        },
+        node: name.to_owned(),
+        day: date(2026, 11, 5),
+        held_by: None,
+        time: StateTime::default(),
+    };
+    let times = [
+        fleet(Provider::Azure, "standard_nc24ads_a100_v4", Some("westeurope")),
+        fleet(Provider::Azure, "Standard_NC48ads_A100_v4", None),
+        fleet(Provider::Aws, "p5.48xlarge", Some("us-east-1")),
+    ];
+    book.ledger.keep_gpu_time(&times, &[], &[]).unwrap();
+    let used = in_use::in_use(&book.ledger, &book.rules, now).unwrap();
+    assert_eq!(
+        used.machines,
+        texts(&[
+            ("Standard_NC24ads_A100_v4", "westeurope"),
+            ("Standard_ND96isr_H100_v5", "eastus"),
+        ])
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use aws_sdk_costexplorer::error::{ConnectorError, ProvideErrorMetadata, SdkError
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
+use crate::collect::aws::price_list::PRICES;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
 /// What an operation answered instead of a result.
@@ -101,6 +102,8 @@ fn by_code(code: &str, text: &str, operation: &str) -> Option<(SourceErrorKind, 
         "Validation"
         | "ValidationError"
         | "ResourceNotFound"
+        | "InvalidParameter"
+        | "NotFound"
         | "UnknownOperation"
         | "InvalidAction"
         | "InvalidParameterValue"
@@ -110,7 +113,7 @@ fn by_code(code: &str, text: &str, operation: &str) -> Option<(SourceErrorKind, 
             Kind::Unavailable,
             Some("the bill was renewed while it was read; the next poll reads it anew".to_owned()),
         ),
-        "RequestChanged" | "InvalidNextToken" => (
+        "RequestChanged" | "InvalidNextToken" | "ExpiredNextToken" => (
             Kind::Unavailable,
             Some("the pages no longer belong together; the next poll begins anew".to_owned()),
         ),
@@ -147,6 +150,9 @@ fn permission_hint(operation: &str, text: &str) -> String {
         _ if text.contains("not enabled for cost explorer") => {
             "enable Cost Explorer and IAM access to billing in the management account".to_owned()
         }
+        PRICES => format!(
+            "allow `pricing:{operation}` on `*` to this identity, or set `list_prices: false`"
+        ),
         _ => format!("allow `ce:{operation}` on `*` to this identity"),
     }
 }

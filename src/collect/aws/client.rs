@@ -15,11 +15,14 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_costexplorer::operation::get_cost_and_usage::GetCostAndUsageOutput;
 use aws_sdk_costexplorer::types::Granularity;
+use aws_sdk_pricing::operation::get_products::GetProductsOutput;
+use aws_sdk_pricing::types::{Filter, FilterType};
 use aws_sdk_sts::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::collect::aws::classify::{credentials_error, quote, sdk_error};
 use crate::collect::aws::config::{AwsAssumeRole, AwsExternalId, AwsStaticCredentials, Settings};
+use crate::collect::aws::price_list::{EC2, PAGE_PRODUCTS, PRICES};
 use crate::collect::aws::request::{OPERATION, Query, time_period};
 use crate::config::secret::{Secret, SecretError, SecretRef};
 use crate::domain::period::Window;
@@ -39,6 +42,7 @@ pub(crate) struct Candidate<'a> {
 /// A client whose identity is the configured account.
 pub(crate) struct Session {
     cost_explorer: aws_sdk_costexplorer::Client,
+    price_list: Option<aws_sdk_pricing::Client>,
     opened_at: Timestamp,
     secrets: Vec<Secret>,
 }
@@ -69,11 +73,23 @@ impl<'a> Candidate<'a> {
         let region = Region::from_static(self.settings.billing_region());
         let endpoint = self.settings.endpoints.cost_explorer.as_deref();
         let config = loader(self.settings, region, endpoint)
-            .credentials_provider(self.provider)
+            .credentials_provider(self.provider.clone())
             .load()
             .await;
+        let price_list = match self.settings.price_list_region() {
+            Some(region) => {
+                let endpoint = self.settings.endpoints.price_list.as_deref();
+                let config = loader(self.settings, Region::from_static(region), endpoint)
+                    .credentials_provider(self.provider)
+                    .load()
+                    .await;
+                Some(aws_sdk_pricing::Client::new(&config))
+            }
+            None => None,
+        };
         Ok(Session {
             cost_explorer: aws_sdk_costexplorer::Client::new(&config),
+            price_list,
             opened_at: now,
             secrets: self.secrets,
         })
@@ -114,6 +130,36 @@ impl Session {
             .send()
             .await
             .map_err(|error| self.redacted(sdk_error(OPERATION, &error)))
+    }
+
+    /// Asks for one page of products that have these attributes. Free.
+    ///
+    /// # Errors
+    /// What [`sdk_error`] makes of the answer.
+    pub(crate) async fn products(
+        &self,
+        filters: &[(&'static str, &str)],
+        token: Option<&str>,
+    ) -> Result<GetProductsOutput, SourceError> {
+        let client = self.price_list.as_ref().ok_or_else(|| {
+            SourceError::new(SourceErrorKind::Config, "the source reads no list prices")
+        })?;
+        let mut asked = client
+            .get_products()
+            .service_code(EC2)
+            .format_version("aws_v1")
+            .max_results(PAGE_PRODUCTS)
+            .set_next_token(token.map(str::to_owned));
+        for (field, value) in filters {
+            let filter = Filter::builder()
+                .r#type(FilterType::TermMatch)
+                .field(*field)
+                .value(*value)
+                .build()
+                .map_err(|error| SourceError::new(SourceErrorKind::Config, error.to_string()))?;
+            asked = asked.filters(filter);
+        }
+        asked.send().await.map_err(|error| self.redacted(sdk_error(PRICES, &error)))
     }
 
     /// An error without the secrets of this session.

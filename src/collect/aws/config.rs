@@ -104,6 +104,10 @@ pub struct AwsEndpoints {
     /// The address of STS, for the identity check and `assume_role`.
     #[serde(default)]
     pub sts: Option<String>,
+    /// The address of the Price List query API. Where `cost_explorer` is given and this is not, list
+    /// prices are not read.
+    #[serde(default)]
+    pub price_list: Option<String>,
 }
 
 /// What the source works with.
@@ -121,9 +125,34 @@ pub(crate) struct Settings {
     pub(crate) maximum_age: Span,
     pub(crate) final_after: SignedDuration,
     pub(crate) monthly_cap: Money,
+    pub(crate) list_prices: bool,
 }
 
 impl Settings {
+    /// The region whose Price List query API is asked; none where list prices are not read. It is in
+    /// three regions and in China (AWS Price List endpoints), and knows no other partition.
+    pub(crate) fn price_list_region(&self) -> Option<&'static str> {
+        let endpoints = &self.endpoints;
+        if !self.list_prices
+            || (endpoints.price_list.is_none() && endpoints.cost_explorer.is_some())
+        {
+            return None;
+        }
+        let begins = |beginnings: &[&str]| {
+            beginnings.iter().any(|beginning| self.region.starts_with(beginning))
+        };
+        if begins(&["us-gov-", "us-iso", "eusc-", "eu-isoe-"]) {
+            return endpoints.price_list.as_ref().map(|_| "us-east-1");
+        }
+        if begins(&["cn-"]) {
+            return Some("cn-northwest-1");
+        }
+        if begins(&["eu-", "me-", "af-", "il-"]) {
+            return Some("eu-central-1");
+        }
+        Some(if begins(&["ap-"]) { "ap-south-1" } else { "us-east-1" })
+    }
+
     /// The region that Cost Explorer requests of the partition are signed for. The SDK signs for
     /// the client's region as soon as an endpoint is given, so the client is made for this one
     /// (endpoint rules of the Cost Explorer SDK).
@@ -194,6 +223,7 @@ pub(crate) fn parse(
             .cadence
             .monthly_cap
             .map_or(Money::new(Decimal::from(30), Currency::USD), |cap| cap.0),
+        list_prices: entry.cadence.list_prices.unwrap_or(true),
     };
     check(&settings, path, problems);
     settings.gpu_families.sort();
@@ -225,9 +255,11 @@ fn check(settings: &Settings, path: &str, problems: &mut Problems) {
         problems.add(format!("{path}.region"), "is empty: want a region such as `us-east-1`");
     }
     check_credentials(settings, &format!("{path}.credentials"), problems);
-    for (key, address) in
-        [("cost_explorer", &settings.endpoints.cost_explorer), ("sts", &settings.endpoints.sts)]
-    {
+    for (key, address) in [
+        ("cost_explorer", &settings.endpoints.cost_explorer),
+        ("sts", &settings.endpoints.sts),
+        ("price_list", &settings.endpoints.price_list),
+    ] {
         if address.as_deref().is_some_and(|address| !is_address(address)) {
             problems.add(
                 format!("{path}.endpoints.{key}"),

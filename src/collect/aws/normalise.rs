@@ -254,7 +254,7 @@ pub(crate) fn control_totals(rows: Vec<CostRow>) -> Vec<ControlTotal> {
 
 /// An amount as AWS writes it: `12.3400000001`, `-0.5`, `4.2E-10`. None for anything else, the
 /// separators that the decimal type would also take among it.
-fn decimal(text: &str) -> Option<Decimal> {
+pub(crate) fn decimal(text: &str) -> Option<Decimal> {
     let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.');
     if text.bytes().all(plain) {
         Decimal::from_str(text).ok()

@@ -65,6 +65,11 @@ impl Cloud {
         }
     }
 
+    /// Where list prices are told: of the public cloud only.
+    fn retail_prices(self) -> Option<&'static str> {
+        (self == Self::Public).then_some("https://prices.azure.com")
+    }
+
     /// Where Microsoft Entra ID gives tokens.
     fn authority(self) -> &'static str {
         match self {
@@ -139,6 +144,11 @@ pub struct EndpointsEntry {
     /// on a loopback address only, since the client secret goes there.
     #[serde(default)]
     pub authority: Option<String>,
+    /// The Retail Prices API: `https://prices.azure.com` by default in the public cloud. Where
+    /// `resource_manager` is given and this is not, list prices are not read. Plain http is
+    /// accepted: nothing secret goes there.
+    #[serde(default)]
+    pub retail_prices: Option<String>,
 }
 
 /// What the source uses.
@@ -150,6 +160,8 @@ pub struct Settings {
     pub resource_manager: Url,
     /// An origin without a path; http only on a loopback address.
     pub authority: Url,
+    /// An origin without a path; none where list prices are not read.
+    pub retail_prices: Option<Url>,
     /// What a token is asked for: `https://management.azure.com/.default`.
     pub token_scope: String,
     /// How a token is got.
@@ -212,6 +224,7 @@ impl Settings {
                 ),
             );
         }
+        let retail_prices = retail_prices(entry, path, problems);
         if problems.len() > before {
             return None;
         }
@@ -219,6 +232,7 @@ impl Settings {
             scope,
             resource_manager: resource_manager?,
             authority: authority?,
+            retail_prices,
             token_scope: format!("{}/.default", entry.cloud.resource_manager()),
             credential_method: entry.credentials.method,
             client_id: entry.credentials.client_id.clone(),
@@ -280,6 +294,19 @@ fn check_credentials(entry: &CredentialsEntry, path: &str, problems: &mut Proble
             problems.add(format!("{path}.{key}"), format!("`{value}` is not an id or a domain"));
         }
     }
+}
+
+fn retail_prices(entry: &Entry, path: &str, problems: &mut Problems) -> Option<Url> {
+    let endpoints = &entry.endpoints;
+    let path = format!("{path}.endpoints.retail_prices");
+    let url = match (&endpoints.retail_prices, &endpoints.resource_manager) {
+        (Some(given), _) => origin(Some(given), "", &path, problems),
+        (None, Some(_)) => None,
+        (None, None) => {
+            entry.cloud.retail_prices().and_then(|preset| origin(None, preset, &path, problems))
+        }
+    };
+    url.filter(|_| entry.cadence.list_prices())
 }
 
 fn origin(given: Option<&str>, preset: &str, path: &str, problems: &mut Problems) -> Option<Url> {

@@ -47,17 +47,7 @@ impl Exchange<'_> {
     /// # Errors
     /// RateLimited under a spent cap, Unavailable where the ledger cannot count.
     pub async fn count(&self, operation: &'static str) -> Result<(), SourceError> {
-        let free = Money::zero(Currency::USD);
-        self.meter.reserve(self.source, operation, free).await.map_err(|error| match &error {
-            MeterError::CapReached { resets_at, .. } => {
-                let wait = resets_at.duration_since(self.now);
-                SourceError::new(SourceErrorKind::RateLimited, error.to_string())
-                    .retry_after(wait.try_into().ok())
-            }
-            MeterError::Ledger(_) => {
-                SourceError::new(SourceErrorKind::Unavailable, error.to_string())
-            }
-        })
+        count(self.source, operation, self.meter, self.now).await
     }
 
     /// The URL of a resource below the scope, `/providers/...`.
@@ -160,6 +150,24 @@ impl Exchange<'_> {
         }
         Err(error)
     }
+}
+
+/// Counts one request of an operation, as [`Exchange::count`].
+pub(super) async fn count(
+    source: &SourceId,
+    operation: &'static str,
+    meter: &dyn Meter,
+    now: Timestamp,
+) -> Result<(), SourceError> {
+    let free = Money::zero(Currency::USD);
+    meter.reserve(source, operation, free).await.map_err(|error| match &error {
+        MeterError::CapReached { resets_at, .. } => {
+            let wait = resets_at.duration_since(now);
+            SourceError::new(SourceErrorKind::RateLimited, error.to_string())
+                .retry_after(wait.try_into().ok())
+        }
+        MeterError::Ledger(_) => SourceError::new(SourceErrorKind::Unavailable, error.to_string()),
+    })
 }
 
 /// A text of the other side without the secret that was sent, plain or as a form writes it, and

@@ -2,7 +2,6 @@
 //! list. It tells no spend, so a poll goes on without it.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::time::Duration;
 
 use google_cloud_auth::credentials::Credentials;
@@ -12,15 +11,16 @@ use google_cloud_gax::retry_policy::NeverRetry;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use crate::collect::gcp::client::Client;
+use crate::collect::gcp::classify::{Failure, classify};
+use crate::collect::gcp::client::Counter;
 use crate::collect::gcp::config::Settings;
+use crate::domain::gpu_family::{GpuFamily, is_spot};
 use crate::domain::money::{Currency, Money};
 use crate::domain::price::{CapacityType, SkuPrice};
+use crate::domain::report::{SourceError, SourceErrorKind};
 
 /// A name is worth a few seconds of a poll and no more.
 const NAME_PATIENCE: Duration = Duration::from_secs(15);
-/// Some ten pages of a megabyte or two.
-const PRICES_PATIENCE: Duration = Duration::from_secs(90);
 /// Google's number of Compute Engine.
 const COMPUTE_ENGINE: &str = "services/6F81-5844-456A";
 /// The greatest page that the catalogue gives.
@@ -33,16 +33,18 @@ const NO_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 /// Which prices are worth keeping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The regions that have costs.
+    /// The regions with GPUs.
     pub regions: BTreeSet<String>,
     /// The currency of the bill.
     pub currency: Currency,
+    /// When they are read.
+    pub now: Timestamp,
 }
 
 /// The display name of the configured billing account; none where the identity may not see it
 /// (`billing.accounts.get`, `roles/billing.viewer`) or the API does not answer.
 pub async fn billing_account_name(settings: &Settings, credentials: Credentials) -> Option<String> {
-    let name = told(settings, "billing account name", NAME_PATIENCE, async {
+    let asked = async {
         let mut builder =
             CloudBilling::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
         if let Some(endpoint) = &settings.endpoints.billing {
@@ -52,62 +54,66 @@ pub async fn billing_account_name(settings: &Settings, credentials: Credentials)
         let name = format!("billingAccounts/{}", settings.billing_account);
         let account = client.get_billing_account().set_name(name).send().await;
         Ok(account.map_err(|error| error.to_string())?.display_name)
-    });
-    name.await.filter(|name| !name.is_empty())
+    };
+    let error: String = match tokio::time::timeout(NAME_PATIENCE, asked).await {
+        Ok(Ok(name)) => return Some(name).filter(|name| !name.is_empty()),
+        Ok(Err(error)) => error,
+        Err(_) => format!("no answer within {NAME_PATIENCE:?}"),
+    };
+    tracing::debug!(source = %settings.source, %error, "billing account name not read from the Cloud Billing API");
+    None
 }
 
-/// The list prices of GPU machines' parts; none where the catalogue was not read to its end.
+/// The list prices of GPU machines' parts.
+///
+/// # Errors
+/// What [`classify`] makes of the answer; nothing where the catalogue was not read to its end.
 pub async fn list_prices(
-    client: &Client<'_>,
+    meter: &Counter<'_>,
     settings: &Settings,
     credentials: Credentials,
     wanted: &Wanted,
-) -> Option<Vec<SkuPrice>> {
-    let prices = told(settings, "list prices", PRICES_PATIENCE, async {
-        let mut builder =
-            CloudCatalog::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
-        if let Some(endpoint) = &settings.endpoints.billing {
-            builder = builder.with_endpoint(endpoint);
+) -> Result<Vec<SkuPrice>, SourceError> {
+    let tried = "read list prices from the Cloud Billing API";
+    let mut builder =
+        CloudCatalog::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
+    if let Some(endpoint) = &settings.endpoints.billing {
+        builder = builder.with_endpoint(endpoint);
+    }
+    let catalogue = builder.build().await.map_err(|error| {
+        SourceError::new(SourceErrorKind::Config, format!("failed to {tried}: {error}"))
+            .hint("check `endpoints.billing`")
+    })?;
+    let (mut prices, mut token) = (Vec::new(), String::new());
+    for _ in 0..MOST_PAGES {
+        meter.reserve("skus.list", meter.free()).await?;
+        let page = catalogue
+            .list_skus()
+            .set_parent(COMPUTE_ENGINE)
+            .set_currency_code(wanted.currency.as_str())
+            .set_page_size(PAGE_SKUS)
+            .set_page_token(token)
+            .send()
+            .await
+            .map_err(|error| refused(classify(&Failure::from(&error), settings, tried)))?;
+        prices.extend(page.skus.iter().flat_map(|sku| sku_prices(sku, wanted)));
+        token = page.next_page_token;
+        if token.is_empty() {
+            return Ok(prices);
         }
-        let catalogue = builder.build().await.map_err(|error| error.to_string())?;
-        let (mut prices, mut token) = (Vec::new(), String::new());
-        for _ in 0..MOST_PAGES {
-            let reserved = client.reserve("skus.list", client.free()).await;
-            reserved.map_err(|error| error.to_string())?;
-            let page = catalogue
-                .list_skus()
-                .set_parent(COMPUTE_ENGINE)
-                .set_currency_code(wanted.currency.as_str())
-                .set_page_size(PAGE_SKUS)
-                .set_page_token(token)
-                .send()
-                .await
-                .map_err(|error| error.to_string())?;
-            prices.extend(page.skus.iter().flat_map(|sku| sku_prices(sku, wanted)));
-            token = page.next_page_token;
-            if token.is_empty() {
-                return Ok(prices);
-            }
-        }
-        Err(format!("the catalogue has more than {MOST_PAGES} pages"))
-    });
-    prices.await
+    }
+    Err(SourceError::new(
+        SourceErrorKind::Malformed,
+        format!("failed to {tried}: the catalogue has more than {MOST_PAGES} pages"),
+    ))
 }
 
-/// What the API said within its time; a failure is written to the log.
-async fn told<T>(
-    settings: &Settings,
-    what: &str,
-    patience: Duration,
-    asked: impl Future<Output = Result<T, String>>,
-) -> Option<T> {
-    let error = match tokio::time::timeout(patience, asked).await {
-        Ok(Ok(told)) => return Some(told),
-        Ok(Err(error)) => error,
-        Err(_) => format!("no answer within {patience:?}"),
-    };
-    tracing::debug!(source = %settings.source, %error, "{what} not read from the Cloud Billing API");
-    None
+/// The price list asks for no role, but for the API itself.
+fn refused(mut error: SourceError) -> SourceError {
+    if error.kind == SourceErrorKind::Forbidden {
+        error.hint = Some("`gcloud services enable cloudbilling.googleapis.com`".to_owned());
+    }
+    error
 }
 
 /// The prices of a SKU in the regions that are wanted; none for one that is no part of a GPU
@@ -115,6 +121,8 @@ async fn told<T>(
 fn sku_prices(sku: &Sku, wanted: &Wanted) -> Vec<SkuPrice> {
     let Some(category) = &sku.category else { return Vec::new() };
     let capacity_type = match category.usage_type.as_str() {
+        // Some spot SKUs bear the use type of those on demand.
+        "OnDemand" if is_spot(&sku.description) => CapacityType::Spot,
         "OnDemand" => CapacityType::OnDemand,
         "Preemptible" => CapacityType::Spot,
         _ => return Vec::new(),
@@ -130,22 +138,23 @@ fn sku_prices(sku: &Sku, wanted: &Wanted) -> Vec<SkuPrice> {
             description: sku.description.clone(),
             region_id: region.clone(),
             capacity_type,
+            instance_type: None,
             unit: unit.clone(),
             price,
             effective_at,
+            read_at: Some(wanted.now),
         })
         .collect()
 }
 
-/// GPUs, and the cores, memory and disks of the machines that only come with GPUs (A2, A3, A4, G2).
+/// GPUs, and the cores, memory and disks of the machines that only come with GPUs.
 fn is_part(resource_group: &str, description: &str) -> bool {
-    let description =
-        description.trim_start_matches("Spot Preemptible ").trim_start_matches("Preemptible ");
-    let family = description.split(' ').next().unwrap_or_default();
-    let of_gpu_machine = ["A2", "A3", "A4", "G2", "G4"].iter().any(|name| family.starts_with(name));
     resource_group.eq_ignore_ascii_case("GPU")
-        || of_gpu_machine && description.contains(" Instance ")
-        || description.starts_with("SSD backed Local Storage")
+        || GpuFamily::of_sku(description).is_some()
+        || description
+            .trim_start_matches("Spot ")
+            .trim_start_matches("Preemptible ")
+            .starts_with("SSD backed Local Storage")
 }
 
 /// The newest price: unit, amount, since when. The amount is `units`, a 64-bit integer that is a
@@ -210,7 +219,8 @@ mod tests {
 
     fn of(sku: &Sku) -> Vec<SkuPrice> {
         let regions = ["us-central1".to_owned(), "europe-west4".to_owned()];
-        sku_prices(sku, &Wanted { regions: regions.into(), currency: Currency::USD })
+        let now = "2026-11-23T08:00:00Z".parse().unwrap();
+        sku_prices(sku, &Wanted { regions: regions.into(), currency: Currency::USD, now })
     }
 
     #[test]
@@ -250,10 +260,21 @@ mod tests {
             .is_empty()
         };
         assert!(kept("A3 Instance Core running in Americas", "CPU", "OnDemand"));
+        assert!(kept("A3Plus Instance Ram running in Americas", "RAM", "OnDemand"));
+        assert!(kept("G4 Instance Core running in Iowa", "CPU", "OnDemand"));
         assert!(kept("Spot Preemptible A2 Instance Ram running in Americas", "RAM", "Preemptible"));
         assert!(kept("SSD backed Local Storage", "LocalSSD", "OnDemand"));
         assert!(!kept("N2 Instance Core running in Americas", "CPU", "OnDemand"));
         assert!(!kept("Commitment v1: Nvidia H100 80GB GPU", "GPU", "Commit1Yr"));
+    }
+
+    #[test]
+    fn a_spot_sku_with_the_use_type_of_those_on_demand_is_a_spot_price() {
+        let prices = of(&sku(|sku| {
+            sku["description"] =
+                json!("Spot Preemptible A4 Nvidia B200 (1 gpu slice) running in Americas");
+        }));
+        assert_eq!(prices[0].capacity_type, CapacityType::Spot);
     }
 
     #[test]

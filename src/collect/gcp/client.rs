@@ -39,8 +39,18 @@ pub struct Client<'a> {
     settings: &'a Settings,
     bigquery: BigQuery,
     tables: TableService,
-    meter: &'a dyn Meter,
-    now: Timestamp,
+    counter: Counter<'a>,
+}
+
+/// Counts requests before they leave.
+#[derive(Clone, Copy)]
+pub struct Counter<'a> {
+    /// The source that asks.
+    pub settings: &'a Settings,
+    /// Who counts.
+    pub meter: &'a dyn Meter,
+    /// The agent's present instant.
+    pub now: Timestamp,
 }
 
 /// What `tables.get` says of the export's table.
@@ -86,8 +96,7 @@ impl<'a> Client<'a> {
             settings,
             bigquery: bigquery.build().await.map_err(unbuilt)?,
             tables: tables.build().await.map_err(unbuilt)?,
-            meter,
-            now,
+            counter: Counter { settings, meter, now },
         })
     }
 
@@ -229,6 +238,21 @@ impl<'a> Client<'a> {
         classify(failure, self.settings, tried)
     }
 
+    /// The price of a request that Google does not charge for.
+    pub fn free(&self) -> Money {
+        self.counter.free()
+    }
+
+    /// Reserves the price of a request, as [`Counter::reserve`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn reserve(&self, operation: &'static str, price: Money) -> Result<(), SourceError> {
+        self.counter.reserve(operation, price).await
+    }
+}
+
+impl Counter<'_> {
     /// The price of a request that Google does not charge for.
     pub fn free(&self) -> Money {
         Money::zero(self.settings.price_per_tib.currency)

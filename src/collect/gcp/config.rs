@@ -148,6 +148,8 @@ pub struct Settings {
     pub maximum_age: Span,
     /// How long nothing new must come for a past invoice month before it is final.
     pub final_after: SignedDuration,
+    /// Whether list prices are read.
+    pub list_prices: bool,
     /// The most that the queries may cost in a calendar month.
     pub monthly_cap: Money,
 }
@@ -244,6 +246,7 @@ impl Settings {
             deadline: cadence.deadline.unwrap_or(Span::seconds(600)).duration(),
             lag: cadence.lag.unwrap_or(Span::hours(48)),
             final_after: cadence.final_after(),
+            list_prices: cadence.list_prices(),
             maximum_age: cadence.maximum_age.unwrap_or(Span::hours(48)),
             monthly_cap,
         })

@@ -18,6 +18,7 @@ pub use self::words::{
 };
 use crate::collect::gcp::config::TableKind;
 use crate::domain::breakdown::{Breakdown, Dimension};
+use crate::domain::gpu_family::STEMS;
 use crate::domain::period::{BillingZone, Window};
 
 /// The export's table as it is.
@@ -81,20 +82,14 @@ pub struct Cut {
     pub filters: Vec<(Dimension, Vec<String>)>,
 }
 
-/// The SKUs of GPUs, and of cores and memory of the machine families that only come with GPUs, with
-/// the fees of commitments to them.
-const GPU_SKUS: [&str; 10] = [
-    "%GPU%",
-    "%Gpu%",
-    "%A2 Instance %",
-    "%A3 Instance %",
-    "%A4 Instance %",
-    "%G2 Instance %",
-    "Commitment v1: A2 %",
-    "Commitment v1: A3 %",
-    "Commitment v1: A4 %",
-    "Commitment v1: G2 %",
-];
+/// Patterns of the SKUs of GPUs (`A4 Nvidia B200 (1 gpu slice)` among them), and of cores and memory
+/// of the machine families that only come with GPUs, with the fees of commitments to them.
+fn gpu_skus() -> impl Iterator<Item = String> {
+    let gpus = ["%GPU%", "%Gpu%", "% gpu %", "%RTX 6000 96GB%"].map(str::to_owned);
+    let parts = STEMS.iter().map(|stem| format!("%{stem}%Instance %"));
+    let fees = STEMS.iter().map(|stem| format!("Commitment v1: {stem}%"));
+    gpus.into_iter().chain(parts).chain(fees)
+}
 
 /// Which rows are read: whole usage days, as they stood at an export time.
 #[derive(Debug, Clone, Copy)]
@@ -174,7 +169,7 @@ pub fn breakdown(table: &Table, reading: Reading<'_>, cut: &Cut) -> Statement {
     }
     if cut.gpus {
         let wanted: Vec<String> =
-            GPU_SKUS.iter().map(|like| format!("{} LIKE '{like}'", words.sku)).collect();
+            gpu_skus().map(|like| format!("{} LIKE '{like}'", words.sku)).collect();
         statement.condition(&format!("({})", wanted.join(" OR ")));
     }
     for (index, (dimension, values)) in cut.filters.iter().enumerate() {

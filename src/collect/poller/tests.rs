@@ -15,6 +15,7 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Currency;
 use crate::domain::period::Window;
 use crate::domain::ports::MeterError;
+use crate::domain::price::{CapacityType, InUse, SkuPrice};
 use crate::domain::report::ScheduleEntry;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -25,6 +26,9 @@ struct Bill {
     descriptor: Descriptor,
     cents: u32,
     error: Option<SourceError>,
+    /// What the price list answers.
+    prices: Mutex<Result<Option<Vec<SkuPrice>>, SourceError>>,
+    asked_prices: Mutex<Vec<InUse>>,
 }
 
 #[async_trait]
@@ -70,12 +74,21 @@ impl Source for Bill {
                 control_totals: Vec::new(),
                 names: Vec::new(),
                 budgets: Vec::new(),
-                list_prices: None,
                 data_through: None,
                 cursor: None,
                 observed_at: request.now,
             }),
         }
+    }
+
+    async fn list_prices(
+        &self,
+        in_use: &InUse,
+        _: Timestamp,
+        _: &dyn Meter,
+    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+        self.asked_prices.lock().unwrap().push(in_use.clone());
+        self.prices.lock().unwrap().clone()
     }
 }
 
@@ -84,6 +97,8 @@ struct Desk {
     now: Mutex<Timestamp>,
     schedule: Mutex<ScheduleEntry>,
     spent: Mutex<Decimal>,
+    in_use: Mutex<InUse>,
+    prices: Mutex<Vec<Vec<SkuPrice>>>,
 }
 
 impl Clock for Desk {
@@ -114,6 +129,17 @@ impl PollLedger for Desk {
 
     async fn holds_money(&self, _: &SourceId, _: &[Date]) -> Result<bool, String> {
         Ok(false)
+    }
+
+    async fn in_use(&self, _: &SourceId, _: Timestamp) -> Result<InUse, String> {
+        Ok(self.in_use.lock().unwrap().clone())
+    }
+
+    async fn keep_list_prices(&self, _: &SourceId, prices: Vec<SkuPrice>) -> Result<(), String> {
+        self.in_use.lock().unwrap().priced_at =
+            prices.iter().filter_map(|price| price.read_at).max();
+        self.prices.lock().unwrap().push(prices);
+        Ok(())
     }
 
     async fn commit(&self, _: SourceReport, next_poll: Timestamp) -> Result<(), String> {
@@ -164,9 +190,17 @@ impl Life {
             now: Mutex::new("2026-10-01T00:00:00Z".parse().unwrap()),
             schedule: Mutex::default(),
             spent: Mutex::default(),
+            in_use: Mutex::default(),
+            prices: Mutex::default(),
         });
         let poller = Poller {
-            source: Arc::new(Bill { descriptor, cents, error: error.clone() }),
+            source: Arc::new(Bill {
+                descriptor,
+                cents,
+                error: error.clone(),
+                prices: Mutex::new(Ok(None)),
+                asked_prices: Mutex::default(),
+            }),
             ledger: desk.clone(),
             meter: desk.clone(),
             observer: desk.clone(),
@@ -287,4 +321,80 @@ async fn a_cadence_that_the_cap_stretches_ends_at_a_day() {
         let wait = Life::new(cadence, cap, cents, None).wait().await;
         assert!(is_about(wait, wanted), "{cents} cents under {cap}: {wait:?} and not {wanted:?}");
     }
+}
+
+/// A poller whose price list answers as it is told.
+fn priced() -> (Poller, Arc<Desk>, Arc<Bill>) {
+    let life = Life::new(8 * HOUR, "30 USD", 0, None);
+    let bill = Arc::new(Bill {
+        descriptor: life.poller.source.descriptor().clone(),
+        cents: 0,
+        error: None,
+        prices: Mutex::new(Ok(None)),
+        asked_prices: Mutex::default(),
+    });
+    (Poller { source: bill.clone(), ..life.poller.clone() }, life.desk, bill)
+}
+
+fn listed(at: &str) -> SkuPrice {
+    SkuPrice {
+        sku_id: "sku".to_owned(),
+        description: "p5.48xlarge Linux on demand".to_owned(),
+        region_id: "us-east-1".to_owned(),
+        capacity_type: CapacityType::OnDemand,
+        instance_type: Some("p5.48xlarge".to_owned()),
+        unit: "h".to_owned(),
+        price: "55.04 USD".parse().unwrap(),
+        effective_at: None,
+        read_at: Some(at.parse().unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn list_prices_are_read_once_a_day_after_the_bill() {
+    let (poller, desk, bill) = priced();
+    let mut kept = 0;
+    for (now, wanted) in [
+        ("2026-10-01T00:00:00Z", 1),
+        ("2026-10-01T08:00:00Z", 1),
+        ("2026-10-01T23:59:59Z", 1),
+        ("2026-10-02T00:00:00Z", 2),
+        ("2026-10-02T08:00:00Z", 2),
+        // The clock was set back.
+        ("2026-09-30T00:00:00Z", 3),
+    ] {
+        *desk.now.lock().unwrap() = now.parse().unwrap();
+        *bill.prices.lock().unwrap() = Ok(Some(vec![listed(now)]));
+        poller.poll_once().await.unwrap();
+        kept = desk.prices.lock().unwrap().len();
+        assert_eq!(kept, wanted, "{now}");
+    }
+    assert_eq!(bill.asked_prices.lock().unwrap().len(), kept);
+}
+
+#[tokio::test]
+async fn a_price_list_that_fails_spoils_no_poll_and_keeps_the_prices_of_before() {
+    let (poller, desk, bill) = priced();
+    *bill.prices.lock().unwrap() =
+        Err(SourceError::new(SourceErrorKind::Forbidden, "no `pricing:GetProducts`"));
+    poller.poll_once().await.unwrap();
+    assert!(desk.schedule.lock().unwrap().next_poll.is_some(), "the bill was kept");
+    assert_eq!(desk.schedule.lock().unwrap().failures, 0);
+    assert!(desk.prices.lock().unwrap().is_empty());
+    // The next poll asks again.
+    *bill.prices.lock().unwrap() = Ok(Some(vec![listed("2026-10-01T00:00:00Z")]));
+    poller.poll_once().await.unwrap();
+    assert_eq!(desk.prices.lock().unwrap().len(), 1);
+    // Nothing is asked for where the bill failed.
+    let failing = Bill {
+        descriptor: bill.descriptor.clone(),
+        cents: 0,
+        error: Some(SourceError::new(SourceErrorKind::Timeout, "slow")),
+        prices: Mutex::new(Ok(None)),
+        asked_prices: Mutex::default(),
+    };
+    let failing = Arc::new(failing);
+    let poller = Poller { source: failing.clone(), ..poller };
+    poller.poll_once().await.unwrap_err();
+    assert!(failing.asked_prices.lock().unwrap().is_empty());
 }

@@ -82,7 +82,7 @@ pub(crate) struct Values {
     pub(crate) match_options: Vec<String>,
 }
 
-/// Reads a body.
+/// Reads a body of Cost Explorer or the Price List.
 ///
 /// # Errors
 /// `SerializationException` for a body that is not JSON, `ValidationException` for one that lacks a

@@ -57,6 +57,7 @@ fn print(body: &[u8]) -> String {
     let mut value: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(members) = value.as_object_mut() {
         members.remove("NextPageToken");
+        members.remove("NextToken");
     }
     sha256(value.to_string().as_bytes())
 }

@@ -83,15 +83,19 @@ impl Call {
 
     /// This request's address with another `$skiptoken`, for `nextLink`.
     pub fn next_link(&self, skip_token: &str) -> String {
+        self.with_parameter("$skiptoken", skip_token)
+    }
+
+    /// This request's address with another value of a parameter, which stands last.
+    pub fn with_parameter(&self, name: &str, value: &str) -> String {
         let mut link = format!("{}/{}", self.origin(), self.path.join("/"));
-        let kept =
-            self.parameters.iter().filter(|(key, _)| !key.eq_ignore_ascii_case("$skiptoken"));
+        let kept = self.parameters.iter().filter(|(key, _)| !key.eq_ignore_ascii_case(name));
         for (index, (key, value)) in kept.enumerate() {
             link.push(if index == 0 { '?' } else { '&' });
             link.push_str(&format!("{key}={}", percent_encoded(value)));
         }
         link.push_str(if link.contains('?') { "&" } else { "?" });
-        link + "$skiptoken=" + skip_token
+        link + name + "=" + value
     }
 
     /// Checks that the request names an api-version that begins with a date; any date will do.

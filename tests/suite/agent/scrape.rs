@@ -86,6 +86,12 @@ async fn slow_clouds_hold_up_no_scrape_and_no_scrape_asks_a_cloud() {
 
     open.send_replace(true);
     agent.when_read().await;
+    // List prices are asked for after the bill.
+    agent
+        .when("list prices", |told| {
+            told.snapshot.spend.iter().all(|one| !one.list_prices.is_empty())
+        })
+        .await;
     let before = asked();
     scrape_often(&agent).await;
     for path in ["/", "/api/v1/bands", "/api/v1/spend", "/api/v1/sources", "/api/v1/gpu"] {

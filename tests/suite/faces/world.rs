@@ -190,9 +190,11 @@ fn gcp() -> SourceSpend {
             description: "Nvidia H100 80GB GPU running in Americas".to_owned(),
             region_id: "us-central1".to_owned(),
             capacity_type: CapacityType::OnDemand,
+            instance_type: None,
             unit: "h".to_owned(),
             price: money("9.796550569 USD"),
             effective_at: Some("2026-08-01T00:00:00Z".parse().unwrap()),
+            read_at: Some("2026-11-15T08:00:00Z".parse().unwrap()),
         }],
         restatements_total: 0,
     }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use costband::domain::identity::Provider;
+use costband::domain::money::Currency;
 use costband::domain::ports::Clock;
+use costband::domain::price::InUse;
 use costband::domain::report::{SourceError, SourceErrorKind};
 use costband::simulate::charge::{Charge, World};
 use costband::simulate::faults::{Fault, Faults};
@@ -184,12 +186,77 @@ async fn simulated_bill_is_read_whole_in_pages_and_from_slow_jobs() {
         let own = report.names.iter().find(|name| name.key == cloud.options.billing_account);
         assert_eq!(own.unwrap().name, cloud.options.billing_account_name);
         assert!(report.names.iter().any(|name| name.name == "The project-7"));
-        // 10.01 euros for 8 hours.
-        let listed = report.list_prices.unwrap();
-        let h100 = listed.iter().find(|price| price.sku_id == "0000-0000-0001").unwrap();
-        assert_eq!(h100.price.to_string(), "1.25125 EUR");
-        assert_eq!((h100.unit.as_str(), h100.region_id.as_str()), ("h", "us-central1"));
-        assert!(listed.iter().any(|price| price.description.starts_with("A3 Instance Ram")));
+    }
+}
+
+#[tokio::test]
+async fn simulated_parts_of_every_gpu_family_are_on_the_bill_of_gpus() {
+    let gpus = [
+        "A4 Nvidia B200 (1 gpu slice) running in Iowa",
+        "H200 141GB GPU running in Iowa",
+        "RTX 6000 96GB running in Iowa",
+        "A3Plus Instance Core running in Iowa",
+        "Spot Preemptible A3Ultra Instance Ram running in Iowa",
+        "A4X Instance Core running in Iowa",
+        "G4 Instance Ram running in Iowa",
+        "A2 Instance Core running in Iowa",
+        "Commitment v1: A3Plus Cpu in Iowa for 1 Year",
+        "Commitment v1: G4 Ram in Iowa for 1 Year",
+    ];
+    let others =
+        ["N2 Instance Core running in Iowa", "A2000 something", "Commitment v1: N2 Cpu in Iowa"];
+    let charges = gpus.iter().chain(&others).map(|sku| Charge {
+        sku: (*sku).to_owned(),
+        sku_id: (*sku).to_owned(),
+        credits: Vec::new(),
+        ..charge("2025-11-03", "project-1", "10", ChargeCategory::Usage)
+    });
+    let cloud = Cloud::start(charges.collect(), GcpOptions::default()).await;
+    let report = cloud.poll(json!({}), None).await.unwrap();
+    let mut told: Vec<_> =
+        rows(&report, "gpu_sku").iter().map(|row| row.keys[0].as_str()).collect();
+    told.sort_unstable();
+    let mut wanted = gpus.to_vec();
+    wanted.sort_unstable();
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn simulated_price_list_is_read_for_the_regions_in_use_in_the_bills_currency() {
+    let cloud = Cloud::start(charges(), GcpOptions::default()).await;
+    let euro: Currency = "EUR".parse().unwrap();
+    let in_use = |regions: &[&str], currencies: &[Currency]| InUse {
+        regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+        currencies: currencies.iter().copied().collect(),
+        ..InUse::default()
+    };
+    let read = async |change: Value, in_use: InUse| {
+        let (source, purse) = (source(&cloud.entry(change)), Purse::default());
+        let now = cloud.now.now();
+        (source.list_prices(&in_use, now, &purse).await, purse.operations())
+    };
+    let (listed, requests) = read(json!({}), in_use(&["us-central1"], &[euro])).await;
+    let listed = listed.unwrap().unwrap();
+    assert_eq!(requests, ["skus.list"]);
+    // 10.01 euros for 8 hours.
+    let h100 = listed.iter().find(|price| price.sku_id == "0000-0000-0001").unwrap();
+    assert_eq!(h100.price.to_string(), "1.25125 EUR");
+    assert_eq!((h100.unit.as_str(), h100.region_id.as_str()), ("h", "us-central1"));
+    assert_eq!(h100.read_at, Some(cloud.now.now()));
+    for part in
+        ["A3 Instance Ram", "A3Plus Instance Core", "A3Ultra Instance Ram", "A4 Nvidia B200"]
+    {
+        assert!(listed.iter().any(|price| price.description.starts_with(part)), "{part}");
+    }
+    let (elsewhere, _) = read(json!({}), in_use(&["europe-west4"], &[euro])).await;
+    assert_eq!(elsewhere.unwrap(), Some(Vec::new()));
+    for (change, in_use) in [
+        (json!({}), in_use(&["us-central1"], &[])),
+        (json!({}), in_use(&["us-central1"], &[euro, Currency::USD])),
+        (json!({}), in_use(&[], &[euro])),
+        (json!({"list_prices": false}), in_use(&["us-central1"], &[euro])),
+    ] {
+        assert_eq!(read(change, in_use).await, (Ok(None), Vec::new()), "it was asked for");
     }
 }
 
@@ -217,7 +284,6 @@ async fn simulated_late_charge_brings_its_day_again() {
     cloud.now.0.store(at("2025-11-06T19:00:00Z").as_second(), Ordering::SeqCst);
     let news = cloud.poll(json!({}), quiet.cursor).await.unwrap();
     assert_eq!(news.days, [day("2025-11-02")]);
-    assert_eq!(news.list_prices, None, "they were read today");
     assert_eq!(billed(rows(&news, "service_sub_account"), "EUR"), "40.54".parse().unwrap());
 }
 

@@ -222,7 +222,8 @@ async fn official_python_sdk_reads_costs_budgets_and_usage_details() {
         eprintln!("skipped: COSTBAND_PEERS_PYTHON names no Python with azure-mgmt-costmanagement");
         return;
     };
-    let server = Server::start(AzureOptions { page_size: 50, ..AzureOptions::default() }).await;
+    let options = AzureOptions { page_size: 50, retail_page_size: 3, ..AzureOptions::default() };
+    let server = Server::start(options).await;
     let output = tokio::task::spawn_blocking({
         let base = server.base.clone();
         let options = server.options.clone();
@@ -254,4 +255,8 @@ async fn official_python_sdk_reads_costs_budgets_and_usage_details() {
         assert_eq!(decimal(read.as_str().unwrap()).round_dp(6), cost.round_dp(6));
     }
     assert_eq!(told["budgets"], serde_json::json!(["gpu-fleet-monthly"]));
+    assert_eq!((&told["retail_items"], &told["retail_pages"]), (&10.into(), &4.into()));
+    assert_eq!(told["retail_price"], serde_json::json!(["27.197"]));
+    let kinds = ["Consumption", "DevTestConsumption", "Reservation"];
+    assert_eq!(told["retail_kinds"], serde_json::json!(kinds));
 }

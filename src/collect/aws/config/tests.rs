@@ -26,6 +26,32 @@ fn short_entry_has_the_documented_defaults() {
 }
 
 #[test]
+fn list_prices_are_asked_in_the_regions_that_have_them() {
+    let asked = |change: serde_json::Value| {
+        let mut entry = json!({"name": "main", "account": "012345678901"});
+        entry.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let settings = parse(&entry, "sources.aws[0]", &mut Problems::new()).unwrap();
+        settings.price_list_region()
+    };
+    for (region, wanted) in [
+        ("us-west-2", Some("us-east-1")),
+        ("eu-west-1", Some("eu-central-1")),
+        ("ap-northeast-2", Some("ap-south-1")),
+        ("cn-north-1", Some("cn-northwest-1")),
+        ("us-gov-west-1", None),
+        ("eusc-de-east-1", None),
+        ("us-iso-east-1", None),
+    ] {
+        assert_eq!(asked(json!({"region": region})), wanted, "{region}");
+    }
+    assert_eq!(asked(json!({"list_prices": false})), None);
+    let elsewhere = "https://ce.internal.example";
+    assert_eq!(asked(json!({"endpoints": {"cost_explorer": elsewhere}})), None);
+    let both = json!({"endpoints": {"cost_explorer": elsewhere, "price_list": elsewhere}});
+    assert_eq!(asked(both), Some("us-east-1"));
+}
+
+#[test]
 fn every_problem_is_told_at_once_with_its_path() {
     let told = problems_of(json!({
         "name": "main",

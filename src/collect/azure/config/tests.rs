@@ -21,6 +21,25 @@ fn the_least_entry_asks_the_public_cloud() {
 }
 
 #[test]
+fn list_prices_are_asked_of_the_public_cloud_unless_they_are_not_wanted() {
+    let asked = |change: serde_json::Value| {
+        let mut entry = json!({"name": "azure", "scope": "/subscriptions/1"});
+        entry.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        settings(entry).map(|settings| settings.retail_prices.map(|url| url.to_string()))
+    };
+    let public = Ok(Some("https://prices.azure.com/".to_owned()));
+    assert_eq!(asked(json!({})), public);
+    assert_eq!(asked(json!({"list_prices": false})), Ok(None));
+    assert_eq!(asked(json!({"cloud": "china"})), Ok(None));
+    let gateway = json!({"resource_manager": "https://arm.example"});
+    assert_eq!(asked(json!({"endpoints": gateway})), Ok(None));
+    let named = json!({"retail_prices": "http://prices.example"});
+    assert_eq!(asked(json!({"endpoints": named})), Ok(Some("http://prices.example/".to_owned())));
+    let wrong = asked(json!({"endpoints": {"retail_prices": "prices.example/api"}}));
+    assert!(wrong.unwrap_err()[0].contains("endpoints.retail_prices"));
+}
+
+#[test]
 fn sovereign_clouds_have_their_own_hosts_and_audience() {
     for (cloud, host, login) in [
         ("usgovernment", "management.usgovcloudapi.net", "login.microsoftonline.us"),

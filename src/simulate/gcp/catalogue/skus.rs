@@ -16,7 +16,27 @@ pub(super) const COMPUTE_ENGINE: (&str, &str) = ("6F81-5844-456A", "Compute Engi
 
 /// Parts of GPU machines that the world may not bill: SKU id, description, pricing unit, US dollars
 /// on demand in us-central1 (list prices of August 2026).
-const PARTS: [(&str, &str, &str, &str); 8] = [
+const PARTS: [(&str, &str, &str, &str); 16] = [
+    // Machines in calendar mode and with a flexible start: of the same use type at half the price.
+    (
+        "A001-0001-0011",
+        "Reserved Nvidia H100 80GB GPU in Americas in Calendar Mode",
+        "hour",
+        "4.841121",
+    ),
+    (
+        "A001-0001-0012",
+        "Nvidia H100 80GB GPU attached to DWS Defined Duration VMs running in Americas",
+        "hour",
+        "4.423936",
+    ),
+    // A3 Mega has the same GPU at another price.
+    ("A001-0001-0005", "Nvidia H100 80GB Plus GPU running in Americas", "hour", "10.344276"),
+    ("A001-0001-0006", "A3Plus Instance Core running in Americas", "hour", "0.026924"),
+    ("A001-0001-0007", "A3Plus Instance Ram running in Americas", "gibibyte hour", "0.002344"),
+    ("A001-0003-0002", "A3Ultra Instance Core running in Americas", "hour", "0.02751"),
+    ("A001-0003-0003", "A3Ultra Instance Ram running in Americas", "gibibyte hour", "0.001995"),
+    ("A001-0004-0001", "A4 Nvidia B200 (1 gpu slice) running in Americas", "hour", "16.11"),
     ("A001-0001-0001", "Nvidia H100 80GB GPU running in Americas", "hour", "9.796550569"),
     ("A001-0001-0002", "A3 Instance Core running in Americas", "hour", "0.027510000"),
     ("A001-0001-0003", "A3 Instance Ram running in Americas", "gibibyte hour", "0.001995468"),
@@ -151,7 +171,7 @@ fn resource(sku: &Sku<'_>, (service, name): (&str, &str), currency: &str, rate: 
 
 fn family<'a>(service: &'a str, description: &str) -> (&'a str, &'a str) {
     match service {
-        "Compute Engine" if description.contains("GPU") => ("Compute", "GPU"),
+        "Compute Engine" if description.to_lowercase().contains(" gpu ") => ("Compute", "GPU"),
         "Compute Engine" if description.contains("SSD") => ("Storage", "LocalSSD"),
         "Compute Engine" if description.contains("Ram") => ("Compute", "RAM"),
         "Compute Engine" => ("Compute", "CPU"),

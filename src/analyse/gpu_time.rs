@@ -175,7 +175,7 @@ impl Accountant {
         for sample in samples {
             devices.entry(sample.key.uuid.as_str()).or_default().push(sample);
         }
-        let known = inventory.find(name);
+        let known = inventory.find(&report.cluster, name);
         let count = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         for (uuid, parts) in &devices {
             let model = parts.first().map_or("", |sample| sample.model.as_str());
@@ -296,7 +296,8 @@ impl Accountant {
         for uuid in silent {
             let Some(device) = self.devices.get_mut(&uuid) else { continue };
             device.shares = vec![(GpuState::Unknown, 1.0)];
-            let there = failing.contains(&device.source) || inventory.find(&device.node).is_some();
+            let listed = inventory.find(&device.place.0, &device.node).is_some();
+            let there = failing.contains(&device.source) || listed;
             let gone = !there && inventory.knows(device.fleet.provider, &device.fleet.cluster);
             let silence = now.duration_since(device.last_seen);
             if gone || silence > LONGEST_SILENCE {

@@ -1,27 +1,40 @@
 //! Reads each GPU telemetry source on its own schedule. A source that fails is forgotten after a
 //! while: its GPUs become unknown, never idle.
 
+#[cfg(feature = "kubernetes")]
+use std::collections::BTreeMap;
 use std::sync::Arc;
 #[cfg(feature = "nvml")]
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+#[cfg(feature = "kubernetes")]
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
+#[cfg(feature = "kubernetes")]
+use crate::app::gpu_pods::PodsReader;
 use crate::app::gpu_time::Heard;
+#[cfg(feature = "kubernetes")]
+use crate::app::kubernetes;
 use crate::app::publish::GpuReports;
 #[cfg(feature = "nvml")]
 use crate::collect::gpu::nvml::{NvmlReader, NvmlTarget};
 use crate::collect::gpu::promql::{self, PodLabels, PromqlTarget};
 use crate::collect::gpu::{GpuTarget, scrape};
 use crate::config::file::PodLabelsWord;
-use crate::config::{Config, GpuFrom, GpuSource, PrometheusConfig};
+use crate::config::{GpuFrom, GpuSource, PrometheusConfig};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::SourceId;
-use crate::domain::node::{NodeDefaults, NodeInventory};
 use crate::domain::ports::Clock;
 use crate::domain::report::{SourceError, SourceErrorKind};
+#[cfg(feature = "kubernetes")]
+use crate::{
+    config::{self, PodsConfig},
+    kubernetes::pods::{self, Discovery, PodPort},
+};
 
 /// How far back a Prometheus is asked for what was missed.
 const LONGEST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
@@ -33,6 +46,8 @@ const FORGOTTEN_AFTER: u32 = 3;
 /// Reads one telemetry source.
 enum Reader {
     Page(GpuTarget),
+    #[cfg(feature = "kubernetes")]
+    Pods(PodsReader),
     Prometheus {
         target: Box<PromqlTarget>,
         /// Up to when it was read.
@@ -43,17 +58,35 @@ enum Reader {
 }
 
 impl Reader {
-    fn new(source: &GpuSource, read_until: Option<Timestamp>) -> anyhow::Result<Self> {
-        Ok(match &source.from {
-            GpuFrom::Page(url) => Self::Page(GpuTarget {
-                id: source.name.clone(),
-                url: url.to_string(),
-                provider: source.provider,
-                cluster: source.cluster.clone(),
-                capacity_type: source.capacity_type,
-                every: source.every,
-                timeout: source.timeout,
-            }),
+    /// And the task that it needs beside it, for as long as it reads.
+    fn new(
+        source: &GpuSource,
+        read_until: Option<Timestamp>,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<(Self, Option<BoxFuture<'static, ()>>)> {
+        let page = |url: String| GpuTarget {
+            id: source.name.clone(),
+            url,
+            provider: source.provider,
+            cluster: source.cluster.clone(),
+            capacity_type: source.capacity_type,
+            every: source.every,
+            timeout: source.timeout,
+        };
+        let reader = match &source.from {
+            GpuFrom::Page(url) => Self::Page(page(url.to_string())),
+            #[cfg(feature = "kubernetes")]
+            GpuFrom::Pods(of) => {
+                let (exporters, task) = pods::discover(discovery(of), clock.clone());
+                let target = page(String::new());
+                let reader = PodsReader { target, exporters, failing: BTreeMap::new() };
+                return Ok((Self::Pods(reader), Some(task.boxed())));
+            }
+            #[cfg(not(feature = "kubernetes"))]
+            GpuFrom::Pods(_) => {
+                let _ = clock;
+                anyhow::bail!("GPU telemetry `{}`: this build has no Kubernetes", source.name)
+            }
             GpuFrom::Prometheus(of) => {
                 Self::Prometheus { target: Box::new(promql(source, of)), read_until }
             }
@@ -74,7 +107,8 @@ impl Reader {
             GpuFrom::Nvml { .. } => {
                 anyhow::bail!("GPU telemetry `{}`: this build has no NVML", source.name)
             }
-        })
+        };
+        Ok((reader, None))
     }
 
     /// Up to when a source was read whose past can still be read.
@@ -93,6 +127,8 @@ impl Reader {
     ) -> Result<Vec<GpuReport>, SourceError> {
         match self {
             Self::Page(target) => Ok(vec![scrape(client, target, now).await?]),
+            #[cfg(feature = "kubernetes")]
+            Self::Pods(pods) => Ok(vec![pods.read(client, now).await?]),
             Self::Prometheus { target, read_until } => {
                 let until = target.readable_until(now);
                 let step = SignedDuration::try_from(target.step).unwrap_or_default();
@@ -120,6 +156,21 @@ impl Reader {
                 Ok(vec![report])
             }
         }
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+fn discovery(of: &PodsConfig) -> Discovery {
+    Discovery {
+        cluster: kubernetes::cluster(&of.kubernetes),
+        namespace: of.namespace.clone(),
+        selectors: of.selectors.clone(),
+        port: match &of.port {
+            config::PodPort::Number(number) => PodPort::Number(*number),
+            config::PodPort::Named(name) => PodPort::Named(name.clone()),
+        },
+        tls: of.tls,
+        path: of.path.clone(),
     }
 }
 
@@ -152,28 +203,12 @@ fn promql(source: &GpuSource, of: &PrometheusConfig) -> PromqlTarget {
     }
 }
 
-/// What the configuration tells of nodes.
-pub fn inventory(config: &Config) -> NodeInventory {
-    let named = |node: &crate::domain::node::Node| (node.name.clone(), node.clone());
-    let defaults = |source: &GpuSource| {
-        let defaults = NodeDefaults {
-            instance_type: source.instance_type.clone(),
-            region_id: source.region_id.clone(),
-        };
-        (source.name.clone(), defaults)
-    };
-    NodeInventory {
-        nodes: config.nodes.iter().map(named).collect(),
-        whole: config.nodes.iter().map(|node| (node.provider, node.cluster.clone())).collect(),
-        defaults: config.gpu.iter().map(defaults).collect(),
-    }
-}
-
 /// A telemetry source that is read again and again.
 pub struct Reading {
     id: SourceId,
     every: Duration,
     reader: Reader,
+    beside: Option<BoxFuture<'static, ()>>,
 }
 
 impl Reading {
@@ -181,13 +216,35 @@ impl Reading {
     ///
     /// # Errors
     /// A source that this build cannot read.
-    pub fn new(source: &GpuSource, read_until: Option<Timestamp>) -> anyhow::Result<Self> {
-        let reader = Reader::new(source, read_until)?;
-        Ok(Self { id: source.name.clone(), every: source.every, reader })
+    pub fn new(
+        source: &GpuSource,
+        read_until: Option<Timestamp>,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let (reader, beside) = Reader::new(source, read_until, clock)?;
+        Ok(Self { id: source.name.clone(), every: source.every, reader, beside })
     }
 
     /// Reads for ever.
     pub async fn run(
+        mut self,
+        client: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        reports: watch::Sender<GpuReports>,
+        heard: mpsc::Sender<Heard>,
+    ) {
+        let beside = self.beside.take();
+        let reading = self.read_on(client, clock, reports, heard);
+        match beside {
+            None => reading.await,
+            Some(beside) => tokio::select! {
+                () = reading => {}
+                () = beside => {}
+            },
+        }
+    }
+
+    async fn read_on(
         mut self,
         client: reqwest::Client,
         clock: Arc<dyn Clock>,

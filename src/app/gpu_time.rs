@@ -183,7 +183,7 @@ fn with_devices(
     }
     books.nodes = nodes.into_values().collect();
     books.seen = seen;
-    books.inventory = inventory.nodes.values().cloned().collect();
+    books.inventory = inventory.nodes().to_vec();
     books.duplicates = accountant.duplicates();
     books
 }

@@ -143,6 +143,8 @@ families! {
         "Money reserved for requests to a provider.";
     SOURCE_QUOTA_REMAINING = Gauge "source_quota_remaining" ["source", "quota", "window"]
         "What a provider's quota has left.";
+    NODES_HEARD = Gauge "node_inventory_last_success_timestamp_seconds" ["cluster"]
+        "When the Kubernetes API of a cluster last told of its nodes, in seconds since the epoch.";
     NOTIFICATIONS_TOTAL = Counter "notifications_total" ["receiver", "outcome"]
         "Notifications by outcome: sent, failed, or dropped.";
     LEDGER_ERRORS_TOTAL = Counter "ledger_errors_total" ["operation"]

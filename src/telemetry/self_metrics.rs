@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::core::{Collector, GenericCounterVec};
 use prometheus::{
     CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
@@ -25,6 +26,7 @@ pub struct SelfMetrics {
     api_requests: IntCounterVec,
     api_cost: CounterVec,
     quota: GaugeVec,
+    nodes_heard: GaugeVec,
     notifications: IntCounterVec,
     ledger_errors: IntCounterVec,
 }
@@ -66,6 +68,8 @@ impl SelfMetrics {
                 names::SOURCE_QUOTA_REMAINING.labels,
             )
             .expect("the table holds valid names"),
+            nodes_heard: GaugeVec::new(options(&names::NODES_HEARD), names::NODES_HEARD.labels)
+                .expect("the table holds valid names"),
             notifications: counters(&names::NOTIFICATIONS_TOTAL),
             ledger_errors: counters(&names::LEDGER_ERRORS_TOTAL),
             registry: registry.clone(),
@@ -75,6 +79,7 @@ impl SelfMetrics {
         register(Box::new(metrics.api_requests.clone()));
         register(Box::new(metrics.api_cost.clone()));
         register(Box::new(metrics.quota.clone()));
+        register(Box::new(metrics.nodes_heard.clone()));
         register(Box::new(metrics.notifications.clone()));
         register(Box::new(metrics.ledger_errors.clone()));
         let leader = Gauge::with_opts(options(&names::LEADER)).expect("valid");
@@ -101,6 +106,11 @@ impl SelfMetrics {
     /// Sets what a quota has left.
     pub fn quota_remaining(&self, source: &SourceId, quota: &str, window: &str, remaining: f64) {
         self.quota.with_label_values(&[source.as_str(), quota, window]).set(remaining);
+    }
+
+    /// Tells when the Kubernetes API last spoke of a cluster's nodes.
+    pub fn nodes_heard(&self, cluster: &str, at: Timestamp) {
+        self.nodes_heard.with_label_values(&[cluster]).set(at.as_duration().as_secs_f64());
     }
 
     /// Counts a notification by outcome: `sent`, `failed` or `dropped`.

@@ -14,7 +14,7 @@ mod isolation;
 mod month_end;
 mod new_band;
 mod outage;
-mod program;
+pub(crate) mod program;
 mod restarts;
 mod sources;
 mod truth;

@@ -20,7 +20,7 @@ pub struct Snapshot {
     /// Every band against its open and its previous period.
     pub bands: Arc<Vec<BandJudgement>>,
     /// One entry for each GPU telemetry source that was read lately.
-    pub gpus: Arc<Vec<GpuReport>>,
+    pub gpus: Arc<Vec<Arc<GpuReport>>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
     /// One entry for each configured billing source.

@@ -7,58 +7,140 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use crate::analyse::gpu_bill::BilledDay;
+use crate::analyse::gpu_bill::{self, BilledDay, may_be};
 use crate::analyse::gpu_price::PriceBook;
 use crate::domain::gpu_money::{
-    FleetMoney, GpuHourPrice, NowcastScore, PaidNotRunning, PeriodGpuMoney, PriceGroup,
-    ProviderMoney, Residual, StateMoney, WorkloadMoney, hours,
+    FleetMoney, GpuHourPrice, GpuMoney, NowcastScore, PaidNotRunning, PriceGroup, ProviderMoney,
+    Residual, StateMoney, WorkloadMoney, hours, milliseconds, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
 use crate::domain::identity::Provider;
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
-use crate::domain::period::{BillingPeriod, next_day};
+use crate::domain::period::next_day;
+use crate::domain::price::CapacityType;
 
 /// Over how many complete days estimates are held against the bill.
 const SCORED_DAYS: usize = 7;
 
-/// The GPU money of a period.
-pub fn period_money(
-    period: BillingPeriod,
+/// The GPU money of the days that are wanted of each cloud, which are its own billing days.
+pub fn gpu_money(
     days: &[FleetDay],
     billed: &[BilledDay],
     book: &PriceBook,
-    today: Date,
-) -> PeriodGpuMoney {
+    now: Timestamp,
+    within: impl Fn(Option<Provider>, Date) -> bool,
+) -> GpuMoney {
     let mut sums = Sums::default();
-    let mut bills: BTreeMap<(Date, PriceGroup), Vec<&BilledDay>> = BTreeMap::new();
-    for day in billed.iter().filter(|day| day.is_complete && period.contains(day.day)) {
-        bills.entry((day.day, day.group.clone())).or_default().push(day);
-    }
-    let mut groups: BTreeMap<(Date, PriceGroup), Vec<&FleetDay>> = BTreeMap::new();
-    for day in days.iter().filter(|day| period.contains(day.day)) {
-        let key = book.group(&day.fleet).map(|group| (day.day, group));
-        match key.filter(|key| bills.contains_key(key)) {
-            Some(key) => groups.entry(key).or_default().push(day),
-            None => sums.estimate(day, book.selected(&day.fleet, today)),
+    let mut bills: BTreeMap<Date, DayBills> = BTreeMap::new();
+    for day in billed.iter().filter(|day| day.is_complete) {
+        if within(Some(day.group.provider), day.day) {
+            bills.entry(day.day).or_default().groups.entry(&day.group).or_default().push(day);
         }
     }
-    let observed: BTreeSet<(Date, Provider)> =
-        days.iter().filter_map(|day| Some((day.day, day.fleet.provider?))).collect();
-    for (key, mut bills) in bills {
-        let is_observed = observed.contains(&(key.0, key.1.provider));
-        // Accounts that are billed in another currency run machines that cannot be told apart: the
-        // greatest bill is taken for the one that telemetry sees.
-        bills.sort_by_key(|bill| Reverse(bill.gpu_hours));
-        let mut seen = groups.remove(&key).unwrap_or_default();
-        for bill in bills {
-            sums.bill(bill, &std::mem::take(&mut seen), book, is_observed);
+    for day in days.iter().filter(|day| within(day.fleet.provider, day.day)) {
+        if let Some(bills) = bills.get_mut(&day.day) {
+            bills.days.push(day);
+        } else {
+            let today = zone_of(day.fleet.provider).day_of(now);
+            sums.estimate(&day.fleet, &day.time, book.selected(&day.fleet, today));
         }
     }
-    sums.finish(period)
+    for (day, bills) in bills {
+        bills.settle(day, &mut sums, book, now);
+    }
+    sums.finish()
+}
+
+/// What was billed on a day, and what telemetry saw on it.
+#[derive(Default)]
+struct DayBills<'a> {
+    groups: BTreeMap<&'a PriceGroup, Vec<&'a BilledDay>>,
+    days: Vec<&'a FleetDay>,
+}
+
+impl DayBills<'_> {
+    fn settle(self, day: Date, sums: &mut Sums, book: &PriceBook, now: Timestamp) {
+        let mut seen: BTreeMap<&PriceGroup, Vec<(&Fleet, StateTime)>> = BTreeMap::new();
+        let mut open = Vec::new();
+        for of in &self.days {
+            let mut may_be = may_be(&of.fleet, self.groups.keys().copied());
+            if may_be.is_empty() {
+                // The whole bill is there and knows no machine of that kind but one that was
+                // bought otherwise: the bill is right.
+                let any = Fleet { capacity_type: CapacityType::Unknown, ..of.fleet.clone() };
+                may_be = gpu_bill::may_be(&any, self.groups.keys().copied());
+            }
+            match may_be[..] {
+                [] => {
+                    let today = zone_of(of.fleet.provider).day_of(now);
+                    let price = book.selected(&of.fleet, today);
+                    let provider = of.fleet.provider;
+                    if self.groups.keys().any(|group| Some(group.provider) == provider) {
+                        sums.not_billed(of, price);
+                    } else {
+                        sums.estimate(&of.fleet, &of.time, price);
+                    }
+                }
+                [group] => seen.entry(group).or_default().push((&of.fleet, of.time)),
+                _ => open.push((of, may_be)),
+            }
+        }
+        for (of, groups) in open {
+            for (group, time) in self.spread(&of.time, &groups, &seen) {
+                seen.entry(group).or_default().push((&of.fleet, time));
+            }
+        }
+        let observed: BTreeSet<Provider> =
+            self.days.iter().filter_map(|of| of.fleet.provider).collect();
+        for (group, mut bills) in self.groups {
+            // Accounts that are billed in another currency run machines that cannot be told apart:
+            // the greatest bill is taken for the one that telemetry sees.
+            bills.sort_by_key(|bill| Reverse(bill.gpu_hours));
+            let mut seen = seen.remove(group).unwrap_or_default();
+            for bill in bills {
+                let is_observed = observed.contains(&group.provider);
+                sums.bill(day, bill, &std::mem::take(&mut seen), book, is_observed);
+            }
+        }
+    }
+
+    /// Spreads the time of a fleet over the groups that it may be billed under, by the hours of
+    /// each that nothing was seen of yet; by all their hours where there are no such.
+    fn spread<'g>(
+        &self,
+        time: &StateTime,
+        groups: &[&'g PriceGroup],
+        seen: &BTreeMap<&PriceGroup, Vec<(&Fleet, StateTime)>>,
+    ) -> Vec<(&'g PriceGroup, StateTime)> {
+        let billed = |group: &&PriceGroup| {
+            let bills = self.groups.get(*group).into_iter().flatten();
+            bills.filter_map(|bill| bill.gpu_hours).map(milliseconds).sum::<u64>()
+        };
+        let left = |group: &&PriceGroup| {
+            let seen = seen.get(*group).into_iter().flatten();
+            billed(group).saturating_sub(seen.map(|(_, time)| time.total()).sum())
+        };
+        let mut weights: Vec<u64> = groups.iter().map(left).collect();
+        if weights.iter().all(|weight| *weight == 0) {
+            weights = groups.iter().map(billed).collect();
+        }
+        let mut rest = *time;
+        let mut open: u64 = weights.iter().sum();
+        let mut spread = Vec::new();
+        for (index, (group, weight)) in groups.iter().zip(weights).enumerate() {
+            let is_last = index + 1 == groups.len();
+            let part = if is_last { rest } else { rest.part(weight, open) };
+            rest = rest.without(&part);
+            open -= weight;
+            spread.push((*group, part));
+        }
+        spread
+    }
 }
 
 #[derive(Default)]
@@ -66,67 +148,83 @@ struct Sums {
     by_provider: BTreeMap<(Option<Provider>, Currency), ProviderMoney>,
     /// A fleet that is paid in two currencies is two; time without a price has none.
     fleets: BTreeMap<(Fleet, Option<Currency>), FleetMoney>,
-    paid: BTreeMap<(PriceGroup, Currency), (Decimal, Decimal)>,
+    paid: BTreeMap<(PriceGroup, Currency), (Decimal, Option<Decimal>)>,
 }
 
 impl Sums {
-    fn add(
-        &mut self,
-        day: &FleetDay,
-        currency: Currency,
-        price: Decimal,
-        is_estimate: bool,
-    ) -> Decimal {
-        let fleet = self.fleet(day, Some(currency));
-        fleet.time.merge(&day.time);
-        let (_, states) = fleet.money.get_or_insert_with(|| (currency, StateMoney::new()));
-        let mut total = Decimal::ZERO;
-        for (state, milliseconds) in day.time.iter().filter(|(_, milliseconds)| *milliseconds > 0) {
-            let money = hours(milliseconds) * price;
-            *states.entry(state).or_default() += money;
-            total += money;
+    /// Adds time at a price; what it cost.
+    fn add(&mut self, fleet: &Fleet, time: &StateTime, price: Money) -> Decimal {
+        let currency = price.currency;
+        let of = self.fleet(fleet, Some(currency));
+        of.time.merge(time);
+        let (_, states) = of.money.get_or_insert_with(|| (currency, StateMoney::new()));
+        let costs = || {
+            let spent = time.iter().filter(|(_, milliseconds)| *milliseconds > 0);
+            spent.map(|(state, milliseconds)| (state, hours(milliseconds) * price.amount))
+        };
+        for (state, cost) in costs() {
+            *states.entry(state).or_default() += cost;
         }
-        let provider = self.by_provider.entry((day.fleet.provider, currency)).or_default();
-        for (state, milliseconds) in day.time.iter().filter(|(_, milliseconds)| *milliseconds > 0) {
-            *provider.states.entry(state).or_default() += hours(milliseconds) * price;
+        let provider = self.by_provider.entry((fleet.provider, currency)).or_default();
+        for (state, cost) in costs() {
+            *provider.states.entry(state).or_default() += cost;
         }
-        if is_estimate {
-            provider.estimated += total;
-        }
-        total
+        costs().map(|(_, cost)| cost).sum()
     }
 
-    fn estimate(&mut self, day: &FleetDay, price: Option<GpuHourPrice>) {
-        if let Some(price) = price {
-            self.add(day, price.price.currency, price.price.amount, true);
+    fn estimate(&mut self, fleet: &Fleet, time: &StateTime, price: Option<GpuHourPrice>) {
+        let Some(GpuHourPrice { price, .. }) = price else {
+            self.fleet(fleet, None).time.merge(time);
             return;
-        }
-        self.fleet(day, None).time.merge(&day.time);
+        };
+        let cost = self.add(fleet, time, price);
+        let provider = self.by_provider.entry((fleet.provider, price.currency)).or_default();
+        provider.estimated += cost;
     }
 
-    fn fleet(&mut self, day: &FleetDay, currency: Option<Currency>) -> &mut FleetMoney {
-        self.fleets.entry((day.fleet.clone(), currency)).or_insert_with(|| FleetMoney {
-            fleet: day.fleet.clone(),
+    /// A day whose bill is there and does not know the machines: what they cost is more than was
+    /// billed.
+    fn not_billed(&mut self, day: &FleetDay, price: Option<GpuHourPrice>) {
+        let Some(GpuHourPrice { price, .. }) = price else {
+            self.fleet(&day.fleet, None).time.merge(&day.time);
+            return;
+        };
+        let cost = self.add(&day.fleet, &day.time, price);
+        let provider = self.by_provider.entry((day.fleet.provider, price.currency)).or_default();
+        *provider.residuals.entry(Residual::MoreThanBilled).or_default() -= cost;
+    }
+
+    fn fleet(&mut self, fleet: &Fleet, currency: Option<Currency>) -> &mut FleetMoney {
+        self.fleets.entry((fleet.clone(), currency)).or_insert_with(|| FleetMoney {
+            fleet: fleet.clone(),
             time: StateTime::default(),
             money: None,
         })
     }
 
     /// A complete day of a group: its GPU-hours at what they were billed, and what is left.
-    fn bill(&mut self, bill: &BilledDay, seen: &[&FleetDay], book: &PriceBook, is_observed: bool) {
-        let own = bill.cost.checked_div(bill.gpu_hours).filter(|price| *price > Decimal::ZERO);
+    fn bill(
+        &mut self,
+        day: Date,
+        bill: &BilledDay,
+        seen: &[(&Fleet, StateTime)],
+        book: &PriceBook,
+        is_observed: bool,
+    ) {
+        let own = bill.gpu_hours.and_then(|hours| bill.cost.checked_div(hours));
+        let own = own.filter(|price| *price > Decimal::ZERO);
         let mut told = Decimal::ZERO;
         let mut seen_hours = Decimal::ZERO;
-        for day in seen {
-            let price = own.or_else(|| {
-                let price = book.selected(&day.fleet, next_day(bill.day))?.price;
-                (price.currency == bill.currency).then_some(price.amount)
+        for (fleet, time) in seen {
+            let price = own.map(|price| Money::new(price, bill.currency)).or_else(|| {
+                let price = book.selected(fleet, next_day(day))?.price;
+                (price.currency == bill.currency).then_some(price)
             });
             match price {
-                Some(price) => told += self.add(day, bill.currency, price, false),
-                None => self.estimate(day, None),
+                Some(price) => told += self.add(fleet, time, price),
+                None => self.estimate(fleet, time, None),
             }
-            seen_hours += hours(day.time.total());
+            seen_hours += hours(time.total());
         }
         let provider =
             self.by_provider.entry((Some(bill.group.provider), bill.currency)).or_default();
@@ -144,13 +242,14 @@ impl Sums {
         }
         if kind == Residual::WithoutTelemetry && !rest.is_zero() {
             let key = (bill.group.clone(), bill.currency);
-            let paid = self.paid.entry(key).or_default();
+            let paid = self.paid.entry(key).or_insert((Decimal::ZERO, Some(Decimal::ZERO)));
             paid.0 += rest;
-            paid.1 += (bill.gpu_hours - seen_hours).max(Decimal::ZERO);
+            let unseen = bill.gpu_hours.map(|billed| (billed - seen_hours).max(Decimal::ZERO));
+            paid.1 = paid.1.and_then(|hours| Some(hours + unseen?));
         }
     }
 
-    fn finish(self, period: BillingPeriod) -> PeriodGpuMoney {
+    fn finish(self) -> GpuMoney {
         let mut paid_not_running: Vec<PaidNotRunning> = self
             .paid
             .into_iter()
@@ -162,8 +261,7 @@ impl Sums {
             })
             .collect();
         paid_not_running.sort_by_key(|paid| Reverse(paid.cost));
-        PeriodGpuMoney {
-            period,
+        GpuMoney {
             by_provider: self.by_provider,
             fleets: self.fleets.into_values().collect(),
             paid_not_running,
@@ -174,7 +272,7 @@ impl Sums {
 /// Prices the time of workloads at what their fleets cost in the period; the most wasteful first.
 pub fn workload_money(
     times: &[(Workload, Fleet, StateTime)],
-    money: &PeriodGpuMoney,
+    money: &GpuMoney,
 ) -> Vec<WorkloadMoney> {
     // A fleet with two prices has the one of most of its time.
     let mut by_time: Vec<_> = money.fleets.iter().collect();

@@ -2,77 +2,86 @@
 //! of now.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use crate::analyse::gpu_bill::BilledDay;
-use crate::analyse::gpu_money::{nowcast_scores, period_money, workload_money};
+use crate::analyse::gpu_bill::GpuBill;
+use crate::analyse::gpu_money::{gpu_money, nowcast_scores, workload_money};
 use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::gpu_tier::clusters;
+use crate::analyse::gpu_time::Figures;
 use crate::domain::band::{Band, PeriodLabel};
 use crate::domain::gpu_money::{
-    Coverage, Expected, FleetNow, GpuPicture, NodeNow, NotGpu, PeriodPicture,
+    Coverage, Expected, FleetNow, GpuPicture, NodeNow, NotGpu, PeriodPicture, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
 use crate::domain::identity::Provider;
-use crate::domain::machine::GpuModel;
+use crate::domain::machine::{GpuModel, model_name};
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::{Fleet, Node};
-use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::period::BillingZone;
 
 /// Time of workloads by the fleets that they held.
 pub type WorkloadTimes = Vec<(Workload, Fleet, StateTime)>;
 
+/// GPU time as the ledger has it.
+#[derive(Debug, Clone, Default)]
+pub struct GpuTimes {
+    /// By fleet and day, of the open period and the one before.
+    pub days: Vec<FleetDay>,
+    /// By workload, of each period that is told.
+    pub workloads: BTreeMap<PeriodLabel, Arc<WorkloadTimes>>,
+    /// By node and fleet, of the open period.
+    pub nodes: Arc<BTreeMap<(String, Fleet), StateTime>>,
+    /// By fleet since the ledger began.
+    pub totals: Vec<(Fleet, StateTime)>,
+    /// The first day of the period before the open one; none where nothing was read.
+    pub first_day: Option<Date>,
+}
+
 /// What the ledger and telemetry say of GPUs.
 #[derive(Debug, Clone, Default)]
 pub struct GpuBooks {
-    /// Time by fleet and day, of the open period and the one before.
-    pub days: Vec<FleetDay>,
-    /// Time by workload, of each period that is told.
-    pub workloads: BTreeMap<PeriodLabel, WorkloadTimes>,
-    /// Time by node and fleet, of the open period.
-    pub node_times: BTreeMap<(String, Fleet), StateTime>,
-    /// Time by fleet since the ledger began.
-    pub totals: Vec<(Fleet, StateTime)>,
+    /// Time.
+    pub times: Arc<GpuTimes>,
     /// Nodes as they are now.
     pub nodes: Vec<NodeNow>,
+    /// What GPUs measure now, by fleet.
+    pub gauges: BTreeMap<Fleet, FleetGauge>,
     /// What is known of nodes beside telemetry.
     pub inventory: Vec<Node>,
     /// GPUs that told something lately, by cluster.
     pub seen: BTreeMap<(Option<Provider>, String), u32>,
-    /// Readings of a GPU that another source counts.
-    pub duplicates: u64,
 }
 
-/// What the bills say of GPUs and of everything else.
-#[derive(Debug, Clone, Default)]
-pub struct GpuBill {
-    /// Machines with GPUs, by day.
-    pub days: Vec<BilledDay>,
-    /// All spend on complete days, by period and what it is for.
-    pub services: BTreeMap<(BillingPeriod, Provider, Currency, NotGpu), Decimal>,
+/// What the GPUs of a fleet measure.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FleetGauge {
+    /// Sum of utilisations.
+    utilization: f64,
+    /// Of so many GPUs.
+    measured: u32,
+    memory_used_bytes: Option<u64>,
+    memory_total_bytes: Option<u64>,
 }
 
-impl GpuBill {
-    /// Adds another source's bill: accounts of one cloud share their machines' prices. A day is
-    /// complete where it is in every source that bills it.
-    pub fn merge(&mut self, other: Self) {
-        for day in other.days {
-            let same = |held: &&mut BilledDay| {
-                (held.day, &held.group, held.currency) == (day.day, &day.group, day.currency)
-            };
-            match self.days.iter_mut().find(same) {
-                Some(held) => {
-                    held.cost += day.cost;
-                    held.gpu_hours += day.gpu_hours;
-                    held.is_complete &= day.is_complete;
-                }
-                None => self.days.push(day),
-            }
+impl FleetGauge {
+    /// Adds a GPU.
+    pub fn add(&mut self, figures: &Figures) {
+        if let Some(utilization) = figures.utilization {
+            self.utilization += utilization;
+            self.measured += 1;
         }
-        for (key, amount) in other.services {
-            *self.services.entry(key).or_default() += amount;
+        for (sum, more) in [
+            (&mut self.memory_used_bytes, figures.memory_used_bytes),
+            (&mut self.memory_total_bytes, figures.memory_total_bytes),
+        ] {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or(0).saturating_add(more));
+            }
         }
     }
 }
@@ -86,17 +95,18 @@ pub fn picture(
     now: Timestamp,
 ) -> GpuPicture {
     let fleets = fleets(books, book, now);
-    let current = BillingPeriod::at(now, BillingZone::Utc);
-    let periods = [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
+    let periods = PeriodLabel::ALL
         .into_iter()
-        .map(|(label, period)| {
-            let today = BillingZone::Utc.day_of(now);
-            let money = period_money(period, &books.days, &bill.days, book, today);
-            let times = books.workloads.get(&label).map_or(&[][..], Vec::as_slice);
+        .map(|label| {
+            let money = gpu_money(&books.times.days, &bill.days, book, now, |provider, day| {
+                label.period(now, zone_of(provider)).contains(day)
+            });
+            let times = books.times.workloads.get(&label).map_or(&[][..], |times| &times[..]);
             PeriodPicture {
                 label,
+                period: label.period(now, BillingZone::Utc),
                 workloads: workload_money(times, &money),
-                not_gpu: not_gpu(period, bill),
+                not_gpu: not_gpu(label, bill, now),
                 money,
             }
         })
@@ -107,11 +117,10 @@ pub fn picture(
         periods,
         clusters: clusters(&books.nodes),
         coverage: coverage(books),
-        scores: nowcast_scores(&books.days, &bill.days, book),
-        totals: books.totals.clone(),
+        scores: nowcast_scores(&books.times.days, &bill.days, book),
+        totals: books.times.totals.clone(),
         nodes: books.nodes.clone(),
-        node_times: books.node_times.clone(),
-        duplicates: books.duplicates,
+        node_times: books.times.nodes.clone(),
     }
 }
 
@@ -120,32 +129,42 @@ fn fleets(books: &GpuBooks, book: &PriceBook, now: Timestamp) -> Vec<FleetNow> {
     for node in &books.nodes {
         *gpus.entry(&node.fleet).or_default() += node.gpus;
     }
-    let today = BillingZone::Utc.day_of(now);
-    gpus.into_iter()
-        .map(|(fleet, gpus)| FleetNow {
+    let fleet_now = |(fleet, gpus): (&Fleet, u32)| {
+        let gauge = books.gauges.get(fleet).copied().unwrap_or_default();
+        let mean = gauge.utilization / f64::from(gauge.measured);
+        FleetNow {
             gpus,
-            prices: book.prices(fleet, today),
+            utilization: Some(mean).filter(|_| gauge.measured > 0),
+            memory_used_bytes: gauge.memory_used_bytes,
+            memory_total_bytes: gauge.memory_total_bytes,
+            prices: book.prices(fleet, zone_of(fleet.provider).day_of(now)),
             tier: GpuModel::of(&fleet.model).map(|model| model.tier),
             fleet: fleet.clone(),
-        })
-        .collect()
+        }
+    };
+    gpus.into_iter().map(fleet_now).collect()
 }
 
 /// What the rest of the bill went to: the GPU machines are part of what is neither storage nor
 /// network.
 fn not_gpu(
-    period: BillingPeriod,
+    label: PeriodLabel,
     bill: &GpuBill,
+    now: Timestamp,
 ) -> BTreeMap<(Provider, Currency, NotGpu), Decimal> {
-    let mut rest: BTreeMap<_, _> = bill
-        .services
-        .iter()
-        .filter(|((of, ..), _)| *of == period)
-        .map(|((_, provider, currency, kind), amount)| ((*provider, *currency, *kind), *amount))
-        .collect();
-    for day in bill.days.iter().filter(|day| day.is_complete && period.contains(day.day)) {
-        let key = (day.group.provider, day.currency, NotGpu::Other);
-        *rest.entry(key).or_default() -= day.cost;
+    let within =
+        |provider: Provider, day: Date| label.period(now, provider.billing_zone()).contains(day);
+    let mut rest: BTreeMap<_, Decimal> = BTreeMap::new();
+    for ((day, provider, currency, kind), amount) in &bill.services {
+        if within(*provider, *day) {
+            *rest.entry((*provider, *currency, *kind)).or_default() += amount;
+        }
+    }
+    for day in bill.days.iter().filter(|day| day.is_complete) {
+        let provider = day.group.provider;
+        if within(provider, day.day) {
+            *rest.entry((provider, day.currency, NotGpu::Other)).or_default() -= day.cost;
+        }
     }
     rest
 }
@@ -176,8 +195,9 @@ fn expected(band: &Band, fleets: &[FleetNow], now: Timestamp) -> Option<Expected
         (Some(wanted), provider) => provider == Some(wanted),
         (None, provider) => provider.is_some(),
     };
-    let period = BillingPeriod::at(now, BillingZone::Utc);
-    let hours = Decimal::from(period.seconds(BillingZone::Utc)) / Decimal::from(3600);
+    let zone = zone_of(band.scope.provider);
+    let period = PeriodLabel::Current.period(now, zone);
+    let hours = Decimal::from(period.seconds(zone)) / Decimal::from(3600);
     let mut cost = Decimal::ZERO;
     let mut words = Vec::new();
     for fleet in fleets.iter().filter(in_scope) {
@@ -187,7 +207,7 @@ fn expected(band: &Band, fleets: &[FleetNow], now: Timestamp) -> Option<Expected
         }
         let money = Decimal::from(fleet.gpus) * best.price.amount * hours;
         cost += money;
-        let model = GpuModel::of(&fleet.fleet.model).map_or(&*fleet.fleet.model, |gpu| gpu.name);
+        let model = model_name(&fleet.fleet.model);
         let of = Money::new(money.round_dp(0), band.currency).grouped(0);
         words.push(format!("{} x {model} at {} price cost {of}", fleet.gpus, best.source.as_str()));
     }

@@ -1,11 +1,11 @@
 //! What an hour of a GPU costs: as it was billed, else as it is listed, else as it is configured.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use crate::analyse::gpu_bill::{BilledDay, group_of};
+use crate::analyse::gpu_bill::{BilledDay, may_be};
 use crate::domain::gpu_money::{GpuHourPrice, PriceGroup, PriceSource};
 use crate::domain::identity::Provider;
 use crate::domain::machine::{GpuModel, LISTED, Machine};
@@ -16,10 +16,13 @@ use crate::domain::price::{CapacityType, SkuPrice};
 /// Over how many days before a day a billed price is averaged.
 const BILLED_DAYS: i64 = 14;
 
+/// Cost and GPU-hours of complete days.
+type BilledDays = BTreeMap<(Date, Currency), (Decimal, Decimal)>;
+
 /// Everything that prices are made from.
 #[derive(Debug, Default)]
 pub struct PriceBook {
-    billed: BTreeMap<PriceGroup, BTreeMap<Date, (Decimal, Decimal, Currency)>>,
+    billed: BTreeMap<PriceGroup, BilledDays>,
     listed: Vec<SkuPrice>,
     configured: BTreeMap<String, Money>,
 }
@@ -32,27 +35,13 @@ impl PriceBook {
         listed: Vec<SkuPrice>,
         configured: BTreeMap<String, Money>,
     ) -> Self {
-        let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, BilledDays> = BTreeMap::new();
         for day in billed.iter().filter(|day| day.is_complete) {
-            let sums = (day.cost, day.gpu_hours, day.currency);
-            groups.entry(day.group.clone()).or_default().insert(day.day, sums);
+            let Some(hours) = day.gpu_hours else { continue };
+            let days = groups.entry(day.group.clone()).or_default();
+            days.insert((day.day, day.currency), (day.cost, hours));
         }
         Self { billed: groups, listed, configured }
-    }
-
-    /// The group under which a fleet is billed. A region that nobody tells is taken from the bill
-    /// where that machine is billed in one region only.
-    pub fn group(&self, fleet: &Fleet) -> Option<PriceGroup> {
-        let group = group_of(fleet)?;
-        if !group.region_id.is_empty() {
-            return Some(group);
-        }
-        let mut same = self.billed.keys().filter(|known| {
-            known.provider == group.provider
-                && known.machine == group.machine
-                && known.spot == group.spot
-        });
-        same.next().filter(|_| same.next().is_none()).cloned()
     }
 
     /// Every price of a fleet's GPU-hour, the best first; billed ones of the days before `before`.
@@ -69,24 +58,26 @@ impl PriceBook {
         self.prices(fleet, before).into_iter().next()
     }
 
+    /// Over everything that the fleet may be billed under, in the currency of most of its hours.
     fn billed(&self, fleet: &Fleet, before: Date) -> Option<GpuHourPrice> {
-        let days = self.billed.get(&self.group(fleet)?)?;
         let first = before.saturating_sub(jiff::Span::new().days(BILLED_DAYS));
-        let mut recent = days.range(first..before).peekable();
-        let (_, (_, _, currency)) = *recent.peek()?;
-        let (mut cost, mut hours, mut count) = (Decimal::ZERO, Decimal::ZERO, 0);
-        for (_, (day_cost, day_hours, day_currency)) in recent {
-            if day_currency == currency {
-                cost += day_cost;
-                hours += day_hours;
-                count += 1;
+        let mut sums: BTreeMap<Currency, (Decimal, Decimal, BTreeSet<Date>)> = BTreeMap::new();
+        for group in may_be(fleet, self.billed.keys()) {
+            let days = self.billed.get(group).into_iter().flatten();
+            for ((day, currency), (cost, hours)) in days {
+                if (first..before).contains(day) {
+                    let sum = sums.entry(*currency).or_default();
+                    (sum.0, sum.1) = (sum.0.checked_add(*cost)?, sum.1.checked_add(*hours)?);
+                    sum.2.insert(*day);
+                }
             }
         }
+        let (currency, (cost, hours, days)) = sums.into_iter().max_by_key(|(_, sum)| sum.1)?;
         let price = cost.checked_div(hours)?;
         Some(GpuHourPrice {
             source: PriceSource::Billed,
-            price: Money::new(price, *currency),
-            note: format!("effective cost over GPU-hours of {count} complete days"),
+            price: Money::new(price, currency),
+            note: format!("effective cost over GPU-hours of {} complete days", days.len()),
         })
     }
 

@@ -15,6 +15,7 @@
 //! - Several pods on a device or slice share its time by their own engine time where the exporter
 //!   tells it of all of them, else equally.
 
+mod facts;
 mod share;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -22,13 +23,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+use self::facts::{NodeFacts, facts, node_name};
 use self::share::{Tracks, Unit, shares, split, units};
 use crate::analyse::gpu_state::StateTrack;
 use crate::domain::gpu::{GpuReport, GpuSample};
 use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateRules, StateTime, Workload};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
-use crate::domain::node::{Fleet, Node, NodeDefaults, NodeInventory};
+use crate::domain::node::{Fleet, NodeInventory};
 use crate::domain::period::BillingZone;
 
 /// No silence is counted for longer: what is unknown for days is better told by the bill.
@@ -40,13 +42,15 @@ const DAYS_OF_WORKLOADS: usize = 4;
 /// What stands for the others.
 const OTHER: &str = "__other__";
 
-/// What is known of a node beside its telemetry.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NodeFacts {
-    /// The node's fleet, its GPUs' model left out.
-    pub fleet: Fleet,
-    /// Whether the machine type was guessed from the GPUs, since nobody told it.
-    pub guessed: bool,
+/// What a device measured; none for what it did not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// How busy, 0 to 1: of a device that is split, its parts by their size.
+    pub utilization: Option<f64>,
+    /// Memory in use, bytes.
+    pub memory_used_bytes: Option<u64>,
+    /// Memory in all, bytes.
+    pub memory_total_bytes: Option<u64>,
 }
 
 /// A device at its newest reading.
@@ -64,6 +68,8 @@ pub struct DeviceView<'a> {
     pub guessed: bool,
     /// Shares of the device by state, which add up to 1; unknown where it says nothing.
     pub shares: &'a [(GpuState, f64)],
+    /// What it measured; nothing where it says nothing.
+    pub figures: Figures,
 }
 
 /// The cluster that a source names, and the node: names of nodes are unique in a cluster.
@@ -82,6 +88,7 @@ struct Device {
     lost_since: Option<Timestamp>,
     units: Tracks,
     shares: Vec<(GpuState, f64)>,
+    figures: Figures,
     dirty: bool,
 }
 
@@ -114,7 +121,6 @@ pub struct Accountant {
     forgotten: Vec<String>,
     /// The workloads of the newest days: clouds' days begin at different instants.
     workloads: BTreeMap<Date, HashSet<Workload>>,
-    duplicates: u64,
 }
 
 impl Accountant {
@@ -128,10 +134,11 @@ impl Accountant {
                 fleet: mark.fleet,
                 guessed: false,
                 counted_until: mark.counted_until,
-                last_seen: mark.counted_until,
-                lost_since: None,
+                last_seen: mark.last_seen,
+                lost_since: mark.lost_since,
                 units: HashMap::new(),
                 shares: vec![(GpuState::Unknown, 1.0)],
+                figures: Figures::default(),
                 dirty: false,
             };
             (mark.uuid, device)
@@ -148,7 +155,6 @@ impl Accountant {
             counted: HashMap::new(),
             forgotten: Vec::new(),
             workloads: BTreeMap::new(),
-            duplicates: 0,
         }
     }
 
@@ -228,10 +234,12 @@ impl Accountant {
                 lost_since: None,
                 units: HashMap::new(),
                 shares: Vec::new(),
+                figures: Figures::default(),
                 dirty: true,
             };
             let units = units(&mut device.units, parts, now, &self.rules);
             device.shares = shares(&units);
+            device.figures = figures(parts, &units);
             self.devices.insert(uuid.to_owned(), device);
             let place = (report.cluster.clone(), node.to_owned());
             self.by_node.entry(place).or_default().insert(uuid.to_owned());
@@ -239,7 +247,6 @@ impl Accountant {
         };
         let elsewhere = device.source != report.source || device.node != node;
         if elsewhere && now.duration_since(device.last_seen) <= gap {
-            self.duplicates = self.duplicates.saturating_add(1);
             return;
         }
         if now <= device.counted_until {
@@ -264,6 +271,7 @@ impl Accountant {
         }
         let units = units(&mut device.units, parts, now, &self.rules);
         device.shares = shares(&units);
+        device.figures = figures(parts, &units);
         device.last_seen = now;
         device.lost_since = None;
         let counted = if was_silent { vec![Unit::whole(GpuState::Unknown)] } else { units };
@@ -296,6 +304,7 @@ impl Accountant {
         for uuid in silent {
             let Some(device) = self.devices.get_mut(&uuid) else { continue };
             device.shares = vec![(GpuState::Unknown, 1.0)];
+            device.figures = Figures::default();
             let listed = inventory.find(&device.place.0, &device.node).is_some();
             let there = failing.contains(&device.source) || listed;
             let gone = !there && inventory.knows(device.fleet.provider, &device.fleet.cluster);
@@ -332,6 +341,7 @@ impl Accountant {
         device.counted_until = now;
         device.units.values_mut().for_each(StateTrack::forget);
         device.shares = vec![(state, 1.0)];
+        device.figures = Figures::default();
         device.dirty = true;
         if state != GpuState::Unknown {
             device.last_seen = now;
@@ -399,6 +409,8 @@ impl Accountant {
                     node: device.node.clone(),
                     fleet: device.fleet.clone(),
                     counted_until: device.counted_until,
+                    last_seen: device.last_seen,
+                    lost_since: device.lost_since,
                 })
             })
             .collect();
@@ -428,51 +440,29 @@ impl Accountant {
             source: &device.source,
             guessed: device.guessed,
             shares: &device.shares,
+            figures: device.figures,
         })
     }
-
-    /// How many readings of a device were left out, since another source counts it.
-    pub fn duplicates(&self) -> u64 {
-        self.duplicates
-    }
 }
 
-/// The node of a sample: its own word, else the source stands for it.
-pub fn node_name<'a>(report: &'a GpuReport, sample: &'a GpuSample) -> &'a str {
-    sample.hostname.as_deref().unwrap_or(report.source.as_str())
-}
-
-/// What is known of a node: the inventory first, then the source's configuration, then a guess from
-/// how many GPUs of which model it has.
-fn facts(
-    report: &GpuReport,
-    node: Option<&Node>,
-    defaults: Option<&NodeDefaults>,
-    model: &str,
-    count: u32,
-) -> NodeFacts {
-    let provider = node.map_or(report.provider, |node| node.provider);
-    let told = node
-        .and_then(|node| node.instance_type.clone())
-        .or_else(|| defaults?.instance_type.clone());
-    let guess = || {
-        let machine = Machine::guess(provider?, model, count)?;
-        Some(machine.instance_type.to_owned())
+/// What a device measured, its parts put together.
+fn figures(parts: &[&GpuSample], units: &[Unit]) -> Figures {
+    let mut figures = Figures::default();
+    let mut weights = 0.0;
+    let sum = |sum: Option<u64>, more: Option<u64>| match (sum, more) {
+        (Some(sum), Some(more)) => Some(sum.saturating_add(more)),
+        (sum, more) => sum.or(more),
     };
-    let guessed = told.is_none();
-    NodeFacts {
-        fleet: Fleet {
-            provider,
-            cluster: node.map_or(&report.cluster, |node| &node.cluster).clone(),
-            instance_type: told.or_else(guess),
-            region_id: node
-                .and_then(|node| node.region_id.clone())
-                .or_else(|| defaults?.region_id.clone()),
-            capacity_type: node.map_or(report.capacity_type, |node| node.capacity_type),
-            model: model.to_owned(),
-        },
-        guessed,
+    for (part, unit) in parts.iter().zip(units) {
+        if let Some(utilization) = part.utilization {
+            *figures.utilization.get_or_insert(0.0) += utilization.ratio() * unit.weight;
+            weights += unit.weight;
+        }
+        figures.memory_used_bytes = sum(figures.memory_used_bytes, part.memory_used_bytes);
+        figures.memory_total_bytes = sum(figures.memory_total_bytes, part.memory_total_bytes);
     }
+    figures.utilization = figures.utilization.filter(|_| weights > 0.0).map(|sum| sum / weights);
+    figures
 }
 
 #[cfg(test)]

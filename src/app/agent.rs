@@ -10,6 +10,7 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 #[cfg(feature = "kubernetes")]
 use crate::app::kubernetes;
@@ -149,9 +150,10 @@ impl Agent {
         };
         let now = clock.now();
         let known = polling.handle.call(move |ledger| {
-            Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now)?))
+            Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now, None)?))
         });
         let (marks, known) = known.await??;
+        let known = GpuBooks { times: Arc::new(known), ..GpuBooks::default() };
         let (books, gpu_books) = watch::channel(Arc::new(known));
         let counted = |source: &GpuSource| {
             let marks = marks.iter().filter(|mark| mark.source == source.name);

@@ -269,7 +269,8 @@ impl Reading {
                             held.retain(|(source, _), _| *source != self.id);
                             let newest = read.iter().filter(|one| one.observed_at == newest);
                             held.extend(newest.map(|report| {
-                                ((self.id.clone(), report.cluster.clone()), report.clone())
+                                let report = Arc::new(report.clone());
+                                ((self.id.clone(), report.cluster.clone()), report)
                             }));
                         });
                     }

@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::analyse::gpu_picture::GpuBooks;
+use crate::analyse::gpu_picture::{FleetGauge, GpuBooks, GpuTimes};
 use crate::analyse::gpu_time::{Accountant, Counted};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu::GpuReport;
-use crate::domain::gpu_money::NodeNow;
-use crate::domain::gpu_time::{GpuMark, GpuState, StateRules};
+use crate::domain::gpu_money::{NodeNow, zone_of};
+use crate::domain::gpu_time::{GpuMark, GpuState, StateRules, StateTime};
 use crate::domain::identity::{Provider, SourceId};
-use crate::domain::node::NodeInventory;
-use crate::domain::period::{BillingPeriod, BillingZone, Window};
+use crate::domain::node::{Fleet, NodeInventory};
+use crate::domain::period::{BillingZone, Window};
 use crate::domain::ports::Clock;
 use crate::runtime::supervisor::Shutdown;
 use crate::store::{Ledger, LedgerError, LedgerHandle};
@@ -26,6 +27,11 @@ use crate::telemetry::self_metrics::SelfMetrics;
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// How often what was counted goes into the ledger: as much is unknown after `kill -9`, at most.
 const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long the first figures of a source wait for those of others.
+const FIRST_AFTER: Duration = Duration::from_secs(2);
+/// The zones of billing days.
+const ZONES: [BillingZone; 2] = [BillingZone::Utc, BillingZone::Pacific];
 
 /// What a telemetry source has to say.
 #[derive(Debug)]
@@ -69,16 +75,21 @@ impl GpuTimekeeper {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = BTreeSet::new();
+        let mut first = None;
         loop {
             let mut ending = false;
+            let soon = first.unwrap_or_else(Instant::now);
             tokio::select! {
+                () = tokio::time::sleep_until(soon), if first.is_some() => first = None,
                 heard = self.heard.recv() => match heard {
                     Some(Heard::Report(report)) => {
                         failing.remove(&report.source);
                         let inventory = self.inventory.borrow().clone();
                         accountant.observe(&report, &inventory);
-                        // A source's first figures need not wait.
-                        if !known.insert(report.source.clone()) { continue; }
+                        if known.insert(report.source.clone()) {
+                            first.get_or_insert(Instant::now() + FIRST_AFTER);
+                        }
+                        continue;
                     }
                     Some(Heard::ReadUntil(source, until)) => {
                         failing.remove(&source);
@@ -92,7 +103,10 @@ impl GpuTimekeeper {
                     let inventory = self.inventory.borrow().clone();
                     accountant.pass(self.clock.now(), &failing, &self.read_until, &inventory);
                     let since = self.clock.now().duration_since(kept_at);
-                    if since.abs() < KEEP_EVERY { continue; }
+                    if since.abs() < KEEP_EVERY {
+                        self.tell(&accountant, None);
+                        continue;
+                    }
                 }
                 () = shutdown.requested() => ending = true,
             }
@@ -104,21 +118,23 @@ impl GpuTimekeeper {
     }
 
     /// Keeps what was counted and tells the new figures; false where the ledger is gone.
-    async fn keep(&self, accountant: &mut Accountant) -> bool {
+    async fn keep(&mut self, accountant: &mut Accountant) -> bool {
         let counted = accountant.take();
         let now = self.clock.now();
+        let before = self.books.borrow().times.clone();
         let work = move |ledger: &mut Ledger| {
             let Counted { times, marks, forgotten } = &counted;
             match ledger.keep_gpu_time(times, marks, forgotten) {
-                Ok(()) => (None, read(ledger, now)),
+                Ok(()) => {
+                    let days = times.iter().map(|time| time.day).collect();
+                    (None, read(ledger, now, Some((&before, days))))
+                }
                 Err(error) => (Some(counted), Err(error)),
             }
         };
         match self.ledger.call(work).await {
-            Ok((_, Ok(books))) => {
-                let inventory = self.inventory.borrow().clone();
-                let books = with_devices(books, accountant, &inventory);
-                self.books.send_replace(Arc::new(books));
+            Ok((_, Ok(times))) => {
+                self.tell(accountant, Some(times));
                 true
             }
             Ok((counted, Err(error))) => {
@@ -132,37 +148,81 @@ impl GpuTimekeeper {
             Err(_) => false,
         }
     }
+
+    /// Tells what GPUs do now, beside their time as it was read last.
+    fn tell(&self, accountant: &Accountant, times: Option<GpuTimes>) {
+        let inventory = self.inventory.borrow().clone();
+        let times = times.map_or_else(|| self.books.borrow().times.clone(), Arc::new);
+        self.books.send_replace(Arc::new(books(times, accountant, &inventory)));
+    }
 }
 
-/// What the ledger knows of GPU time in the open period and the one before.
+/// What the ledger knows of GPU time in the open period and the one before. `before` is what was
+/// known, and the days on which time was added since: the sums of a period that has none of them
+/// are as they were.
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub fn read(ledger: &Ledger, now: Timestamp) -> Result<GpuBooks, LedgerError> {
-    let current = BillingPeriod::at(now, BillingZone::Utc);
-    let both = Window::new(current.previous().first_day(), current.end_day());
+pub fn read(
+    ledger: &Ledger,
+    now: Timestamp,
+    before: Option<(&GpuTimes, BTreeSet<Date>)>,
+) -> Result<GpuTimes, LedgerError> {
+    let label = PeriodLabel::Previous;
+    let first = ZONES.map(|zone| label.period(now, zone).first_day()).into_iter().min();
+    let end = ZONES.map(|zone| PeriodLabel::Current.period(now, zone).end_day()).into_iter().max();
+    let both = Window::new(first.unwrap_or(Date::MIN), end.unwrap_or(Date::MAX));
     let mut workloads = BTreeMap::new();
-    for (label, period) in
-        [(PeriodLabel::Current, current), (PeriodLabel::Previous, current.previous())]
-    {
-        workloads.insert(label, ledger.gpu_workloads(&period.window())?);
+    for label in PeriodLabel::ALL {
+        let same = before.as_ref().filter(|(times, days)| {
+            let touched = |zone| days.iter().any(|day| label.period(now, zone).contains(*day));
+            label == PeriodLabel::Previous
+                && times.first_day == Some(both.start)
+                && !ZONES.into_iter().any(touched)
+        });
+        let times = match same.and_then(|(times, _)| times.workloads.get(&label)) {
+            Some(times) => times.clone(),
+            None => Arc::new(of_period(label, now, |window| ledger.gpu_workloads(window))?),
+        };
+        workloads.insert(label, times);
     }
-    Ok(GpuBooks {
+    let nodes = of_period(PeriodLabel::Current, now, |window| {
+        let nodes = ledger.gpu_nodes(window)?;
+        Ok(nodes.into_iter().map(|((node, fleet), time)| (node, fleet, time)).collect())
+    })?;
+    let nodes = nodes.into_iter().map(|(node, fleet, time)| ((node, fleet), time)).collect();
+    Ok(GpuTimes {
         days: ledger.gpu_days(&both)?,
         workloads,
-        node_times: ledger.gpu_nodes(&current.window())?,
+        nodes: Arc::new(nodes),
         totals: ledger.gpu_totals()?,
-        ..GpuBooks::default()
+        first_day: Some(both.start),
     })
 }
 
-fn with_devices(
-    mut books: GpuBooks,
-    accountant: &Accountant,
-    inventory: &NodeInventory,
-) -> GpuBooks {
-    let mut nodes: BTreeMap<(&str, &crate::domain::node::Fleet), NodeNow> = BTreeMap::new();
+/// Reads a period of every fleet, each in the zone of its cloud: once where the zones agree on the
+/// month.
+fn of_period<T>(
+    label: PeriodLabel,
+    now: Timestamp,
+    read: impl Fn(&Window) -> Result<Vec<(T, Fleet, StateTime)>, LedgerError>,
+) -> Result<Vec<(T, Fleet, StateTime)>, LedgerError> {
+    let periods = ZONES.map(|zone| (zone, label.period(now, zone)));
+    if periods.iter().all(|(_, period)| *period == label.period(now, BillingZone::Utc)) {
+        return read(&label.period(now, BillingZone::Utc).window());
+    }
+    let mut all = Vec::new();
+    for (zone, period) in periods {
+        let read = read(&period.window())?;
+        all.extend(read.into_iter().filter(|(_, fleet, _)| zone_of(fleet.provider) == zone));
+    }
+    Ok(all)
+}
+
+fn books(times: Arc<GpuTimes>, accountant: &Accountant, inventory: &NodeInventory) -> GpuBooks {
+    let mut nodes: BTreeMap<(&str, &Fleet), NodeNow> = BTreeMap::new();
     let mut seen: BTreeMap<(Option<Provider>, String), u32> = BTreeMap::new();
+    let mut gauges: BTreeMap<Fleet, FleetGauge> = BTreeMap::new();
     for device in accountant.devices() {
         let node = nodes.entry((device.node, device.fleet)).or_insert_with(|| NodeNow {
             name: device.node.to_owned(),
@@ -175,15 +235,21 @@ fn with_devices(
         for (state, share) in device.shares {
             *node.states.entry(*state).or_default() += share;
         }
+        match gauges.get_mut(device.fleet) {
+            Some(gauge) => gauge.add(&device.figures),
+            None => gauges.entry(device.fleet.clone()).or_default().add(&device.figures),
+        }
         let silent = device.shares.iter().all(|(state, _)| *state == GpuState::Unknown);
         if !silent {
             let key = (device.fleet.provider, device.fleet.cluster.clone());
             *seen.entry(key).or_default() += 1;
         }
     }
-    books.nodes = nodes.into_values().collect();
-    books.seen = seen;
-    books.inventory = inventory.nodes().to_vec();
-    books.duplicates = accountant.duplicates();
-    books
+    GpuBooks {
+        times,
+        nodes: nodes.into_values().collect(),
+        gauges,
+        inventory: inventory.nodes().to_vec(),
+        seen,
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
@@ -13,7 +14,9 @@ use crate::app::notices;
 use crate::app::spend::{Reading, SpendReader};
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
+use crate::domain::gpu_money::GpuPicture;
 use crate::domain::identity::SourceId;
+use crate::domain::period::BillingZone;
 use crate::domain::ports::Clock;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::export::metrics::Renderer;
@@ -32,7 +35,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
 /// The newest report of each GPU telemetry source and cluster.
-pub type GpuReports = BTreeMap<(SourceId, String), GpuReport>;
+pub type GpuReports = BTreeMap<(SourceId, String), Arc<GpuReport>>;
 
 /// What publishing needs.
 pub struct Publisher {
@@ -68,6 +71,8 @@ struct Read {
     /// What snapshots show of it, shared by all of them.
     spend: Arc<Vec<SourceSpend>>,
     sources: Arc<Vec<SourceStatus>>,
+    /// What was made of it and of which books, on which days of the billing zones.
+    gpu: Option<(Arc<GpuBooks>, [Date; 2], Arc<GpuPicture>)>,
 }
 
 impl Read {
@@ -77,7 +82,27 @@ impl Read {
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             sources: Arc::new(reading.sources.clone()),
             reading,
+            gpu: None,
         }
+    }
+
+    /// GPU time and money; the same as before where nothing that it is made of has changed.
+    fn gpu(
+        &mut self,
+        reader: &SpendReader,
+        books: Arc<GpuBooks>,
+        now: Timestamp,
+    ) -> Arc<GpuPicture> {
+        let days = [BillingZone::Utc, BillingZone::Pacific].map(|zone| zone.day_of(now));
+        if let Some((of, on, picture)) = &self.gpu
+            && Arc::ptr_eq(of, &books)
+            && *on == days
+        {
+            return picture.clone();
+        }
+        let picture = Arc::new(reader.gpu(&self.reading, &books, now));
+        self.gpu = Some((books, days, picture.clone()));
+        picture
     }
 }
 
@@ -104,7 +129,7 @@ impl Publisher {
                     }
                 }
             }
-            if let Some(read) = &read {
+            if let Some(read) = &mut read {
                 self.publish(read, now).await;
             }
             tokio::select! {
@@ -129,17 +154,17 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, read: &Read, now: Timestamp) {
+    async fn publish(&mut self, read: &mut Read, now: Timestamp) {
         let judged = self.reader.judge(&read.reading, now);
         self.queue(judged.clone(), now).await;
-        let gpus: Vec<GpuReport> = self.gpus.borrow_and_update().values().cloned().collect();
+        let gpus: Vec<Arc<GpuReport>> = self.gpus.borrow_and_update().values().cloned().collect();
         let books = self.gpu_books.borrow_and_update().clone();
         let snapshot = Snapshot {
             at: now,
             spend: read.spend.clone(),
             bands: Arc::new(judged),
             gpus: Arc::new(gpus),
-            gpu: Arc::new(self.reader.gpu(&read.reading, &books, now)),
+            gpu: read.gpu(&self.reader, books, now),
             sources: read.sources.clone(),
         };
         let text = self.renderer.render(&snapshot);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan};
 
 use crate::analyse::band::{BandSource, judge};
-use crate::analyse::gpu_picture::{GpuBill, GpuBooks, picture};
+use crate::analyse::gpu_bill::{GpuBill, SourceBill};
+use crate::analyse::gpu_picture::{GpuBooks, picture};
 use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::spend::{DailySeries, KnownDays, Selection, SourceRules, SpendFold};
 use crate::app::gpu_bill::Gatherer;
@@ -85,9 +86,10 @@ impl SpendReader {
             series: Vec::new(),
             held: Vec::new(),
         };
+        let mut bills = Vec::new();
         for source in self.sources.iter() {
-            let Told { spend, gpu_bill, series, status } = read_source(ledger, source, now)?;
-            reading.gpu_bill.merge(gpu_bill);
+            let Told { spend, bill, series, status } = read_source(ledger, source, now)?;
+            bills.push(bill);
             reading.spend.push(spend);
             reading.series.push(series);
             let live = ledger.breakdowns(&source.rules.id)?;
@@ -99,6 +101,7 @@ impl SpendReader {
             reading.held.push(held);
             reading.sources.push(status);
         }
+        reading.gpu_bill = GpuBill::of(bills);
         Ok(reading)
     }
 
@@ -155,7 +158,7 @@ impl SpendReader {
 /// What the ledger says of one source.
 struct Told {
     spend: Option<SourceSpend>,
-    gpu_bill: GpuBill,
+    bill: SourceBill,
     series: Vec<DailySeries>,
     status: SourceStatus,
 }
@@ -185,6 +188,7 @@ fn read_source(ledger: &Ledger, source: &ReadSource, now: Timestamp) -> Result<T
     let known =
         KnownDays { readings: &readings, empty: &empty, data_through: schedule.data_through };
     let (spend, series) = fold.finish(&known, now);
+    let bill = gathered.finish(spend.complete_days.clone());
     let names = ledger
         .names(id)?
         .into_iter()
@@ -218,8 +222,7 @@ fn read_source(ledger: &Ledger, source: &ReadSource, now: Timestamp) -> Result<T
         spent: ledger.spent(id, now)?,
         monthly_cap: source.monthly_cap,
     };
-    let gpu_bill = spend.as_ref().map(|spend| gathered.finish(spend)).unwrap_or_default();
-    Ok(Told { spend, gpu_bill, series, status })
+    Ok(Told { spend, bill, series, status })
 }
 
 /// A breakdown that is neither told nor selected need not be read.

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::agent::Polling;
 use crate::app::gpu_time;
 use crate::app::setup::Setup;
@@ -105,7 +106,8 @@ impl Report {
             Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
         let reading = reader.read(&ledger, now).map_err(anyhow::Error::from)?;
-        let books = gpu_time::read(&ledger, now).map_err(anyhow::Error::from)?;
+        let times = gpu_time::read(&ledger, now, None).map_err(anyhow::Error::from)?;
+        let books = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let gpu = Arc::new(reader.gpu(&reading, &books, now));
         let snapshot = Snapshot {
             at: now,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::breakdown::{ChargeCategory, Dimension};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency, Money};
-use crate::domain::period::BillingPeriod;
+use crate::domain::period::{BillingPeriod, BillingZone};
 
 /// A band as configured: which money, on which basis, between which limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,6 +148,15 @@ impl PeriodLabel {
         match self {
             Self::Current => "current",
             Self::Previous => "previous",
+        }
+    }
+
+    /// The billing period that it names at an instant, in a provider's zone.
+    pub fn period(self, now: Timestamp, zone: BillingZone) -> BillingPeriod {
+        let current = BillingPeriod::at(now, zone);
+        match self {
+            Self::Current => current,
+            Self::Previous => current.previous(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the money of GPUs does: figures by state, fleet, workload and price, as they are shown.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use crate::domain::identity::Provider;
 use crate::domain::machine::Tier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
-use crate::domain::period::BillingPeriod;
+use crate::domain::period::{BillingPeriod, BillingZone};
 
 /// Milliseconds in an hour.
 const HOUR: Decimal = Decimal::from_parts(3_600_000, 0, 0, false, 0);
@@ -19,6 +20,16 @@ const HOUR: Decimal = Decimal::from_parts(3_600_000, 0, 0, false, 0);
 /// Milliseconds as hours.
 pub fn hours(milliseconds: u64) -> Decimal {
     Decimal::from(milliseconds) / HOUR
+}
+
+/// Hours as whole milliseconds; less than none is none.
+pub fn milliseconds(hours: Decimal) -> u64 {
+    hours.checked_mul(HOUR).and_then(|all| all.trunc().try_into().ok()).unwrap_or(0)
+}
+
+/// The zone of the billing days that GPU time is counted in: its cloud's; UTC on premises.
+pub fn zone_of(provider: Option<Provider>) -> BillingZone {
+    provider.map_or(BillingZone::Utc, Provider::billing_zone)
 }
 
 /// Money that is billed for GPUs and is no state's.
@@ -29,7 +40,8 @@ pub enum Residual {
     WithoutTelemetry,
     /// Hours were billed on a day on which no GPU of that cloud was seen at all.
     UnobservedDay,
-    /// Telemetry saw more hours than were billed; less than zero.
+    /// Telemetry saw more hours than were billed, or machines that the bill does not know; less than
+    /// zero.
     MoreThanBilled,
 }
 
@@ -47,7 +59,7 @@ impl Residual {
 /// Money by state.
 pub type StateMoney = BTreeMap<GpuState, Decimal>;
 
-/// The GPU money of a cloud, or of one's own hardware, in a billing period.
+/// The GPU money of a cloud, or of one's own hardware.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderMoney {
     /// What each state cost.
@@ -72,7 +84,7 @@ impl ProviderMoney {
     }
 }
 
-/// One fleet in a billing period.
+/// One fleet over some days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetMoney {
     /// Which GPUs.
@@ -92,15 +104,13 @@ pub struct PaidNotRunning {
     pub currency: Currency,
     /// What was billed for hours that no telemetry saw, on complete days.
     pub cost: Decimal,
-    /// How many GPU-hours these are.
-    pub gpu_hours: Decimal,
+    /// How many GPU-hours these are; none where the bill does not tell hours.
+    pub gpu_hours: Option<Decimal>,
 }
 
-/// GPU money of one billing period.
+/// GPU money of some days.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeriodGpuMoney {
-    /// The period.
-    pub period: BillingPeriod,
+pub struct GpuMoney {
     /// By cloud and currency; no cloud is one's own hardware.
     pub by_provider: BTreeMap<(Option<Provider>, Currency), ProviderMoney>,
     /// By fleet.
@@ -271,6 +281,12 @@ pub struct FleetNow {
     pub fleet: Fleet,
     /// How many.
     pub gpus: u32,
+    /// How busy they are on average, 0 to 1; none where none of them tells it.
+    pub utilization: Option<f64>,
+    /// Memory in use, bytes.
+    pub memory_used_bytes: Option<u64>,
+    /// Memory in all, bytes.
+    pub memory_total_bytes: Option<u64>,
     /// What an hour of a GPU costs, the price that is used first.
     pub prices: Vec<GpuHourPrice>,
     /// Where its GPUs stand; none for a model that is not known.
@@ -327,8 +343,10 @@ pub struct Expected {
 pub struct PeriodPicture {
     /// The open period or the one before.
     pub label: PeriodLabel,
+    /// The period by UTC. A cloud whose month ends later stays in its own until then.
+    pub period: BillingPeriod,
     /// The money.
-    pub money: PeriodGpuMoney,
+    pub money: GpuMoney,
     /// By workload, the most wasteful first.
     pub workloads: Vec<WorkloadMoney>,
     /// What a cloud billed on complete days that is no GPU's.
@@ -341,7 +359,7 @@ pub struct GpuPicture {
     /// Nodes, by name.
     pub nodes: Vec<NodeNow>,
     /// Time by node and fleet, of the open period.
-    pub node_times: BTreeMap<(String, Fleet), StateTime>,
+    pub node_times: Arc<BTreeMap<(String, Fleet), StateTime>>,
     /// Fleets.
     pub fleets: Vec<FleetNow>,
     /// Clusters against the guide.
@@ -356,6 +374,4 @@ pub struct GpuPicture {
     pub scores: Vec<NowcastScore>,
     /// Beside bands.
     pub expected: Vec<Expected>,
-    /// Readings of a GPU that another source counts.
-    pub duplicates: u64,
 }

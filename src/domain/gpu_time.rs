@@ -123,6 +123,24 @@ impl StateTime {
         self.0.iter().fold(0, |sum, more| sum.saturating_add(*more))
     }
 
+    /// Takes a part out: `part` of `whole`, rounded down to whole milliseconds.
+    pub fn part(&self, part: u64, whole: u64) -> Self {
+        let of = |milliseconds: u64| {
+            let product = u128::from(milliseconds) * u128::from(part.min(whole));
+            u64::try_from(product.checked_div(u128::from(whole)).unwrap_or(0)).unwrap_or(u64::MAX)
+        };
+        Self(self.0.map(of))
+    }
+
+    /// What is left without another.
+    pub fn without(&self, other: &Self) -> Self {
+        let mut left = *self;
+        for (slot, less) in left.0.iter_mut().zip(other.0) {
+            *slot = slot.saturating_sub(less);
+        }
+        left
+    }
+
     /// States with their milliseconds.
     pub fn iter(&self) -> impl Iterator<Item = (GpuState, u64)> {
         GpuState::ALL.into_iter().zip(self.0)
@@ -210,6 +228,11 @@ pub struct GpuMark {
     pub fleet: Fleet,
     /// Time before this instant is counted.
     pub counted_until: Timestamp,
+    /// When it told something of itself last.
+    pub last_seen: Timestamp,
+    /// Since when its node tells of others and not of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_since: Option<Timestamp>,
 }
 
 #[cfg(test)]

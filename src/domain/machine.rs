@@ -107,6 +107,12 @@ impl GpuModel {
     }
 }
 
+/// What a model is called wherever it is shown: its short name, or the driver's where it is not
+/// known.
+pub fn model_name(driver: &str) -> &str {
+    GpuModel::of(driver).map_or(driver, |model| model.name)
+}
+
 /// A machine type with GPUs.
 #[derive(Debug)]
 pub struct Machine {

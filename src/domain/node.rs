@@ -119,7 +119,7 @@ pub struct Fleet {
     pub region_id: Option<String>,
     /// How the machines were bought.
     pub capacity_type: CapacityType,
-    /// The GPU's model as its driver tells it.
+    /// The GPU's model: `H100 80GB`, or as its driver tells it where it is not known.
     pub model: String,
 }
 

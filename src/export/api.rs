@@ -192,7 +192,7 @@ pub fn gpus(snapshot: &Snapshot) -> Gpus {
     };
     Gpus {
         as_of: snapshot.at.to_string(),
-        sources: snapshot.gpus.iter().map(gpu_source).collect(),
+        sources: snapshot.gpus.iter().map(|report| gpu_source(report)).collect(),
         fleets: gpu::fleets(&snapshot.gpu),
         nodes: gpu::nodes(&snapshot.gpu),
         clusters: gpu::clusters(&snapshot.gpu),

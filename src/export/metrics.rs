@@ -31,12 +31,18 @@ pub struct Renderer {
     limit: usize,
     members: Members,
     folded: BTreeMap<(SourceId, Dimension), BTreeSet<(BillingPeriod, String)>>,
+    workloads: gpu::Workloads,
 }
 
 impl Renderer {
     /// With at most so many values of one dimension of one source.
     pub fn new(limit: usize) -> Self {
-        Self { limit, members: HashMap::new(), folded: BTreeMap::new() }
+        Self {
+            limit,
+            members: HashMap::new(),
+            folded: BTreeMap::new(),
+            workloads: gpu::Workloads::default(),
+        }
     }
 
     /// Renders the business series of a snapshot.
@@ -46,8 +52,7 @@ impl Renderer {
             self.spend(&mut page, spend);
         }
         bands(&mut page, snapshot);
-        gpus(&mut page, snapshot);
-        gpu::gpu(&mut page, &snapshot.gpu, self.limit);
+        gpu::gpu(&mut page, &snapshot.gpu, &mut self.workloads, self.limit);
         for status in snapshot.sources.iter() {
             let labels = [status.source.as_str(), status.provider.as_str()];
             if let Some(up) = status.up {
@@ -195,56 +200,6 @@ fn bands(page: &mut Series, snapshot: &Snapshot) {
                 let labels = [band, currency, period, view.view.as_str(), status.as_str()];
                 page.add(&names::BAND_STATUS, &labels, u8::from(view.status == status));
             }
-        }
-    }
-}
-
-fn gpus(page: &mut Series, snapshot: &Snapshot) {
-    #[derive(Default)]
-    struct Fleet {
-        gpus: u64,
-        known: u64,
-        utilization: f64,
-        used: Option<u64>,
-        total: Option<u64>,
-    }
-    let mut fleets: BTreeMap<[String; 4], Fleet> = BTreeMap::new();
-    for report in snapshot.gpus.iter() {
-        for gpu in &report.gpus {
-            let provider = report.provider.map_or("none", |provider| provider.as_str());
-            let key = [
-                provider.to_owned(),
-                report.cluster.clone(),
-                gpu.model.clone(),
-                report.capacity_type.as_str().to_owned(),
-            ];
-            let fleet = fleets.entry(key).or_default();
-            fleet.gpus += 1;
-            if let Some(utilization) = gpu.utilization {
-                fleet.known += 1;
-                fleet.utilization += utilization.ratio();
-            }
-            let sum = |sum: Option<u64>, more: Option<u64>| match (sum, more) {
-                (Some(sum), Some(more)) => Some(sum + more),
-                (sum, more) => sum.or(more),
-            };
-            fleet.used = sum(fleet.used, gpu.memory_used_bytes);
-            fleet.total = sum(fleet.total, gpu.memory_total_bytes);
-        }
-    }
-    for (key, fleet) in &fleets {
-        let labels = key.each_ref().map(String::as_str);
-        page.add(&names::GPUS, &labels, fleet.gpus);
-        if fleet.known > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "a fleet has fewer than 2^52 GPUs")]
-            let mean = fleet.utilization / fleet.known as f64;
-            page.add(&names::GPU_UTILIZATION_RATIO, &labels, mean);
-        }
-        if let Some(used) = fleet.used {
-            page.add(&names::GPU_MEMORY_USED_BYTES, &labels, used);
-        }
-        if let Some(total) = fleet.total {
-            page.add(&names::GPU_MEMORY_TOTAL_BYTES, &labels, total);
         }
     }
 }

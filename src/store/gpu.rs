@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use rusqlite::{Connection, Row, params};
 
 use crate::domain::gpu_time::{FleetDay, GpuMark, GpuState, GpuTime, StateTime, Workload};
@@ -32,9 +33,7 @@ impl Ledger {
         forgotten: &[String],
     ) -> Result<(), LedgerError> {
         self.write(Operation::GpuTime, |connection| {
-            for time in times {
-                keep(connection, time)?;
-            }
+            keep(connection, times)?;
             // A device that was forgotten and came back has its new mark.
             for uuid in forgotten {
                 run(connection, "DELETE FROM gpu_mark WHERE uuid = ?1", [uuid])?;
@@ -136,55 +135,51 @@ impl Ledger {
     }
 }
 
-fn keep(connection: &Connection, time: &GpuTime) -> Result<(), Fault> {
-    let fleet = noted_fleet(connection, &time.fleet)?;
-    let day = time.day.to_string();
-    let [busy, low, held, empty, unallocated, unhealthy, unknown] = columns(&time.time)?;
-    let add = |table: &str, keys: &str, marks: &str, conflict: &str| {
+/// Adds up what belongs to one row before it is written: many nodes and workloads share a fleet.
+fn keep(connection: &Connection, times: &[GpuTime]) -> Result<(), Fault> {
+    let mut fleets: BTreeMap<&Fleet, i64> = BTreeMap::new();
+    let mut totals: BTreeMap<i64, StateTime> = BTreeMap::new();
+    let mut days: BTreeMap<(Date, i64), StateTime> = BTreeMap::new();
+    let mut nodes: BTreeMap<(Date, i64, &str), StateTime> = BTreeMap::new();
+    let mut workloads: BTreeMap<(Date, i64, &Workload), StateTime> = BTreeMap::new();
+    for GpuTime { day, fleet, node, workload, time } in times {
+        let fleet = match fleets.get(fleet) {
+            Some(number) => *number,
+            None => *fleets.entry(fleet).or_insert(noted_fleet(connection, fleet)?),
+        };
+        totals.entry(fleet).or_default().merge(time);
+        days.entry((*day, fleet)).or_default().merge(time);
+        nodes.entry((*day, fleet, node)).or_default().merge(time);
+        if let Some(workload) = workload {
+            workloads.entry((*day, fleet, workload)).or_default().merge(time);
+        }
+    }
+    let add = |table: &str, keys: &str, places: &str| {
         format!(
-            "INSERT INTO {table} ({keys}, {STATES}) VALUES ({marks}, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT ({conflict}) DO UPDATE SET {ADDED}"
+            "INSERT INTO {table} ({keys}, {STATES}) VALUES ({places}, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT ({keys}) DO UPDATE SET {ADDED}"
         )
     };
-    run(
-        connection,
-        &add("gpu_fleet_day", "day, fleet", "?8, ?9", "day, fleet"),
-        params![busy, low, held, empty, unallocated, unhealthy, unknown, day, fleet],
-    )?;
-    run(
-        connection,
-        &add("gpu_fleet_total", "fleet", "?8", "fleet"),
-        params![busy, low, held, empty, unallocated, unhealthy, unknown, fleet],
-    )?;
-    run(
-        connection,
-        &add("gpu_node_day", "day, fleet, node", "?8, ?9, ?10", "day, fleet, node"),
-        params![busy, low, held, empty, unallocated, unhealthy, unknown, day, fleet, time.node],
-    )?;
-    if let Some(workload) = &time.workload {
-        let Workload { namespace, name } = workload;
-        run(
-            connection,
-            &add(
-                "gpu_workload_day",
-                "day, fleet, namespace, name",
-                "?8, ?9, ?10, ?11",
-                "day, fleet, namespace, name",
-            ),
-            params![
-                busy,
-                low,
-                held,
-                empty,
-                unallocated,
-                unhealthy,
-                unknown,
-                day,
-                fleet,
-                namespace,
-                name
-            ],
-        )?;
+    let statement = add("gpu_fleet_total", "fleet", "?8");
+    for (fleet, time) in totals {
+        let [a, b, c, d, e, f, g] = columns(&time)?;
+        run(connection, &statement, params![a, b, c, d, e, f, g, fleet])?;
+    }
+    let statement = add("gpu_fleet_day", "day, fleet", "?8, ?9");
+    for ((day, fleet), time) in days {
+        let [a, b, c, d, e, f, g] = columns(&time)?;
+        run(connection, &statement, params![a, b, c, d, e, f, g, day.to_string(), fleet])?;
+    }
+    let statement = add("gpu_node_day", "day, fleet, node", "?8, ?9, ?10");
+    for ((day, fleet, node), time) in nodes {
+        let [a, b, c, d, e, f, g] = columns(&time)?;
+        run(connection, &statement, params![a, b, c, d, e, f, g, day.to_string(), fleet, node])?;
+    }
+    let statement = add("gpu_workload_day", "day, fleet, namespace, name", "?8, ?9, ?10, ?11");
+    for ((day, fleet, Workload { namespace, name }), time) in workloads {
+        let [a, b, c, d, e, f, g] = columns(&time)?;
+        let day = day.to_string();
+        run(connection, &statement, params![a, b, c, d, e, f, g, day, fleet, namespace, name])?;
     }
     Ok(())
 }

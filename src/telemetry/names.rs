@@ -98,7 +98,7 @@ families! {
     BAND_STATUS = Gauge "band_status" ["band", "currency", "period", "view", "status"]
         "1 for the status that holds under a view, 0 for the others.";
     GPUS = Gauge "gpus" ["provider", "cluster", "model", "capacity_type"]
-        "GPUs and MIG slices that telemetry sees.";
+        "GPUs that telemetry sees, each device once, however it is split.";
     GPU_UTILIZATION_RATIO = Gauge "gpu_utilization_ratio" ["provider", "cluster", "model", "capacity_type"]
         "Mean utilization of the GPUs whose utilization is known, 0 to 1.";
     GPU_MEMORY_USED_BYTES = Gauge "gpu_memory_used_bytes" ["provider", "cluster", "model", "capacity_type"]

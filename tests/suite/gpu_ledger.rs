@@ -1,5 +1,8 @@
 //! GPU time in a real ledger file: added once, kept with its marks, over restarts and pruning.
 
+use costband::analyse::gpu_picture::GpuTimes;
+use costband::app::gpu_time;
+use costband::domain::band::PeriodLabel;
 use costband::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::node::Fleet;
@@ -8,6 +11,7 @@ use costband::domain::price::CapacityType;
 use costband::store::Ledger;
 use jiff::SignedDuration;
 use jiff::civil::{Date, date};
+use std::sync::Arc;
 
 fn fleet(instance_type: &str) -> Fleet {
     Fleet {
@@ -43,6 +47,8 @@ fn mark(uuid: &str, until: &str) -> GpuMark {
         node: "n1".to_owned(),
         fleet: fleet("p5.48xlarge"),
         counted_until: until.parse().unwrap(),
+        last_seen: until.parse().unwrap(),
+        lost_since: None,
     }
 }
 
@@ -85,6 +91,40 @@ fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
     assert_eq!(workloads.len(), 1, "what nobody holds is no workload's");
     assert_eq!((&workloads[0].0, workloads[0].2.total()), (&workload("train"), 2_030));
     assert_eq!(ledger.gpu_totals().unwrap()[0].1.total(), 2_530);
+}
+
+#[test]
+fn the_month_before_is_summed_again_where_time_was_added_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(folder.path().join("ledger.db")).unwrap();
+    let now = "2026-12-01T01:00:00Z".parse().unwrap();
+    let november = date(2026, 11, 30);
+    let add = |ledger: &mut Ledger, day| {
+        let times = [time(day, "n1", Some("train"), GpuState::Busy, 1_000)];
+        ledger.keep_gpu_time(&times, &[], &[]).unwrap();
+        [day].into()
+    };
+    let told = |times: &GpuTimes, label| -> u64 {
+        times.workloads[&label].iter().map(|(_, _, time)| time.total()).sum()
+    };
+    add(&mut ledger, november);
+    let first = gpu_time::read(&ledger, now, None).unwrap();
+    assert_eq!(
+        (told(&first, PeriodLabel::Previous), told(&first, PeriodLabel::Current)),
+        (1_000, 0)
+    );
+    let days = add(&mut ledger, date(2026, 12, 1));
+    let second = gpu_time::read(&ledger, now, Some((&first, days))).unwrap();
+    let previous = PeriodLabel::Previous;
+    assert!(Arc::ptr_eq(&first.workloads[&previous], &second.workloads[&previous]));
+    assert_eq!(told(&second, PeriodLabel::Current), 1_000);
+    let days = add(&mut ledger, november);
+    let third = gpu_time::read(&ledger, now, Some((&second, days))).unwrap();
+    assert_eq!(told(&third, previous), 2_000);
+    // A month later what was the open period is the one before.
+    let later = "2027-01-05T01:00:00Z".parse().unwrap();
+    let fourth = gpu_time::read(&ledger, later, Some((&third, [].into()))).unwrap();
+    assert_eq!(told(&fourth, previous), 1_000);
 }
 
 #[test]

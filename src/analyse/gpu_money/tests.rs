@@ -4,10 +4,12 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::*;
-use crate::analyse::gpu_bill::{Bill, group_of};
+use crate::analyse::gpu_bill::{Bill, GpuBill, SourceBill};
+use crate::domain::band::PeriodLabel;
 use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow, Dimension, Quantity};
 use crate::domain::gpu_money::PriceSource;
 use crate::domain::gpu_time::GpuState;
+use crate::domain::machine::GpuModel;
 use crate::domain::money::Money;
 use crate::domain::price::CapacityType;
 
@@ -40,22 +42,32 @@ fn fleet_day(fleet: &Fleet, day: i8, states: &[(GpuState, i64)]) -> FleetDay {
 
 fn billed(fleet: &Fleet, day: i8, cost: &str, gpu_hours: i64) -> BilledDay {
     BilledDay {
-        group: group_of(fleet).unwrap(),
+        group: group_of(fleet),
         day: date(2026, 11, day),
         currency: Currency::USD,
         cost: decimal(cost),
-        gpu_hours: Decimal::from(gpu_hours),
+        gpu_hours: Some(Decimal::from(gpu_hours)),
         is_complete: true,
     }
 }
 
-fn november() -> BillingPeriod {
-    "2026-11".parse().unwrap()
+/// The group that a fleet is billed under.
+fn group_of(fleet: &Fleet) -> PriceGroup {
+    let provider = fleet.provider.unwrap();
+    let machine = match provider {
+        Provider::Gcp => GpuModel::of(&fleet.model).unwrap().name.to_owned(),
+        Provider::Aws | Provider::Azure => fleet.instance_type.clone().unwrap(),
+    };
+    let spot = provider != Provider::Aws && fleet.capacity_type == CapacityType::Spot;
+    PriceGroup { provider, region_id: fleet.region_id.clone().unwrap(), machine, spot }
 }
 
-fn money(days: &[FleetDay], bills: &[BilledDay]) -> PeriodGpuMoney {
+fn money(days: &[FleetDay], bills: &[BilledDay]) -> GpuMoney {
     let book = PriceBook::new(bills, Vec::new(), BTreeMap::new());
-    period_money(november(), days, bills, &book, date(2026, 11, 20))
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    gpu_money(days, bills, &book, now, |provider, day| {
+        PeriodLabel::Current.period(now, zone_of(provider)).contains(day)
+    })
 }
 
 #[test]
@@ -67,7 +79,7 @@ fn states_and_residual_are_the_bill() {
     assert_eq!((aws.idle(), aws.estimated), (decimal("250"), Decimal::ZERO));
     assert_eq!(aws.residuals, [(Residual::WithoutTelemetry, decimal("250"))].into());
     let paid = &money.paid_not_running[0];
-    assert_eq!((paid.cost, paid.gpu_hours), (decimal("250"), decimal("50")));
+    assert_eq!((paid.cost, paid.gpu_hours), (decimal("250"), Some(decimal("50"))));
     assert_eq!(money.fleets[0].busy_hour_price(), Some((Currency::USD, decimal("7.5"))));
 }
 
@@ -93,7 +105,7 @@ fn a_restated_bill_restates_the_money_and_not_the_time() {
     let before = money(&days, &[billed(&p5(), 3, "500", 100)]);
     let after = money(&days, &[billed(&p5(), 3, "650", 100)]);
     assert_eq!(before.fleets[0].time, after.fleets[0].time);
-    let total = |money: &PeriodGpuMoney| money.by_provider.values().next().unwrap().total();
+    let total = |money: &GpuMoney| money.by_provider.values().next().unwrap().total();
     assert_eq!((total(&before), total(&after)), (decimal("500"), decimal("650")));
 }
 
@@ -159,6 +171,152 @@ fn two_currencies_of_one_fleet_are_never_added() {
 }
 
 #[test]
+fn a_machine_whose_region_nobody_tells_is_paid_once() {
+    let nowhere = Fleet { region_id: None, ..p5() };
+    let west = Fleet { region_id: Some("us-west-2".to_owned()), ..p5() };
+    // 30 GPU-hours of the west are known to be there; 60 may be in either region.
+    let days = [
+        fleet_day(&nowhere, 3, &[(GpuState::Busy, 40), (GpuState::Empty, 20)]),
+        fleet_day(&west, 3, &[(GpuState::Busy, 30)]),
+    ];
+    let money = money(&days, &[billed(&p5(), 3, "450", 45), billed(&west, 3, "900", 45)]);
+    let aws = &money.by_provider[&(Some(Provider::Aws), Currency::USD)];
+    assert_eq!((aws.estimated, aws.billed), (Decimal::ZERO, decimal("1350")));
+    // 45 hours are left in the east and 15 in the west: all is paid for, and nothing twice.
+    assert_eq!(aws.total(), decimal("1350"));
+    assert!(aws.residuals.is_empty(), "{:?}", aws.residuals);
+    assert!(money.paid_not_running.is_empty());
+    assert_eq!(aws.states[&GpuState::Empty], decimal("250"));
+}
+
+#[test]
+fn a_machine_that_may_be_spot_or_not_is_paid_by_what_the_bill_knows() {
+    let azure = |capacity_type| Fleet {
+        capacity_type,
+        ..fleet(Provider::Azure, "Standard_ND96asr_v4", "NVIDIA A100-SXM4-40GB", Some("eastus"))
+    };
+    let spot = billed(&azure(CapacityType::Spot), 3, "100", 100);
+    for bought in [CapacityType::Unknown, CapacityType::Spot, CapacityType::OnDemand] {
+        let days = [fleet_day(&azure(bought), 3, &[(GpuState::Busy, 100)])];
+        let money = money(&days, std::slice::from_ref(&spot));
+        let sums = &money.by_provider[&(Some(Provider::Azure), Currency::USD)];
+        assert_eq!((sums.total(), sums.estimated), (decimal("100"), Decimal::ZERO), "{bought:?}");
+        assert!(sums.residuals.is_empty(), "{bought:?} {:?}", sums.residuals);
+    }
+    let both = [spot, billed(&azure(CapacityType::OnDemand), 3, "300", 100)];
+    let seen = [(CapacityType::Spot, 100), (CapacityType::OnDemand, 100)]
+        .map(|(bought, hours)| fleet_day(&azure(bought), 3, &[(GpuState::Busy, hours)]));
+    let money = money(&seen, &both);
+    let prices: Vec<_> = money.fleets.iter().filter_map(FleetMoney::hour_price).collect();
+    assert_eq!(prices, [(Currency::USD, decimal("3")), (Currency::USD, decimal("1"))]);
+}
+
+#[test]
+fn machines_that_a_complete_bill_does_not_know_are_more_than_was_billed() {
+    let p5en = fleet(Provider::Aws, "p5en.48xlarge", "NVIDIA H200", Some("us-east-1"));
+    let days = [
+        fleet_day(&p5(), 3, &[(GpuState::Busy, 100)]),
+        fleet_day(&p5en, 3, &[(GpuState::Busy, 8)]),
+    ];
+    let money = money(&days, &[billed(&p5(), 3, "500", 100)]);
+    let aws = &money.by_provider[&(Some(Provider::Aws), Currency::USD)];
+    // 8 GPU-hours of a machine that lists at 63.296 dollars and has 8 GPUs.
+    assert_eq!(aws.residuals, [(Residual::MoreThanBilled, decimal("-63.296"))].into());
+    assert_eq!((aws.total(), aws.estimated), (decimal("563.296"), Decimal::ZERO));
+}
+
+#[test]
+fn hours_that_the_bill_does_not_tell_make_no_price() {
+    let days = [fleet_day(&p5(), 3, &[(GpuState::Busy, 100)])];
+    let told = BilledDay { gpu_hours: None, ..billed(&p5(), 3, "1000", 0) };
+    let money = money(&days, &[told]);
+    let aws = &money.by_provider[&(Some(Provider::Aws), Currency::USD)];
+    // 100 GPU-hours at the list price, and the rest of the bill.
+    assert_eq!((aws.total(), aws.estimated), (decimal("688"), Decimal::ZERO));
+    assert_eq!(aws.residuals, [(Residual::WithoutTelemetry, decimal("312"))].into());
+    assert_eq!(money.paid_not_running[0].gpu_hours, None);
+}
+
+#[test]
+fn a_quantity_in_another_unit_is_no_hours_and_a_cost_of_one_basis_is_never_another() {
+    let mut bill = Bill::new(Provider::Aws);
+    let dimensions = [Dimension::InstanceType, Dimension::RegionId];
+    let of = |region, unit: &str, amounts| {
+        let mut row = row(["p5.48xlarge", region], "100", "24");
+        row.quantity = Some(Quantity { amount: decimal("24"), unit: unit.to_owned() });
+        row.amounts = amounts;
+        row
+    };
+    let basis = |billed: Option<&str>, effective: Option<&str>| Amounts {
+        billed: billed.map(decimal),
+        effective: effective.map(decimal),
+        list: None,
+    };
+    bill.add(&dimensions, &of("us-east-1", "Hrs", basis(Some("90"), Some("100"))));
+    bill.add(&dimensions, &of("us-east-1", "GB", basis(Some("9"), Some("10"))));
+    bill.add(&dimensions, &of("us-west-2", "Hrs", basis(Some("50"), None)));
+    bill.add(&dimensions, &of("us-west-2", "Hrs", basis(Some("50"), Some("60"))));
+    bill.add(&dimensions, &of("eu-west-1", "Hrs", basis(None, Some("60"))));
+    bill.add(&dimensions, &of("eu-west-1", "Hrs", basis(Some("50"), None)));
+    let source = SourceBill {
+        provider: Provider::Aws,
+        machines: bill,
+        services: Default::default(),
+        complete_days: [date(2026, 11, 3)].into(),
+    };
+    let days = GpuBill::of(vec![source]).days;
+    let told: Vec<_> =
+        days.iter().map(|day| (day.group.region_id.as_str(), day.cost, day.gpu_hours)).collect();
+    assert_eq!(
+        told,
+        [("us-east-1", decimal("110"), None), ("us-west-2", decimal("100"), Some(decimal("384"))),]
+    );
+}
+
+#[test]
+fn a_day_is_complete_where_it_is_in_every_account_of_its_cloud() {
+    let source = |provider, complete: &[i8]| {
+        let mut machines = Bill::new(provider);
+        machines.add(
+            &[Dimension::InstanceType, Dimension::RegionId],
+            &row(["p5.48xlarge", "us-east-1"], "100", "24"),
+        );
+        SourceBill {
+            provider,
+            machines,
+            services: Default::default(),
+            complete_days: complete.iter().map(|day| date(2026, 11, *day)).collect(),
+        }
+    };
+    let complete = |sources| GpuBill::of(sources).days[0].is_complete;
+    assert!(complete(vec![source(Provider::Aws, &[3])]));
+    assert!(complete(vec![source(Provider::Aws, &[3]), source(Provider::Aws, &[3, 4])]));
+    assert!(!complete(vec![source(Provider::Aws, &[3]), source(Provider::Aws, &[4])]));
+    assert!(complete(vec![source(Provider::Aws, &[3]), source(Provider::Gcp, &[])]));
+}
+
+#[test]
+fn a_cloud_whose_month_ends_later_is_in_its_own() {
+    let gcp = fleet(Provider::Gcp, "a3-highgpu-8g", "NVIDIA H100 80GB HBM3", Some("us-central1"));
+    let days = [
+        fleet_day(&gcp, 30, &[(GpuState::Busy, 10)]),
+        fleet_day(&p5(), 30, &[(GpuState::Busy, 10)]),
+    ];
+    let bills = [billed(&gcp, 30, "100", 10), billed(&p5(), 30, "50", 10)];
+    let book = PriceBook::new(&bills, Vec::new(), BTreeMap::new());
+    // In California it is still November.
+    let now = "2026-12-01T05:00:00Z".parse().unwrap();
+    let clouds = |label| {
+        let within =
+            |provider, day| PeriodLabel::period(label, now, zone_of(provider)).contains(day);
+        let money = gpu_money(&days, &bills, &book, now, within);
+        money.by_provider.into_keys().map(|(cloud, _)| cloud.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(clouds(PeriodLabel::Current), [Provider::Gcp]);
+    assert_eq!(clouds(PeriodLabel::Previous), [Provider::Aws]);
+}
+
+#[test]
 fn estimates_are_held_against_the_bill_that_came() {
     let days: Vec<FleetDay> =
         (1..=4).map(|day| fleet_day(&p5(), day, &[(GpuState::Busy, 100)])).collect();
@@ -217,7 +375,10 @@ fn bill(provider: Provider, rows: &[([&str; 2], &str, &str)]) -> Vec<BilledDay> 
     for (keys, cost, quantity) in rows {
         bill.add(&[first, Dimension::RegionId], &row(*keys, cost, quantity));
     }
-    bill.finish(|_, _| true)
+    let complete_days = [date(2026, 11, 3)].into();
+    let source =
+        SourceBill { provider, machines: bill, services: Default::default(), complete_days };
+    GpuBill::of(vec![source]).days
 }
 
 #[test]
@@ -230,7 +391,7 @@ fn instance_hours_are_gpu_hours_times_the_gpus_of_the_type() {
         ],
     );
     assert_eq!(aws.len(), 1, "a type without known GPUs has no GPU-hours");
-    assert_eq!((aws[0].cost, aws[0].gpu_hours), (decimal("1320.96"), decimal("192")));
+    assert_eq!((aws[0].cost, aws[0].gpu_hours), (decimal("1320.96"), Some(decimal("192"))));
     let azure = bill(
         Provider::Azure,
         &[
@@ -256,8 +417,10 @@ fn google_cores_and_memory_are_shared_by_gpu_hours_and_nothing_is_lost() {
             (["A2 Instance Core running in Americas", "us-east4"], "7", "480"),
         ],
     );
-    let told: Vec<_> =
-        days.iter().map(|day| (day.group.machine.as_str(), day.cost, day.gpu_hours)).collect();
+    let told: Vec<_> = days
+        .iter()
+        .map(|day| (day.group.machine.as_str(), day.cost, day.gpu_hours.unwrap()))
+        .collect();
     assert_eq!(
         told,
         [
@@ -272,13 +435,27 @@ proptest! {
     /// add up to what complete days were billed.
     #[test]
     fn money_is_conserved(
-        seen in proptest::collection::vec((0_usize..3, 1_i8..29, 0_usize..7, 0_i64..400), 0..60),
-        bills in proptest::collection::vec((0_usize..3, 1_i8..29, 0_i64..1_000_000, 0_i64..400), 0..40),
+        seen in proptest::collection::vec((0_usize..6, 1_i8..29, 0_usize..7, 0_i64..400), 0..60),
+        bills in proptest::collection::vec((0_usize..6, 1_i8..29, 0_i64..1_000_000, 0_i64..400), 0..40),
     ) {
         let fleets = [
             p5(),
             fleet(Provider::Azure, "Standard_ND96asr_v4", "NVIDIA A100-SXM4-40GB", Some("eastus")),
             fleet(Provider::Gcp, "a3-highgpu-8g", "NVIDIA H100 80GB HBM3", Some("us-central1")),
+            Fleet { region_id: Some("us-west-2".to_owned()), ..p5() },
+            Fleet { region_id: None, ..p5() },
+            Fleet {
+                capacity_type: CapacityType::Unknown,
+                ..fleet(Provider::Azure, "Standard_ND96asr_v4", "NVIDIA A100-SXM4-40GB", None)
+            },
+        ];
+        let groups = [
+            fleets[0].clone(),
+            fleets[1].clone(),
+            fleets[2].clone(),
+            fleets[3].clone(),
+            Fleet { capacity_type: CapacityType::Spot, ..fleets[1].clone() },
+            Fleet { region_id: Some("westeurope".to_owned()), ..fleets[1].clone() },
         ];
         let mut times: BTreeMap<(usize, i8), StateTime> = BTreeMap::new();
         for (fleet, day, state, hours) in seen {
@@ -296,7 +473,7 @@ proptest! {
         }
         let bills: Vec<BilledDay> = known.iter()
             .map(|((fleet, day), (cost, hours))| {
-                billed(&fleets[*fleet], *day, &cost.to_string(), *hours)
+                billed(&groups[*fleet], *day, &cost.to_string(), *hours)
             })
             .collect();
         let money = money(&days, &bills);

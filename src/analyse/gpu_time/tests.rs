@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::gpu::{GpuKey, Holder, Pod, Utilization};
+use crate::domain::node::Node;
 use crate::domain::price::CapacityType;
 
 fn at(seconds: i64) -> Timestamp {
@@ -100,7 +101,6 @@ fn two_exporters_of_one_gpu_count_it_once() {
         counter.observe(&report(source, second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
     }
     assert_eq!(sums(&counter.take()), [(GpuState::Busy, 600_000)].into());
-    assert_eq!(counter.duplicates(), 30);
     // The first one dies; the second takes over after the gap, which is unknown.
     for second in (610..=1200).step_by(10) {
         counter.observe(&report("b", second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
@@ -234,6 +234,59 @@ fn a_restart_goes_on_at_its_marks() {
         let milliseconds = u64::try_from(back - 30).unwrap() * 1000;
         assert_eq!(sums(&counter.take()), [(state, milliseconds)].into());
     }
+}
+
+#[test]
+fn a_lost_gpu_is_given_up_after_a_day_whatever_restarts_there_were() {
+    let nowhere = NodeInventory::default();
+    let mut counter = accountant();
+    let both = vec![gpu("1", "n", Some(0.9)), gpu("2", "n", Some(0.9))];
+    counter.observe(&report("a", 0, both), &nowhere);
+    let (mut unhealthy, mut marks) = (0, BTreeMap::new());
+    for hour in 1..=40 {
+        let mut forgotten = Vec::new();
+        for second in [-60, 0] {
+            let at = hour * 3_600 + second;
+            counter.observe(&report("a", at, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+            let counted = counter.take();
+            unhealthy += sums(&counted).get(&GpuState::Unhealthy).copied().unwrap_or(0);
+            marks.extend(counted.marks.into_iter().map(|mark| (mark.uuid.clone(), mark)));
+            forgotten.extend(counted.forgotten);
+        }
+        marks.retain(|uuid, _| !forgotten.contains(uuid));
+        counter = Accountant::new(StateRules::default(), marks.values().cloned().collect());
+    }
+    assert_eq!(marks.len(), 1);
+    // Lost from the first reading without it, 59 minutes in, which counts what led up to it.
+    assert_eq!(unhealthy, 24 * 3_600_000 + 59 * 60_000);
+}
+
+#[test]
+fn a_device_measures_what_its_parts_do_by_their_size() {
+    let mut counter = accountant();
+    let slice = |instance: &str, profile: &str, share| {
+        let mut slice = gpu("1", "n", share);
+        slice.key.mig_instance = Some(instance.to_owned());
+        slice.mig_profile = Some(profile.to_owned());
+        slice
+    };
+    let parts = vec![
+        slice("1", "3g.40gb", Some(0.8)),
+        slice("2", "1g.10gb", Some(0.0)),
+        slice("3", "2g.20gb", None),
+    ];
+    counter.observe(&report("a", 0, parts), &NodeInventory::default());
+    let told: Vec<_> = counter.devices().map(|device| device.figures).collect();
+    assert_eq!(told.len(), 1, "a device that is split is one GPU");
+    assert!((told[0].utilization.unwrap() - 0.6).abs() < 1e-12, "{told:?}");
+    assert_eq!(told[0].memory_used_bytes, Some(2_100));
+    counter.pass(
+        at(3_600),
+        &[SourceId::new("a")].into(),
+        &BTreeMap::new(),
+        &NodeInventory::default(),
+    );
+    assert_eq!(counter.devices().next().unwrap().figures, Figures::default());
 }
 
 #[test]

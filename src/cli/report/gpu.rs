@@ -28,7 +28,7 @@ pub fn section(picture: &GpuPicture, style: Style) -> String {
     let Some(open) = open.filter(|open| !open.money.fleets.is_empty()) else {
         return String::new();
     };
-    let mut out = format!("\n{}\n\n", title(style, &format!("GPUs in {}", open.money.period)));
+    let mut out = format!("\n{}\n\n", title(style, &format!("GPUs in {}", open.period)));
     let rows: Vec<Vec<String>> = open.money.fleets.iter().map(fleet).collect();
     let headings = [
         "GPUs",

@@ -37,7 +37,7 @@ pub struct FleetView {
     pub region_id: Option<String>,
     /// `on_demand`, `spot`, `reserved` or `unknown`.
     pub capacity_type: String,
-    /// The GPU's model, as its driver tells it.
+    /// The GPU's model: `H100 80GB`, or as its driver tells it where it is not known.
     pub model: String,
 }
 
@@ -62,6 +62,15 @@ pub struct FleetNowView {
     pub fleet: FleetView,
     /// How many.
     pub gpus: u32,
+    /// How busy they are on average, 0 to 1; absent where none of them tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilization_ratio: Option<f64>,
+    /// Memory in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_used_bytes: Option<u64>,
+    /// Memory in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_total_bytes: Option<u64>,
     /// Where they stand against the hardware guide; absent for a model that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
@@ -207,8 +216,9 @@ pub struct PaidNotRunningView {
     pub currency: String,
     /// What was billed for the hours that nobody saw.
     pub cost: String,
-    /// How many GPU-hours these are.
-    pub gpu_hours: String,
+    /// How many GPU-hours these are; absent where the bill does not tell hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_hours: Option<String>,
 }
 
 /// What the nodes of now cost in a whole month, beside a band.
@@ -256,6 +266,9 @@ pub(super) fn fleets(picture: &GpuPicture) -> Vec<FleetNowView> {
     let view = |now: &FleetNow| FleetNowView {
         fleet: fleet(&now.fleet),
         gpus: now.gpus,
+        utilization_ratio: now.utilization,
+        memory_used_bytes: now.memory_used_bytes,
+        memory_total_bytes: now.memory_total_bytes,
         tier: now.tier.map(|tier| tier.as_str().to_owned()),
         prices: prices(&now.prices),
     };
@@ -375,10 +388,10 @@ fn period(of: &PeriodPicture) -> GpuPeriodView {
         spot: paid.group.spot,
         currency: paid.currency.to_string(),
         cost: amount(paid.cost),
-        gpu_hours: amount(paid.gpu_hours),
+        gpu_hours: paid.gpu_hours.map(amount),
     });
     GpuPeriodView {
-        period: of.money.period.to_string(),
+        period: of.period.to_string(),
         period_label: of.label.as_str().to_owned(),
         costs: costs.collect(),
         fleets: of.money.fleets.iter().map(fleet_cost).collect(),

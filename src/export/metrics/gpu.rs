@@ -1,27 +1,41 @@
 //! Series of GPU time and money.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 
 use super::{OTHER, Series};
 use crate::domain::gpu_money::{FleetNow, GpuPicture, PeriodPicture, PriceSource};
-use crate::domain::gpu_time::GpuState;
+use crate::domain::gpu_time::{GpuState, Workload};
 use crate::domain::identity::Provider;
-use crate::domain::machine::{GpuModel, Tier};
+use crate::domain::machine::{Tier, model_name};
 use crate::domain::money::Currency;
 use crate::domain::node::Fleet;
+use crate::domain::period::BillingPeriod;
 use crate::telemetry::names;
 
 fn provider(provider: Option<Provider>) -> &'static str {
     provider.map_or("none", Provider::as_str)
 }
 
-pub(super) fn gpu(page: &mut Series, picture: &GpuPicture, limit: usize) {
+/// Which workloads have series of their own in a period, so that membership is fixed for it; and
+/// how many were ever folded.
+#[derive(Debug, Default)]
+pub(super) struct Workloads {
+    members: BTreeMap<BillingPeriod, BTreeSet<Workload>>,
+    folded: BTreeSet<(BillingPeriod, Workload)>,
+}
+
+pub(super) fn gpu(page: &mut Series, picture: &GpuPicture, shown: &mut Workloads, limit: usize) {
     seconds(page, picture);
+    gauges(page, picture);
     for period in &picture.periods {
         money(page, period);
-        workloads(page, period, limit);
+        workloads(page, period, shown, limit);
+    }
+    if !shown.folded.is_empty() {
+        page.add(&names::SERIES_FOLDED_TOTAL, &["", "workload"], shown.folded.len());
     }
     let mut told = BTreeSet::new();
     for fleet in &picture.fleets {
@@ -51,19 +65,63 @@ pub(super) fn gpu(page: &mut Series, picture: &GpuPicture, limit: usize) {
     }
 }
 
+/// What tells fleets apart in series of GPUs.
+fn labels(fleet: &Fleet) -> [&str; 4] {
+    let Fleet { cluster, model, capacity_type, .. } = fleet;
+    [provider(fleet.provider), cluster, model_name(model), capacity_type.as_str()]
+}
+
+/// What the GPUs of now are and measure.
+fn gauges(page: &mut Series, picture: &GpuPicture) {
+    #[derive(Default)]
+    struct Sum {
+        gpus: u32,
+        known: u32,
+        utilization: f64,
+        used: Option<u64>,
+        total: Option<u64>,
+    }
+    let mut fleets: BTreeMap<[&str; 4], Sum> = BTreeMap::new();
+    for now in &picture.fleets {
+        let sum = fleets.entry(labels(&now.fleet)).or_default();
+        sum.gpus += now.gpus;
+        if let Some(utilization) = now.utilization {
+            sum.known += now.gpus;
+            sum.utilization += utilization * f64::from(now.gpus);
+        }
+        for (sum, more) in
+            [(&mut sum.used, now.memory_used_bytes), (&mut sum.total, now.memory_total_bytes)]
+        {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or(0).saturating_add(more));
+            }
+        }
+    }
+    for (labels, sum) in &fleets {
+        page.add(&names::GPUS, labels, sum.gpus);
+        if sum.known > 0 {
+            let mean = sum.utilization / f64::from(sum.known);
+            page.add(&names::GPU_UTILIZATION_RATIO, labels, mean);
+        }
+        if let Some(used) = sum.used {
+            page.add(&names::GPU_MEMORY_USED_BYTES, labels, used);
+        }
+        if let Some(total) = sum.total {
+            page.add(&names::GPU_MEMORY_TOTAL_BYTES, labels, total);
+        }
+    }
+}
+
 /// Fleets differ in more than the labels: regions and machine types are added up.
 fn seconds(page: &mut Series, picture: &GpuPicture) {
-    let mut sums: BTreeMap<(&str, &str, &str, &str), [u64; 7]> = BTreeMap::new();
+    let mut sums: BTreeMap<[&str; 4], [u64; 7]> = BTreeMap::new();
     for (fleet, time) in &picture.totals {
-        let Fleet { cluster, model, capacity_type, .. } = fleet;
-        let key =
-            (provider(fleet.provider), cluster.as_str(), model.as_str(), capacity_type.as_str());
-        let sum = sums.entry(key).or_default();
+        let sum = sums.entry(labels(fleet)).or_default();
         for (slot, more) in sum.iter_mut().zip(time.to_milliseconds()) {
             *slot = slot.saturating_add(more);
         }
     }
-    for ((provider, cluster, model, capacity_type), times) in &sums {
+    for ([provider, cluster, model, capacity_type], times) in &sums {
         for (state, milliseconds) in GpuState::ALL.iter().zip(times) {
             let labels = [*provider, cluster, model, capacity_type, state.as_str()];
             let seconds = Decimal::from_i128_with_scale(i128::from(*milliseconds), 3).normalize();
@@ -94,36 +152,39 @@ fn money(page: &mut Series, period: &PeriodPicture) {
 }
 
 /// The dearest workloads have series of their own; the others fold into one.
-fn workloads(page: &mut Series, period: &PeriodPicture, limit: usize) {
+fn workloads(page: &mut Series, period: &PeriodPicture, shown: &mut Workloads, limit: usize) {
+    let members = shown.members.entry(period.period).or_default();
     let mut by_cost: Vec<_> = period.workloads.iter().collect();
-    by_cost.sort_by_key(|one| std::cmp::Reverse(one.cost));
-    let mut folded: BTreeMap<Currency, (Decimal, Decimal)> = BTreeMap::new();
-    let label = period.label.as_str();
-    let mut add =
-        |namespace: &str, name: &str, currency: Currency, cost: Decimal, idle: Decimal| {
-            let labels = [namespace, name, currency.as_str(), label];
-            page.known(&names::WORKLOAD_GPU_COST, &labels, Some(cost.round_dp(10)));
-            page.known(&names::WORKLOAD_GPU_IDLE_COST, &labels, Some(idle.round_dp(10)));
-        };
-    for (place, one) in by_cost.into_iter().enumerate() {
+    by_cost.sort_by_key(|one| Reverse(one.cost));
+    for one in &by_cost {
         // What the ledger folded already has that name too.
-        if place < limit && one.workload.name != OTHER {
-            let workload = &one.workload;
-            add(&workload.namespace, &workload.name, one.currency, one.cost, one.idle_cost);
-        } else {
-            let sum = folded.entry(one.currency).or_default();
-            *sum = (sum.0 + one.cost, sum.1 + one.idle_cost);
+        if members.len() < limit && one.workload.name != OTHER {
+            members.insert(one.workload.clone());
         }
     }
-    for (currency, (cost, idle)) in folded {
-        add(OTHER, OTHER, currency, cost, idle);
+    let mut sums: BTreeMap<(&str, &str, Currency), (Decimal, Decimal)> = BTreeMap::new();
+    for one in by_cost {
+        let Workload { namespace, name } = &one.workload;
+        let key = if members.contains(&one.workload) {
+            (namespace.as_str(), name.as_str(), one.currency)
+        } else {
+            shown.folded.insert((period.period, one.workload.clone()));
+            (OTHER, OTHER, one.currency)
+        };
+        let sum = sums.entry(key).or_default();
+        *sum = (sum.0 + one.cost, sum.1 + one.idle_cost);
+    }
+    for ((namespace, name, currency), (cost, idle)) in sums {
+        let labels = [namespace, name, currency.as_str(), period.label.as_str()];
+        page.known(&names::WORKLOAD_GPU_COST, &labels, Some(cost.round_dp(10)));
+        page.known(&names::WORKLOAD_GPU_IDLE_COST, &labels, Some(idle.round_dp(10)));
     }
 }
 
 /// Two names of one model are one series.
 fn prices(page: &mut Series, now: &FleetNow, told: &mut BTreeSet<[String; 6]>) {
     let fleet = &now.fleet;
-    let model = GpuModel::of(&fleet.model).map_or(fleet.model.as_str(), |model| model.name);
+    let model = model_name(&fleet.model);
     let of = [
         provider(fleet.provider).to_owned(),
         fleet.cluster.clone(),

@@ -110,6 +110,45 @@ fn folding_keeps_totals_and_counts_what_it_folded() {
 }
 
 #[test]
+fn a_workload_keeps_its_place_for_the_whole_period_and_folding_loses_nothing() {
+    let with = |costs: &[(&str, &str)]| {
+        let mut snapshot = snapshot();
+        let periods = &mut Arc::make_mut(&mut snapshot.gpu).periods;
+        let like = periods[0].workloads[0].clone();
+        periods[0].workloads = costs
+            .iter()
+            .map(|(name, cost)| {
+                let mut one = like.clone();
+                (*name).clone_into(&mut one.workload.name);
+                (one.cost, one.idle_cost) = (decimal(cost), decimal("1"));
+                one
+            })
+            .collect();
+        snapshot
+    };
+    let mut renderer = Renderer::new(2);
+    let told = |text: &str| {
+        let all = samples(text);
+        let folded = of(&all, "series_folded_total", &[("dimension", "workload")]);
+        let costs: Vec<_> = of(&all, "workload_gpu_cost", &[])
+            .into_iter()
+            .map(|one| (one.labels["workload_name"].clone(), one.value.clone()))
+            .collect();
+        (costs, sum(&folded), sum(&of(&all, "workload_gpu_idle_cost", &[])))
+    };
+    let pairs = |costs: &[(&str, &str)]| {
+        let pair = |(name, cost): &(&str, &str)| ((*name).to_owned(), (*cost).to_owned());
+        costs.iter().map(pair).collect::<Vec<_>>()
+    };
+    let first = renderer.render(&with(&[("a", "9"), ("b", "5"), ("c", "2"), ("d", "1")]));
+    let wanted = pairs(&[(OTHER, "3"), ("a", "9"), ("b", "5")]);
+    assert_eq!(told(&first), (wanted, Decimal::TWO, decimal("4")));
+    let later = renderer.render(&with(&[("a", "9"), ("b", "5"), ("c", "200"), ("d", "1")]));
+    let wanted = pairs(&[(OTHER, "201"), ("a", "9"), ("b", "5")]);
+    assert_eq!(told(&later), (wanted, Decimal::TWO, decimal("4")));
+}
+
+#[test]
 fn a_value_keeps_its_place_for_the_whole_period() {
     let mut renderer = Renderer::new(LIMIT);
     renderer.render(&snapshot());

@@ -10,8 +10,8 @@ use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, V
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::gpu::{GpuKey, GpuReport, GpuSample, Utilization};
 use costband::domain::gpu_money::{
-    ClusterTier, Coverage, Expected, FleetMoney, FleetNow, GpuHourPrice, GpuPicture, NodeNow,
-    NotGpu, NowcastScore, PaidNotRunning, PeriodGpuMoney, PeriodPicture, PriceGroup, PriceSource,
+    ClusterTier, Coverage, Expected, FleetMoney, FleetNow, GpuHourPrice, GpuMoney, GpuPicture,
+    NodeNow, NotGpu, NowcastScore, PaidNotRunning, PeriodPicture, PriceGroup, PriceSource,
     ProviderMoney, Residual, WorkloadMoney,
 };
 use costband::domain::gpu_time::{GpuState, StateTime, Workload};
@@ -285,8 +285,8 @@ fn picture() -> GpuPicture {
     };
     let period = PeriodPicture {
         label: PeriodLabel::Current,
-        money: PeriodGpuMoney {
-            period: "2025-10".parse().unwrap(),
+        period: "2025-10".parse().unwrap(),
+        money: GpuMoney {
             by_provider: BTreeMap::from([(
                 (Some(Provider::Aws), Currency::USD),
                 ProviderMoney {
@@ -310,7 +310,7 @@ fn picture() -> GpuPicture {
                 },
                 currency: Currency::USD,
                 cost: amount("12.5"),
-                gpu_hours: amount("1.8"),
+                gpu_hours: Some(amount("1.8")),
             }],
         },
         workloads: vec![workload(HOSTILE, "500", "300"), workload("train", "532", "44")],
@@ -324,16 +324,40 @@ fn picture() -> GpuPicture {
             guessed: true,
             states: BTreeMap::from([(GpuState::Busy, 6.0), (GpuState::HeldIdle, 2.0)]),
         }],
-        node_times: BTreeMap::from([(("node-1".to_owned(), fleet.clone()), hours(20, 5))]),
-        fleets: vec![FleetNow {
-            fleet: fleet.clone(),
-            gpus: 8,
-            prices: vec![
-                price(PriceSource::Billed, "6.4672 USD"),
-                price(PriceSource::List, "6.88 USD"),
-            ],
-            tier: Some(Tier::Optimal),
-        }],
+        node_times: Arc::new(BTreeMap::from([(
+            ("node-1".to_owned(), fleet.clone()),
+            hours(20, 5),
+        )])),
+        fleets: vec![
+            FleetNow {
+                fleet: fleet.clone(),
+                gpus: 8,
+                utilization: Some(0.5),
+                memory_used_bytes: Some(65_000_000_000),
+                memory_total_bytes: Some(171_798_691_840),
+                prices: vec![
+                    price(PriceSource::Billed, "6.4672 USD"),
+                    price(PriceSource::List, "6.88 USD"),
+                ],
+                tier: Some(Tier::Optimal),
+            },
+            FleetNow {
+                fleet: Fleet {
+                    provider: None,
+                    cluster: "cellar".to_owned(),
+                    instance_type: None,
+                    region_id: None,
+                    capacity_type: CapacityType::Unknown,
+                    model: "Tesla K80".to_owned(),
+                },
+                gpus: 1,
+                utilization: None,
+                memory_used_bytes: None,
+                memory_total_bytes: None,
+                prices: Vec::new(),
+                tier: None,
+            },
+        ],
         clusters: vec![ClusterTier {
             provider: Some(Provider::Aws),
             cluster: "video".to_owned(),
@@ -358,7 +382,6 @@ fn picture() -> GpuPicture {
             cost: money("38493.8 USD"),
             sentence: "8 x H100 80GB at billed price cost USD 38,494 a month".to_owned(),
         }],
-        duplicates: 0,
     }
 }
 
@@ -434,7 +457,7 @@ pub(crate) fn snapshot() -> Snapshot {
         at: "2025-10-16T12:00:00Z".parse().unwrap(),
         spend: Arc::new(vec![aws(), gcp()]),
         bands: Arc::new(bands()),
-        gpus: Arc::new(gpus()),
+        gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
         gpu: Arc::new(picture()),
         sources: Arc::new(sources()),
     }
@@ -448,6 +471,7 @@ pub(crate) fn self_metrics() -> SelfMetrics {
     metrics.poll_ended(&source, Err(SourceErrorKind::Forbidden), Duration::from_millis(90));
     metrics.request_reserved(&source, "GetCostAndUsage", money("0.01 USD"));
     metrics.quota_remaining(&source, "qpu", "1h", 580.0);
+    metrics.nodes_heard("train", "2025-10-16T11:59:00Z".parse().unwrap());
     metrics.notified("ops", "sent");
     metrics.ledger_failed("commit");
     metrics

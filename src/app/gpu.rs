@@ -47,7 +47,7 @@ const FORGOTTEN_AFTER: u32 = 3;
 enum Reader {
     Page(GpuTarget),
     #[cfg(feature = "kubernetes")]
-    Pods(PodsReader),
+    Pods(Box<PodsReader>),
     Prometheus {
         target: Box<PromqlTarget>,
         /// Up to when it was read.
@@ -80,7 +80,7 @@ impl Reader {
                 let (exporters, task) = pods::discover(discovery(of), clock.clone());
                 let target = page(String::new());
                 let reader = PodsReader { target, exporters, failing: BTreeMap::new() };
-                return Ok((Self::Pods(reader), Some(task.boxed())));
+                return Ok((Self::Pods(Box::new(reader)), Some(task.boxed())));
             }
             #[cfg(not(feature = "kubernetes"))]
             GpuFrom::Pods(_) => {

@@ -40,8 +40,8 @@ async fn online(setup: &Setup) -> Result<(), Failure> {
     let proofs = crate::app::online::kubernetes(&setup.config).await;
     let mut out = String::from("\npermissions\n");
     for proof in &proofs {
-        let mark = if proof.holds { "ok" } else { "MISSING" };
-        let _ = writeln!(out, "  {mark:<8} Kubernetes cluster `{}`: {}", proof.of, proof.line);
+        let mark = if proof.holds { "ok" } else { "FAILED" };
+        let _ = writeln!(out, "  {mark:<7} Kubernetes cluster `{}`: {}", proof.of, proof.line);
     }
     if proofs.is_empty() {
         out.push_str("  no Kubernetes API is configured; of the clouds none is proved\n");

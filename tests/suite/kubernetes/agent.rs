@@ -16,13 +16,13 @@ use crate::faces::series::value;
 
 /// A dcgm-exporter of a node with eight GPUs. Its own name for the node is its pod's, as it is where
 /// nobody tells it better.
-struct Exporter {
-    port: u16,
-    is_ill: Arc<AtomicBool>,
+pub struct Exporter {
+    pub port: u16,
+    pub is_ill: Arc<AtomicBool>,
     pages: Arc<AtomicUsize>,
 }
 
-async fn exporter(number: u32) -> Exporter {
+pub async fn exporter(number: u32) -> Exporter {
     let mut page = String::new();
     for (name, value) in [
         ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "0.900000"),
@@ -155,7 +155,7 @@ async fn discovered_pods_become_gpu_seconds_of_the_nodes_that_hold_them() {
             text.contains("p5.48xlarge")
         })
         .await;
-        assert!(node.contains("\"guessed\":false"), "{node}");
+        assert!(node.contains("\"instance_type_is_guessed\":false"), "{node}");
     }
     assert_eq!(program.terminate(), Some(0));
 }

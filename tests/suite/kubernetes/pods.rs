@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use costband::app::gpu_pods::PodsReader;
+use costband::collect::gpu::GpuTarget;
+use costband::domain::gpu::GpuReport;
+use costband::domain::identity::SourceId;
+use costband::domain::price::CapacityType;
 use costband::domain::report::{SourceError, SourceErrorKind};
 use costband::kubernetes::pods::{Discovery, Exporter, Exporters, PodPort, discover};
 use costband::runtime::clock::SystemClock;
 use serde_json::{Value, json};
 
+use super::agent::exporter;
 use super::server::ApiServer;
 use super::{cluster, until};
 
@@ -128,6 +136,53 @@ async fn a_refusal_names_the_namespace_and_the_role() {
     ] {
         assert!(told.contains(wanted), "no `{wanted}` in: {told}");
     }
+}
+
+#[tokio::test]
+async fn a_page_is_its_pod_s_node_and_a_gpu_that_two_pods_tell_of_is_one() {
+    let server = ApiServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let exporters = start(&server, &folder, PodPort::Named("metrics".to_owned()));
+    let (one, two) = (exporter(1).await, exporter(2).await);
+    for (name, node, port) in
+        [("a", "gpu-1", one.port), ("b", "gpu-1", one.port), ("c", "gpu-2", two.port)]
+    {
+        server.put("pods", pod(name, node, "127.0.0.1", port));
+    }
+    let three = |ready: &Ready| ready.as_ref().is_ok_and(|pods| pods.len() == 3);
+    when("three pods", &exporters, three).await.unwrap();
+    let mut reader = PodsReader {
+        target: GpuTarget {
+            id: SourceId::new("dcgm"),
+            url: String::new(),
+            provider: None,
+            cluster: "train".to_owned(),
+            capacity_type: CapacityType::Unknown,
+            every: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
+        },
+        exporters,
+        failing: BTreeMap::new(),
+    };
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let now = "2026-11-16T10:00:00Z".parse().unwrap();
+    let by_node = |report: GpuReport| {
+        let mut nodes: BTreeMap<String, usize> = BTreeMap::new();
+        for gpu in report.gpus {
+            *nodes.entry(gpu.hostname.unwrap()).or_default() += 1;
+        }
+        nodes.into_iter().collect::<Vec<_>>()
+    };
+    let all = by_node(reader.read(&client, now).await.unwrap());
+    assert_eq!(all, [("gpu-1".to_owned(), 8), ("gpu-2".to_owned(), 8)]);
+    two.is_ill.store(true, Ordering::SeqCst);
+    let well = by_node(reader.read(&client, now).await.unwrap());
+    assert_eq!(well, [("gpu-1".to_owned(), 8)], "the other's page is of no use");
+    assert_eq!(reader.failing.keys().collect::<Vec<_>>(), ["gpu-operator/c"]);
+    one.is_ill.store(true, Ordering::SeqCst);
+    let error = reader.read(&client, now).await.unwrap_err();
+    assert_eq!(error.kind, SourceErrorKind::Unavailable);
+    assert!(error.message.contains("none of 3 pods could be read"), "{error}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub mod backfill;
 pub mod demo;
 pub mod gpu;
 pub mod gpu_bill;
+pub mod gpu_history;
 #[cfg(feature = "kubernetes")]
 pub mod gpu_pods;
 pub mod gpu_time;

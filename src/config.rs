@@ -3,6 +3,7 @@
 //! YAML -> overrides from the environment -> structure against the JSON Schema -> types -> meaning.
 //! Each stage goes on with what is sound, so that all faults are told at once.
 
+pub mod address;
 mod environment;
 pub mod file;
 pub mod problems;
@@ -24,6 +25,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::address::Address;
 use crate::config::file::{FileConfig, Language, LogFormat, PodLabelsWord};
 use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
@@ -141,7 +143,7 @@ impl GpuSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GpuFrom {
     /// An exporter's page.
-    Page(Url),
+    Page(Address),
     /// The pages of pods.
     Pods(PodsConfig),
     /// A Prometheus that scrapes the exporters.
@@ -158,24 +160,15 @@ pub enum GpuFrom {
 impl fmt::Display for GpuFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Page(url) => write!(f, "{}", shown(url)),
+            Self::Page(url) => write!(f, "{url}"),
             Self::Pods(of) => {
                 let (namespace, cluster) = (&of.namespace, &of.kubernetes.cluster);
                 write!(f, "pods in the namespace `{namespace}` of the cluster `{cluster}`")
             }
-            Self::Prometheus(of) => write!(f, "PromQL at {}", shown(&of.url)),
+            Self::Prometheus(of) => write!(f, "PromQL at {}", of.url),
             Self::Nvml { .. } => f.write_str("NVIDIA's driver library"),
         }
     }
-}
-
-/// An address as it may be shown: without user, password and query.
-fn shown(url: &Url) -> Url {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url
 }
 
 /// A Kubernetes cluster whose API is asked.
@@ -223,7 +216,7 @@ pub enum PodPort {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrometheusConfig {
     /// The API's base, before `/api/v1`.
-    pub url: Url,
+    pub url: Address,
     /// A bearer token.
     pub bearer: Option<SecretRef>,
     /// A user and a password.

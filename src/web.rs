@@ -6,17 +6,22 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::file::Language;
 use crate::config::secret::SecretRef;
+use crate::domain::period::Window;
+use crate::domain::ports::{GpuHistory, HistoryError};
 use crate::export::api;
 use crate::export::page::Page;
 use crate::runtime::readiness::Readiness;
@@ -24,8 +29,12 @@ use crate::runtime::supervisor::Shutdown;
 use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
+mod gpu;
 pub mod page;
 mod words;
+
+/// So many days of GPU money are told at once.
+const LONGEST_RANGE: i32 = 400;
 
 /// A snapshot with its rendered metrics page.
 #[derive(Debug)]
@@ -49,6 +58,8 @@ pub struct Face {
     pub bearer_token: Option<SecretRef>,
     /// The language of the page where the browser asks for none that it has.
     pub language: Language,
+    /// What GPUs cost in the past.
+    pub gpu_history: Arc<dyn GpuHistory>,
     /// Whether the clouds are simulated: the page says so.
     pub demo: bool,
 }
@@ -61,7 +72,8 @@ pub fn router(face: Face) -> Router {
         .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))
         .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
         .route("/api/v1/sources", get(|face: State<Face>| document(face, api::sources)))
-        .route("/api/v1/gpu", get(|face: State<Face>| document(face, api::gpus)))
+        .route("/api/v1/gpu", get(gpu))
+        .route("/api/v1/gpu/range", get(gpu_range))
         .route("/api/v1/nodes/{name}", get(node))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
         .layer(middleware::from_fn_with_state(face.clone(), require_token));
@@ -190,6 +202,43 @@ async fn document<T: Serialize>(
         None => {
             let error = serde_json::json!({"error": "the first snapshot is not published yet"});
             json(StatusCode::SERVICE_UNAVAILABLE, &error)
+        }
+    }
+}
+
+async fn gpu(face: State<Face>) -> Response {
+    document(face, api::gpus).await
+}
+
+/// The days that are asked for, in each cloud's own billing zone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RangeQuery {
+    from: Date,
+    to: Date,
+}
+
+async fn gpu_range(
+    State(face): State<Face>,
+    query: Result<Query<RangeQuery>, QueryRejection>,
+) -> Response {
+    let refused = |status, error: &dyn std::fmt::Display| {
+        json(status, &serde_json::json!({"error": error.to_string()}))
+    };
+    let wanted = "want `?from=2026-10-01&to=2026-11-01`: two days, the second one excluded";
+    let Ok(Query(RangeQuery { from, to })) = query else {
+        return refused(StatusCode::BAD_REQUEST, &wanted);
+    };
+    if from >= to || from.saturating_add(LONGEST_RANGE.days()) < to {
+        let why = format!("{wanted}, the first before it and at most {LONGEST_RANGE} days");
+        return refused(StatusCode::BAD_REQUEST, &why);
+    }
+    match face.gpu_history.money(Window::new(from, to)).await {
+        Ok(range) => json(StatusCode::OK, &api::gpu_range(&range)),
+        Err(error @ HistoryError::Busy) => refused(StatusCode::TOO_MANY_REQUESTS, &error),
+        Err(error @ HistoryError::Ledger(_)) => {
+            tracing::error!(%error, "failed to read GPU money of the past");
+            refused(StatusCode::INTERNAL_SERVER_ERROR, &"the ledger cannot be read; see the log")
         }
     }
 }

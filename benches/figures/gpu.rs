@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::ensure;
 use costband::analyse::gpu_time::Accountant;
 use costband::collect::gpu::page::Page;
-use costband::domain::gpu::{GpuReport, GpuSample};
+use costband::domain::gpu::{DroppedSamples, GpuReport, GpuSample};
 use costband::domain::gpu_time::StateRules;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::node::NodeInventory;
@@ -61,7 +61,7 @@ fn report(gpus: Vec<GpuSample>, now: jiff::Timestamp) -> GpuReport {
         cluster: "video".to_owned(),
         capacity_type: CapacityType::OnDemand,
         gpus,
-        dropped_samples: 0,
+        dropped_samples: DroppedSamples::default(),
         observed_at: now,
     }
 }
@@ -84,7 +84,7 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
                     read.feed(piece)?;
                 }
                 let (told, dropped) = read.finish()?;
-                ensure!(dropped == 0, "{dropped} good values were dropped");
+                ensure!(dropped.total() == 0, "{dropped:?}: good values were dropped");
                 ensure!(told.iter().all(|gpu| gpu.utilization.is_some()), "a GPU is unknown");
                 gpus += told.len();
                 accountant.observe(&report(told, now), &nowhere);

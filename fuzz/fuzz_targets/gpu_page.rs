@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../../tests/suite/gpu_pages/property.rs"]
+#[allow(dead_code)]
 mod property;
 
 use libfuzzer_sys::fuzz_target;

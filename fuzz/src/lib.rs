@@ -8,12 +8,22 @@ pub mod collect {
     //! The rooms that read outside bytes.
 
     pub mod gpu {
-        //! Pages of GPU exporters.
+        //! Pages of GPU exporters, and what a Prometheus hands on of them.
 
         pub mod amd;
         pub mod dcgm;
         pub mod devices;
         pub mod exposition;
+        pub mod figures;
         pub mod page;
+        pub mod series;
+        pub mod words;
+
+        pub mod promql {
+            //! Answers of a Prometheus.
+
+            pub mod answer;
+            pub mod fleet;
+        }
     }
 }

@@ -14,10 +14,10 @@ use rust_decimal::Decimal;
 use crate::analyse::gpu_bill::{self, BilledDay, may_be};
 use crate::analyse::gpu_price::PriceBook;
 use crate::domain::gpu_money::{
-    FleetMoney, GpuHourPrice, GpuMoney, NowcastScore, PaidNotRunning, PriceGroup, ProviderMoney,
-    Residual, StateMoney, WorkloadMoney, hours, milliseconds, zone_of,
+    FleetMoney, GpuHourPrice, GpuMoney, NowcastScore, PaidNotRunning, PartMoney, PriceGroup,
+    ProviderMoney, Residual, StateMoney, hours, milliseconds, zone_of,
 };
-use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
+use crate::domain::gpu_time::{FleetDay, StateTime};
 use crate::domain::identity::Provider;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
@@ -269,21 +269,22 @@ impl Sums {
     }
 }
 
-/// Prices the time of workloads at what their fleets cost in the period; the most wasteful first.
-pub fn workload_money(
-    times: &[(Workload, Fleet, StateTime)],
+/// Prices the time of workloads, pods or nodes at what their fleets cost in the same days; the most
+/// wasteful first. Time of a fleet without a price is left out.
+pub fn part_money<T: Ord + Clone>(
+    times: &[(T, Fleet, StateTime)],
     money: &GpuMoney,
-) -> Vec<WorkloadMoney> {
+) -> Vec<PartMoney<T>> {
     // A fleet with two prices has the one of most of its time.
     let mut by_time: Vec<_> = money.fleets.iter().collect();
     by_time.sort_by_key(|fleet| fleet.time.total());
     let prices: BTreeMap<&Fleet, (Currency, Decimal)> =
         by_time.into_iter().filter_map(|fleet| Some((&fleet.fleet, fleet.hour_price()?))).collect();
-    let mut sums: BTreeMap<(&Workload, Currency), WorkloadMoney> = BTreeMap::new();
-    for (workload, fleet, time) in times {
+    let mut sums: BTreeMap<(&T, Currency), PartMoney<T>> = BTreeMap::new();
+    for (of, fleet, time) in times {
         let Some((currency, price)) = prices.get(fleet).copied() else { continue };
-        let sum = sums.entry((workload, currency)).or_insert_with(|| WorkloadMoney {
-            workload: workload.clone(),
+        let sum = sums.entry((of, currency)).or_insert_with(|| PartMoney {
+            of: of.clone(),
             currency,
             cost: Decimal::ZERO,
             idle_cost: Decimal::ZERO,
@@ -298,9 +299,9 @@ pub fn workload_money(
             }
         }
     }
-    let mut workloads: Vec<WorkloadMoney> = sums.into_values().collect();
-    workloads.sort_by_key(|one| Reverse(one.idle_cost));
-    workloads
+    let mut parts: Vec<PartMoney<T>> = sums.into_values().collect();
+    parts.sort_by_key(|one| Reverse(one.idle_cost));
+    parts
 }
 
 /// Holds what complete days would have been estimated at, with the prices of the days before them,

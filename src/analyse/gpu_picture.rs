@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::analyse::gpu_bill::GpuBill;
-use crate::analyse::gpu_money::{gpu_money, nowcast_scores, workload_money};
+use crate::analyse::gpu_money::{gpu_money, nowcast_scores, part_money};
 use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::gpu_tier::clusters;
 use crate::analyse::gpu_time::Figures;
@@ -105,7 +105,7 @@ pub fn picture(
             PeriodPicture {
                 label,
                 period: label.period(now, BillingZone::Utc),
-                workloads: workload_money(times, &money),
+                workloads: part_money(times, &money),
                 not_gpu: not_gpu(label, bill, now),
                 money,
             }

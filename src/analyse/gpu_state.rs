@@ -57,8 +57,11 @@ impl StateTrack {
         let fatal = sample
             .xid
             .is_some_and(|xid| FATAL_XIDS.contains(&xid) && self.worked_after != Some(xid));
+        // What the exporter condemns gets no new work, and may still finish what it has.
+        let condemned = sample.healthy == Some(false);
         let Some(share) = share else {
-            return if fatal { GpuState::Unhealthy } else { GpuState::Unknown };
+            let bad = fatal || condemned;
+            return if bad { GpuState::Unhealthy } else { GpuState::Unknown };
         };
         let kept = |threshold: f64, held: bool| match held {
             true => threshold * (1.0 - rules.margin),
@@ -71,7 +74,7 @@ impl StateTrack {
         if share >= kept(rules.idle_below, working) {
             return GpuState::Low;
         }
-        if fatal {
+        if fatal || condemned {
             return GpuState::Unhealthy;
         }
         let held = !sample.holders.is_empty();
@@ -113,6 +116,7 @@ mod tests {
             memory_total_bytes: Some(1000),
             holders: if held { vec![Holder { pod, utilization: None }] } else { vec![] },
             xid: Some(0),
+            healthy: None,
         }
     }
 
@@ -149,6 +153,16 @@ mod tests {
         }
         use GpuState::{Busy, HeldIdle, Unhealthy};
         assert_eq!(states, [Unhealthy, Busy, HeldIdle, Unhealthy]);
+    }
+
+    #[test]
+    fn what_its_exporter_condemns_is_unhealthy_once_it_stands_still() {
+        let with = |healthy, share| once(&GpuSample { healthy, ..sample(share, 500, true) });
+        assert_eq!(with(Some(false), 0.0), GpuState::Unhealthy);
+        assert_eq!(with(Some(false), 0.5), GpuState::Busy);
+        assert_eq!(with(Some(true), 0.0), GpuState::HeldIdle);
+        let silent = GpuSample { utilization: None, ..sample(0.0, 0, false) };
+        assert_eq!(once(&GpuSample { healthy: Some(false), ..silent }), GpuState::Unhealthy);
     }
 
     #[test]

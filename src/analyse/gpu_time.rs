@@ -10,8 +10,8 @@
 //!   of its cluster does not list is gone, and counted anew should it come back.
 //! - A device that is missing while others of its node are told is lost: unhealthy, for a day at
 //!   most, or until its node has as many as it should have.
-//! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30); what no slice covers is
-//!   unallocated.
+//! - MIG: a slice `Ng.*` is N sevenths of its device (quarters on an A30), a compute instance `Nc.*`
+//!   that is told by itself N; AMD's partitions are equal. What no slice covers is unallocated.
 //! - Several pods on a device or slice share its time by their own engine time where the exporter
 //!   tells it of all of them, else equally.
 
@@ -27,7 +27,9 @@ use self::facts::{NodeFacts, facts, node_name};
 use self::share::{Tracks, Unit, shares, split, units};
 use crate::analyse::gpu_state::StateTrack;
 use crate::domain::gpu::{GpuReport, GpuSample};
-use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateRules, StateTime, Workload};
+use crate::domain::gpu_time::{
+    GpuMark, GpuState, GpuTime, HeldBy, StateRules, StateTime, Workload,
+};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
 use crate::domain::node::{Fleet, NodeInventory};
@@ -35,8 +37,10 @@ use crate::domain::period::BillingZone;
 
 /// No silence is counted for longer: what is unknown for days is better told by the bill.
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
-/// So many workloads are told apart on a day.
+/// So many workloads are told apart on a day,
 const MOST_WORKLOADS: usize = 2_000;
+/// and so many of their pods.
+const MOST_PODS: usize = 5_000;
 /// For so many days, since clouds' days begin at different instants.
 const DAYS_OF_WORKLOADS: usize = 4;
 /// What stands for the others.
@@ -97,7 +101,14 @@ struct TimeKey {
     day: Date,
     fleet: Fleet,
     node: String,
-    workload: Option<Workload>,
+    held_by: Option<HeldBy>,
+}
+
+/// Who was told apart on a day.
+#[derive(Debug, Default)]
+struct ToldApart {
+    workloads: HashSet<Workload>,
+    pods: HashSet<HeldBy>,
 }
 
 /// What was counted since the last time that it was taken.
@@ -119,8 +130,8 @@ pub struct Accountant {
     by_node: HashMap<Place, BTreeSet<String>>,
     counted: HashMap<TimeKey, StateTime>,
     forgotten: Vec<String>,
-    /// The workloads of the newest days: clouds' days begin at different instants.
-    workloads: BTreeMap<Date, HashSet<Workload>>,
+    /// Of the newest days: clouds' days begin at different instants.
+    told_apart: BTreeMap<Date, ToldApart>,
 }
 
 impl Accountant {
@@ -154,7 +165,7 @@ impl Accountant {
             by_node,
             counted: HashMap::new(),
             forgotten: Vec::new(),
-            workloads: BTreeMap::new(),
+            told_apart: BTreeMap::new(),
         }
     }
 
@@ -363,28 +374,37 @@ impl Accountant {
             let day = zone.day_of(from);
             let end = zone.end_of(day).min(until);
             let length = u64::try_from(end.duration_since(from).as_millis()).unwrap_or(0);
-            for (state, workload, part) in split(&units, length) {
-                let workload = workload.map(|workload| self.told_apart(day, workload));
-                let key = TimeKey { day, fleet: fleet.clone(), node: node.clone(), workload };
+            for (state, held_by, part) in split(&units, length) {
+                let held_by = held_by.map(|held_by| self.told_apart(day, held_by));
+                let key = TimeKey { day, fleet: fleet.clone(), node: node.clone(), held_by };
                 self.counted.entry(key).or_default().add(state, part);
             }
             from = end;
         }
     }
 
-    fn told_apart(&mut self, day: Date, workload: &Workload) -> Workload {
-        let seen = self.workloads.entry(day).or_default();
-        if seen.contains(workload) {
-            return workload.clone();
+    fn told_apart(&mut self, day: Date, held_by: &HeldBy) -> HeldBy {
+        let seen = self.told_apart.entry(day).or_default();
+        let other = || OTHER.to_owned();
+        let told = if seen.pods.contains(held_by) {
+            held_by.clone()
+        } else if !seen.workloads.contains(&held_by.workload)
+            && seen.workloads.len() >= MOST_WORKLOADS
+        {
+            HeldBy { workload: Workload { namespace: other(), name: other() }, pod: other() }
+        } else {
+            seen.workloads.insert(held_by.workload.clone());
+            if seen.pods.len() >= MOST_PODS {
+                HeldBy { workload: held_by.workload.clone(), pod: other() }
+            } else {
+                seen.pods.insert(held_by.clone());
+                held_by.clone()
+            }
+        };
+        while self.told_apart.len() > DAYS_OF_WORKLOADS {
+            self.told_apart.pop_first();
         }
-        if seen.len() >= MOST_WORKLOADS {
-            return Workload { namespace: OTHER.to_owned(), name: OTHER.to_owned() };
-        }
-        seen.insert(workload.clone());
-        while self.workloads.len() > DAYS_OF_WORKLOADS {
-            self.workloads.pop_first();
-        }
-        workload.clone()
+        told
     }
 
     /// What was counted since it was taken last.
@@ -395,7 +415,7 @@ impl Accountant {
                 day: key.day,
                 fleet: key.fleet,
                 node: key.node,
-                workload: key.workload,
+                held_by: key.held_by,
                 time,
             })
             .collect();
@@ -420,8 +440,8 @@ impl Accountant {
     /// Takes back what could not be kept, to be taken again.
     pub fn put_back(&mut self, counted: Counted) {
         for time in counted.times {
-            let GpuTime { day, fleet, node, workload, time } = time;
-            self.counted.entry(TimeKey { day, fleet, node, workload }).or_default().merge(&time);
+            let GpuTime { day, fleet, node, held_by, time } = time;
+            self.counted.entry(TimeKey { day, fleet, node, held_by }).or_default().merge(&time);
         }
         for mark in counted.marks {
             if let Some(device) = self.devices.get_mut(&mark.uuid) {

@@ -208,7 +208,7 @@ impl<'a> SpendFold<'a> {
             }
         }
         let last_complete_day = last_complete_day(&periods);
-        let complete_days = complete_days(self.rules, known, final_period, now);
+        let complete_days = complete_days(self.rules, known, now);
         (Spend { periods, complete_days, last_complete_day }, self.series)
     }
 }
@@ -314,14 +314,18 @@ fn is_final(rules: &SourceRules, known: &KnownDays<'_>, wanted: BillingPeriod) -
 }
 
 /// The days of which every reading is complete, whether it found a cost or none.
-fn complete_days(
-    rules: &SourceRules,
-    known: &KnownDays<'_>,
-    final_period: Option<BillingPeriod>,
-    now: Timestamp,
-) -> BTreeSet<Date> {
+pub fn complete_days(rules: &SourceRules, known: &KnownDays<'_>, now: Timestamp) -> BTreeSet<Date> {
     let zone = rules.provider.billing_zone();
-    let is_final = |day: Date| final_period.is_some_and(|period| period.contains(day));
+    let open = BillingPeriod::at(now, zone);
+    let days = known.readings.iter().map(|reading| reading.day);
+    let over: BTreeSet<BillingPeriod> = days
+        .chain(known.empty.iter().map(|empty| empty.day))
+        .map(BillingPeriod::containing)
+        .filter(|period| *period < open)
+        .collect();
+    let finals: BTreeSet<BillingPeriod> =
+        over.into_iter().filter(|period| is_final(rules, known, *period)).collect();
+    let is_final = |day: Date| finals.contains(&BillingPeriod::containing(day));
     let mut days = BTreeMap::new();
     for reading in known.readings {
         let found = known.completeness(rules, reading, is_final(reading.day), now);

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 #[cfg(feature = "kubernetes")]
 use futures_util::FutureExt;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::analyse::gpu_picture::GpuBooks;
+use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 #[cfg(feature = "kubernetes")]
 use crate::app::kubernetes;
@@ -176,8 +177,9 @@ impl Agent {
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
             let reading = gpu::Reading::new(source, counted(source), &clock)?;
-            let reading =
-                reading.run(client.clone(), clock.clone(), reports.clone(), heard.clone());
+            let (reports, heard) = (reports.clone(), heard.clone());
+            let metrics = polling.metrics.clone();
+            let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);
             let nodes_known = nodes_known.clone();
             spawn(&mut supervisor, format!("gpu:{}", source.name), async move {
                 nodes_known.await;
@@ -220,16 +222,24 @@ impl Agent {
             bell,
         };
         spawn(&mut supervisor, "outbox", outbox.run());
+        let history_clock = clock.clone();
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "retention", retention(handle, clock, setup.config.store.retention));
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "ledger", async move { handle.ended().await });
+        let history = LedgerHistory {
+            ledger: polling.handle.clone(),
+            reader: SpendReader::new(setup),
+            clock: history_clock,
+            turn: Semaphore::new(1),
+        };
         let face = Face {
             published: snapshots.clone(),
             readiness: readiness.clone(),
             self_metrics: polling.metrics.clone(),
             bearer_token: setup.config.bearer_token.clone(),
             language: setup.config.language,
+            gpu_history: Arc::new(history),
             demo,
         };
         let shutdown = supervisor.shutdown();

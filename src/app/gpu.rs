@@ -4,8 +4,6 @@
 #[cfg(feature = "kubernetes")]
 use std::collections::BTreeMap;
 use std::sync::Arc;
-#[cfg(feature = "nvml")]
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "kubernetes")]
@@ -21,15 +19,17 @@ use crate::app::gpu_time::Heard;
 use crate::app::kubernetes;
 use crate::app::publish::GpuReports;
 #[cfg(feature = "nvml")]
-use crate::collect::gpu::nvml::{NvmlReader, NvmlTarget};
-use crate::collect::gpu::promql::{self, PodLabels, PromqlTarget};
+use crate::collect::gpu::nvml::{NvmlTarget, NvmlWatch};
+use crate::collect::gpu::promql::{self, Pace, PodLabels, PromqlTarget};
 use crate::collect::gpu::{GpuTarget, scrape};
+use crate::config::address::Address;
 use crate::config::file::PodLabelsWord;
 use crate::config::{GpuFrom, GpuSource, PrometheusConfig};
-use crate::domain::gpu::GpuReport;
+use crate::domain::gpu::{DroppedSamples, GpuReport};
 use crate::domain::identity::SourceId;
 use crate::domain::ports::Clock;
 use crate::domain::report::{SourceError, SourceErrorKind};
+use crate::telemetry::self_metrics::SelfMetrics;
 #[cfg(feature = "kubernetes")]
 use crate::{
     config::{self, PodsConfig},
@@ -38,8 +38,6 @@ use crate::{
 
 /// How far back a Prometheus is asked for what was missed.
 const LONGEST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
-/// How much of it at once.
-const HISTORY_AT_ONCE: SignedDuration = SignedDuration::from_hours(1);
 /// After so many missed scrapes the last report no longer tells the present.
 const FORGOTTEN_AFTER: u32 = 3;
 
@@ -52,9 +50,15 @@ enum Reader {
         target: Box<PromqlTarget>,
         /// Up to when it was read.
         read_until: Option<Timestamp>,
+        pace: Pace,
+        /// Whether there is more to read than was handed out at once.
+        is_behind: bool,
     },
     #[cfg(feature = "nvml")]
-    Nvml(Arc<Mutex<NvmlReader>>),
+    Nvml {
+        watch: Box<NvmlWatch>,
+        patience: Duration,
+    },
 }
 
 impl Reader {
@@ -64,22 +68,13 @@ impl Reader {
         read_until: Option<Timestamp>,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<(Self, Option<BoxFuture<'static, ()>>)> {
-        let page = |url: String| GpuTarget {
-            id: source.name.clone(),
-            url,
-            provider: source.provider,
-            cluster: source.cluster.clone(),
-            capacity_type: source.capacity_type,
-            every: source.every,
-            timeout: source.timeout,
-        };
         let reader = match &source.from {
-            GpuFrom::Page(url) => Self::Page(page(url.to_string())),
+            GpuFrom::Page(url) => Self::Page(page(source, url.clone())),
             #[cfg(feature = "kubernetes")]
             GpuFrom::Pods(of) => {
                 let (exporters, task) = pods::discover(discovery(of), clock.clone());
-                let target = page(String::new());
-                let reader = PodsReader { target, exporters, failing: BTreeMap::new() };
+                let (source, failing) = (source.clone(), BTreeMap::new());
+                let reader = PodsReader { source, exporters, failing };
                 return Ok((Self::Pods(Box::new(reader)), Some(task.boxed())));
             }
             #[cfg(not(feature = "kubernetes"))]
@@ -88,11 +83,12 @@ impl Reader {
                 anyhow::bail!("GPU telemetry `{}`: this build has no Kubernetes", source.name)
             }
             GpuFrom::Prometheus(of) => {
-                Self::Prometheus { target: Box::new(promql(source, of)), read_until }
+                let (target, pace) = (Box::new(promql(source, of)), Pace::default());
+                Self::Prometheus { target, read_until, pace, is_behind: false }
             }
             #[cfg(feature = "nvml")]
             GpuFrom::Nvml { library, hostname } => {
-                let reader = NvmlReader::new(NvmlTarget {
+                let watch = NvmlWatch::new(NvmlTarget {
                     id: source.name.clone(),
                     library: library.clone(),
                     provider: source.provider,
@@ -101,7 +97,7 @@ impl Reader {
                     capacity_type: source.capacity_type,
                     every: source.every,
                 });
-                Self::Nvml(Arc::new(Mutex::new(reader)))
+                Self::Nvml { watch: Box::new(watch), patience: source.timeout }
             }
             #[cfg(not(feature = "nvml"))]
             GpuFrom::Nvml { .. } => {
@@ -119,6 +115,11 @@ impl Reader {
         }
     }
 
+    /// Whether more of the past waits to be read.
+    fn is_behind(&self) -> bool {
+        matches!(self, Self::Prometheus { is_behind: true, .. })
+    }
+
     /// The readings since the last time, in order.
     async fn read(
         &mut self,
@@ -129,33 +130,39 @@ impl Reader {
             Self::Page(target) => Ok(vec![scrape(client, target, now).await?]),
             #[cfg(feature = "kubernetes")]
             Self::Pods(pods) => Ok(vec![pods.read(client, now).await?]),
-            Self::Prometheus { target, read_until } => {
+            Self::Prometheus { target, read_until, pace, is_behind } => {
+                *is_behind = false;
                 let until = target.readable_until(now);
                 let step = SignedDuration::try_from(target.step).unwrap_or_default();
                 let from = read_until.unwrap_or(until - step).max(until - LONGEST_HISTORY);
-                // A long gap is filled piece by piece, so that its reports are not all held.
-                let until = until.min(from.saturating_add(HISTORY_AT_ONCE).unwrap_or(until));
-                let reading = promql::read(client, target, from, until).await?;
+                let reading = promql::read(client, target, pace, from, until).await?;
                 for warning in &reading.warnings {
                     tracing::warn!(source = %target.id, warning, "Prometheus warns");
                 }
-                *read_until = Some(until);
+                *read_until = Some(reading.until);
+                *is_behind = reading.until < until;
+                if !*is_behind {
+                    // What a server refused in a long stretch says nothing of the next poll.
+                    *pace = Pace::default();
+                }
                 Ok(reading.reports)
             }
             #[cfg(feature = "nvml")]
-            Self::Nvml(reader) => {
-                let reader = reader.clone();
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-                    reader.read(now)
-                });
-                let report = read.await.map_err(|error| {
-                    let message = format!("failed to read NVIDIA's driver library: {error}");
-                    SourceError::new(SourceErrorKind::Unavailable, message)
-                })??;
-                Ok(vec![report])
-            }
+            Self::Nvml { watch, patience } => Ok(vec![watch.read(now, *patience).await?]),
         }
+    }
+}
+
+/// A page of a source.
+pub fn page(source: &GpuSource, url: Address) -> GpuTarget {
+    GpuTarget {
+        id: source.name.clone(),
+        url,
+        provider: source.provider,
+        cluster: source.cluster.clone(),
+        capacity_type: source.capacity_type,
+        every: source.every,
+        timeout: source.timeout,
     }
 }
 
@@ -232,9 +239,10 @@ impl Reading {
         clock: Arc<dyn Clock>,
         reports: watch::Sender<GpuReports>,
         heard: mpsc::Sender<Heard>,
+        metrics: SelfMetrics,
     ) {
         let beside = self.beside.take();
-        let reading = self.read_on(client, clock, reports, heard);
+        let reading = self.read_on(client, clock, reports, heard, metrics);
         match beside {
             None => reading.await,
             Some(beside) => tokio::select! {
@@ -250,17 +258,24 @@ impl Reading {
         clock: Arc<dyn Clock>,
         reports: watch::Sender<GpuReports>,
         heard: mpsc::Sender<Heard>,
+        metrics: SelfMetrics,
     ) {
+        metrics.gpu_samples_dropped(&self.id, &DroppedSamples::default());
         let mut ticks = tokio::time::interval(self.every.max(Duration::from_secs(1)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut missed = 0_u32;
         let mut last_error: Option<SourceErrorKind> = None;
         loop {
-            ticks.tick().await;
+            if !self.reader.is_behind() {
+                ticks.tick().await;
+            }
             let said = match self.reader.read(&client, clock.now()).await {
                 Ok(read) => {
                     if last_error.take().is_some() {
                         tracing::info!(source = %self.id, "GPU telemetry recovered");
+                    }
+                    for report in &read {
+                        metrics.gpu_samples_dropped(&self.id, &report.dropped_samples);
                     }
                     // A Prometheus that tells of no GPU says no more than one that is silent.
                     missed = if read.is_empty() { missed.saturating_add(1) } else { 0 };

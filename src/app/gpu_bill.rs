@@ -34,7 +34,8 @@ impl Gatherer {
         breakdown.role == BreakdownRole::Primary || self.is_of_machines(breakdown)
     }
 
-    fn is_of_machines(&self, breakdown: &Breakdown) -> bool {
+    /// Whether a breakdown tells of GPU machines.
+    pub fn is_of_machines(&self, breakdown: &Breakdown) -> bool {
         breakdown.query == query_of(self.provider)
     }
 

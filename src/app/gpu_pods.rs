@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::collect::gpu::{GpuTarget, scrape};
-use crate::domain::gpu::GpuReport;
+use crate::app::gpu::page;
+use crate::collect::gpu::scrape;
+use crate::config::GpuSource;
+use crate::domain::gpu::{DroppedSamples, GpuReport};
 use crate::domain::report::{SourceError, SourceErrorKind};
 use crate::kubernetes::pods::Exporters;
 
@@ -16,8 +18,8 @@ const AT_ONCE: usize = 128;
 
 /// The pods of a source.
 pub struct PodsReader {
-    /// What is the same for all pages; its URL is theirs.
-    pub target: GpuTarget,
+    /// The source.
+    pub source: GpuSource,
     /// The pods.
     pub exporters: Exporters,
     /// What is wrong with which pod, as it was told.
@@ -42,7 +44,7 @@ impl PodsReader {
         let mut first_error = None;
         let mut read = stream::iter(pods)
             .map(|(pod, exporter)| {
-                let target = GpuTarget { url: exporter.url, ..self.target.clone() };
+                let target = page(&self.source, exporter.url.into());
                 async move { (pod, exporter.node, scrape(client, &target, now).await) }
             })
             .buffer_unordered(AT_ONCE);
@@ -56,7 +58,7 @@ impl PodsReader {
                 }
                 Err(error) => {
                     if self.failing.get(&pod) != Some(&error.kind) {
-                        let source = &self.target.id;
+                        let source = &self.source.name;
                         tracing::warn!(%source, pod, node, %error, "failed to read the page of a pod");
                     }
                     failing.insert(pod, error.kind);
@@ -66,7 +68,7 @@ impl PodsReader {
         }
         drop(read);
         for pod in self.failing.keys().filter(|pod| pages.contains_key(*pod)) {
-            tracing::info!(source = %self.target.id, pod, "the page of a pod is read again");
+            tracing::info!(source = %self.source.name, pod, "the page of a pod is read again");
         }
         self.failing = failing;
         if let (true, Some(error)) = (pages.is_empty(), first_error) {
@@ -75,16 +77,16 @@ impl PodsReader {
         }
         let mut known = HashSet::new();
         let mut whole = GpuReport {
-            source: self.target.id.clone(),
-            provider: self.target.provider,
-            cluster: self.target.cluster.clone(),
-            capacity_type: self.target.capacity_type,
+            source: self.source.name.clone(),
+            provider: self.source.provider,
+            cluster: self.source.cluster.clone(),
+            capacity_type: self.source.capacity_type,
             gpus: Vec::new(),
-            dropped_samples: 0,
+            dropped_samples: DroppedSamples::default(),
             observed_at: now,
         };
         for page in pages.into_values() {
-            whole.dropped_samples = whole.dropped_samples.saturating_add(page.dropped_samples);
+            whole.dropped_samples.merge(&page.dropped_samples);
             whole.gpus.extend(page.gpus.into_iter().filter(|gpu| known.insert(gpu.key.clone())));
         }
         Ok(whole)

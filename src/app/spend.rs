@@ -149,6 +149,16 @@ impl SpendReader {
             .collect()
     }
 
+    /// The rules of every source, in configured order.
+    pub fn rules(&self) -> impl Iterator<Item = &SourceRules> {
+        self.sources.iter().map(|source| &source.rules)
+    }
+
+    /// What is configured for an hour of a machine type.
+    pub fn gpu_hour_prices(&self) -> &BTreeMap<String, Money> {
+        &self.gpu_hour_prices
+    }
+
     /// Who is told of a band: its receiver, or none for all of them.
     pub fn receiver(&self, band: &str) -> Option<&str> {
         self.bands.iter().find(|held| held.name == band)?.receiver.as_deref()

@@ -1,6 +1,7 @@
 //! GPU telemetry in: one exporter's page becomes a [`GpuReport`].
 //!
-//! The page is read while it comes: of its at most 16 MiB no more than a piece and a line are held.
+//! The page is read while it comes: of its at most 16 MiB a piece, a line and 256 KiB of labels are
+//! held, besides the at most 16,384 GPUs and slices that it tells of.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::collect::gpu::exposition::{LARGEST_PAGE, NotAPage};
 use crate::collect::gpu::page::Page;
+use crate::config::address::{Address, cleaned};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::price::CapacityType;
@@ -20,10 +22,13 @@ pub mod amd;
 pub mod dcgm;
 pub mod devices;
 pub mod exposition;
+pub mod figures;
 #[cfg(feature = "nvml")]
 pub mod nvml;
 pub mod page;
 pub mod promql;
+pub mod series;
+pub mod words;
 
 /// What is asked for: the text format, not protobuf. An exporter may answer OpenMetrics all the
 /// same.
@@ -34,8 +39,8 @@ const TEXT: &str = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
 pub struct GpuTarget {
     /// Its configured name.
     pub id: SourceId,
-    /// The page's URL.
-    pub url: String,
+    /// The page's address.
+    pub url: Address,
     /// The cloud that its GPUs are in; none on premises.
     pub provider: Option<Provider>,
     /// The cluster's name.
@@ -51,8 +56,9 @@ pub struct GpuTarget {
 /// Scrapes a page.
 ///
 /// # Errors
-/// A [`SourceError`] that names the URL: unreachable, late, not 200, a redirect, cut, compressed,
-/// larger than 16 MiB, or not an exporter's page.
+/// A [`SourceError`] that names the address as it may be shown: unreachable, late, not 200, a redirect, cut, compressed,
+/// larger than 16 MiB, of too many GPUs, or not an
+/// exporter's page.
 pub async fn scrape(
     client: &reqwest::Client,
     target: &GpuTarget,
@@ -60,12 +66,12 @@ pub async fn scrape(
 ) -> Result<GpuReport, SourceError> {
     let url = &target.url;
     let request = client
-        .get(url)
+        .get(url.expose().clone())
         .timeout(target.timeout)
         .header(ACCEPT, TEXT)
         // A node's page is small and near; packing it would cost the node more than the way.
         .header(ACCEPT_ENCODING, "identity");
-    let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+    let response = request.send().await.map_err(|error| unreachable(url, error))?;
     check(url, &response)?;
     let malformed = |reason: &dyn std::fmt::Display| {
         let message = format!("failed to read `{url}`: {reason}");
@@ -74,7 +80,7 @@ pub async fn scrape(
     let mut page = Page::new();
     let mut body = response.bytes_stream();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| broken_off(url, target.timeout, &error))?;
+        let piece = piece.map_err(|error| broken_off(url, target.timeout, error))?;
         page.feed(&piece).map_err(|error| malformed(&error))?;
     }
     let (gpus, dropped_samples) = page.finish().map_err(|error| malformed(&error))?;
@@ -90,12 +96,14 @@ pub async fn scrape(
 }
 
 /// Looks at what stands before the body.
-fn check(url: &str, response: &Response) -> Result<(), SourceError> {
+fn check(url: &Address, response: &Response) -> Result<(), SourceError> {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let status = response.status();
     if status.is_redirection() {
-        // What follows a question mark may be a secret.
-        let to = header(LOCATION).and_then(|to| to.split('?').next()).unwrap_or("nowhere");
+        let to = header(LOCATION).and_then(|to| url.expose().join(to).ok());
+        let to = to.map_or("nowhere".to_owned(), |to| {
+            cleaned(&Address::from(to).to_string(), &url.secrets())
+        });
         let message = format!("failed to scrape `{url}`: it answers {status} and points to `{to}`");
         return Err(SourceError::new(SourceErrorKind::Config, message)
             .hint("redirects are not followed; configure the address of the page itself"));
@@ -123,6 +131,7 @@ fn check(url: &str, response: &Response) -> Result<(), SourceError> {
         return malformed(NotAPage::Html.to_string());
     }
     if let Some(packing) = header(CONTENT_ENCODING).filter(|packing| *packing != "identity") {
+        let packing = cleaned(packing, &url.secrets());
         return malformed(format!("it comes as `{packing}`, and only `identity` was asked for"));
     }
     if response.content_length().is_some_and(|length| length > LARGEST_PAGE as u64) {
@@ -131,29 +140,30 @@ fn check(url: &str, response: &Response) -> Result<(), SourceError> {
     Ok(())
 }
 
-fn unreachable(url: &str, error: &reqwest::Error) -> SourceError {
+fn unreachable(url: &Address, error: reqwest::Error) -> SourceError {
     let (kind, reason) = if error.is_timeout() {
         (SourceErrorKind::Timeout, "it does not answer in time".to_owned())
     } else {
-        (SourceErrorKind::Unavailable, causes(error))
+        (SourceErrorKind::Unavailable, cause(error))
     };
     SourceError::new(kind, format!("failed to scrape `{url}`: {reason}"))
         .hint("check that the exporter runs and can be reached from here")
 }
 
-fn broken_off(url: &str, timeout: Duration, error: &reqwest::Error) -> SourceError {
+fn broken_off(url: &Address, timeout: Duration, error: reqwest::Error) -> SourceError {
     if error.is_timeout() {
         let message = format!("failed to read `{url}`: the page is not whole after {timeout:?}");
         return SourceError::new(SourceErrorKind::Timeout, message);
     }
-    let reason = causes(error);
+    let reason = cause(error);
     let message = format!("failed to read `{url}`: it broke off before its end: {reason}");
     SourceError::new(SourceErrorKind::Unavailable, message)
 }
 
-/// An error's innermost cause; the outer ones repeat the URL or say nothing.
-fn causes(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+/// An error's innermost cause; the outer ones say nothing. The whole address is not repeated.
+fn cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }

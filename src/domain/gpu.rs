@@ -76,8 +76,16 @@ pub struct Holder {
 pub struct GpuKey {
     /// The device's UUID.
     pub uuid: String,
-    /// The MIG GPU instance, where the device is split.
+    /// The MIG GPU instance, where the device is split. NVML with drivers since R470 tells the UUID
+    /// of a MIG device instead, which is one compute instance of a GPU instance.
     pub mig_instance: Option<String>,
+}
+
+impl GpuKey {
+    /// Whether it is a compute instance, of which a GPU instance may have several.
+    pub fn is_compute_instance(&self) -> bool {
+        self.mig_instance.as_deref().is_some_and(|instance| instance.starts_with("MIG-"))
+    }
 }
 
 impl fmt::Display for GpuKey {
@@ -87,6 +95,27 @@ impl fmt::Display for GpuKey {
             Some(instance) => write!(f, "/{instance}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The slices that a MIG profile names: `3g.40gb` is a GPU instance of three, `1c.3g.40gb` a compute
+/// instance of one in it (NVIDIA's MIG user guide).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigSlices {
+    /// Of the compute instance, where it is less than its GPU instance.
+    pub compute: Option<u8>,
+    /// Of the GPU instance.
+    pub gpu: u8,
+}
+
+impl MigSlices {
+    /// Reads a profile; none where it is no MIG profile.
+    pub fn of(profile: &str) -> Option<Self> {
+        let find = |kind: char| {
+            let mut words = profile.split('.');
+            words.find_map(|word| word.strip_suffix(kind)?.parse().ok())
+        };
+        Some(Self { compute: find('c'), gpu: find('g').filter(|slices| *slices > 0)? })
     }
 }
 
@@ -113,6 +142,67 @@ pub struct GpuSample {
     pub holders: Vec<Holder>,
     /// The newest XID error that the driver told of it; 0 for none.
     pub xid: Option<u32>,
+    /// Whether the exporter takes it for healthy; none where it does not judge.
+    pub healthy: Option<bool>,
+}
+
+/// Why a value was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// The driver's way to say that it does not know.
+    Sentinel,
+    /// A number that cannot be measured.
+    OutOfRange,
+    /// Infinite, or no number at all.
+    NotANumber,
+    /// It is of a pod, and its GPU has more of them than a node can run.
+    TooManyPods,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] =
+        [Self::Sentinel, Self::OutOfRange, Self::NotANumber, Self::TooManyPods];
+
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sentinel => "sentinel",
+            Self::OutOfRange => "out_of_range",
+            Self::NotANumber => "not_a_number",
+            Self::TooManyPods => "too_many_pods",
+        }
+    }
+}
+
+/// How many values were not taken, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DroppedSamples([u64; DropReason::ALL.len()]);
+
+impl DroppedSamples {
+    /// Counts one.
+    pub fn add(&mut self, reason: DropReason) {
+        if let Some(count) = self.0.get_mut(reason as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Adds what was dropped elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count = count.saturating_add(more);
+        }
+    }
+
+    /// How many for each reason.
+    pub fn by_reason(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.into_iter().zip(self.0)
+    }
+
+    /// How many in all.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
 }
 
 /// What one scrape of GPU telemetry said.
@@ -128,8 +218,8 @@ pub struct GpuReport {
     pub capacity_type: CapacityType,
     /// The GPUs, each device once.
     pub gpus: Vec<GpuSample>,
-    /// Values that were not a measurement (sentinels, out of range).
-    pub dropped_samples: u64,
+    /// Values that were not a measurement.
+    pub dropped_samples: DroppedSamples,
     /// When.
     pub observed_at: Timestamp,
 }

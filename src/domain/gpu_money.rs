@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::band::PeriodLabel;
-use crate::domain::gpu_time::{GpuState, StateTime, Workload};
+use crate::domain::gpu_time::{GpuState, HeldBy, StateTime, Workload};
 use crate::domain::identity::Provider;
 use crate::domain::machine::Tier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
-use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::period::{BillingPeriod, BillingZone, Window};
 
 /// Milliseconds in an hour.
 const HOUR: Decimal = Decimal::from_parts(3_600_000, 0, 0, false, 0);
@@ -131,11 +132,11 @@ pub struct NowcastScore {
     pub error_ratio: f64,
 }
 
-/// What a workload's GPUs cost.
+/// What the GPUs of something cost: of a workload, a pod, a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkloadMoney {
-    /// Which.
-    pub workload: Workload,
+pub struct PartMoney<T> {
+    /// Of what.
+    pub of: T,
     /// The currency.
     pub currency: Currency,
     /// What its GPUs cost.
@@ -144,6 +145,26 @@ pub struct WorkloadMoney {
     pub idle_cost: Decimal,
     /// How long in which state.
     pub time: StateTime,
+}
+
+/// What a workload's GPUs cost.
+pub type WorkloadMoney = PartMoney<Workload>;
+
+/// GPU money of some days, told apart in every way that the ledger knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuRange {
+    /// When it was read.
+    pub as_of: Timestamp,
+    /// The days, in each cloud's own billing zone.
+    pub window: Window,
+    /// The money.
+    pub money: GpuMoney,
+    /// By workload, the most wasteful first.
+    pub workloads: Vec<WorkloadMoney>,
+    /// By pod, the most wasteful first.
+    pub pods: Vec<PartMoney<HeldBy>>,
+    /// By node and fleet, the most wasteful first.
+    pub nodes: Vec<PartMoney<(String, Fleet)>>,
 }
 
 impl FleetMoney {

@@ -188,7 +188,23 @@ impl Workload {
     }
 }
 
-/// Time that was counted: so long were GPUs of a fleet, on a node, held by a workload, in states.
+/// Who holds a GPU: a pod of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeldBy {
+    /// The workload, with its namespace.
+    pub workload: Workload,
+    /// The pod's name.
+    pub pod: String,
+}
+
+impl HeldBy {
+    /// By a pod.
+    pub fn of_pod(pod: &Pod) -> Self {
+        Self { workload: Workload::of_pod(pod), pod: pod.name.clone() }
+    }
+}
+
+/// Time that was counted: so long were GPUs of a fleet, on a node, held by a pod, in states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuTime {
     /// The day in the provider's billing zone; in UTC on premises.
@@ -198,7 +214,7 @@ pub struct GpuTime {
     /// On which node.
     pub node: String,
     /// Held by whom; none for nobody.
-    pub workload: Option<Workload>,
+    pub held_by: Option<HeldBy>,
     /// How long in which state.
     pub time: StateTime,
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::domain::gpu_money::GpuRange;
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
@@ -37,6 +38,27 @@ pub trait Meter: Send + Sync {
     /// Tells what a quota has left, for `source_quota_remaining`. `quota` and `window` are fixed
     /// words (`qpu`, `1h`).
     fn quota(&self, source: &SourceId, quota: &'static str, window: &'static str, remaining: f64);
+}
+
+/// Answers what GPUs cost over any days that the ledger holds.
+#[async_trait]
+pub trait GpuHistory: Send + Sync {
+    /// The money of a window of billing days.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    async fn money(&self, window: Window) -> Result<GpuRange, HistoryError>;
+}
+
+/// Why the past cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// Another question is being answered.
+    #[error("another range is being read; ask again in a moment")]
+    Busy,
+    /// The ledger cannot be read.
+    #[error("failed to read the ledger: {0}")]
+    Ledger(String),
 }
 
 /// Why a paid request may not leave.

@@ -16,8 +16,10 @@ use crate::snapshot::Snapshot;
 
 mod documents;
 mod gpu;
+mod gpu_range;
 
 pub use gpu::{NodeDocument, node_named};
+pub use gpu_range::{GpuRangeDocument, gpu_range};
 
 pub use documents::{
     Band, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
@@ -222,7 +224,7 @@ fn gpu_source(report: &GpuReport) -> GpuSourceView {
         provider: report.provider.map(|provider| provider.to_string()),
         cluster: report.cluster.clone(),
         observed_at: report.observed_at.to_string(),
-        dropped_samples: report.dropped_samples,
+        dropped_samples: report.dropped_samples.total(),
         gpus: report
             .gpus
             .iter()
@@ -256,6 +258,11 @@ fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str
             generator.subschema_for::<Gpus>(),
         ),
         of(
+            "/api/v1/gpu/range",
+            "GPU time and money of some days: by cloud, cluster, fleet, node, workload and pod",
+            generator.subschema_for::<GpuRangeDocument>(),
+        ),
+        of(
             "/api/v1/nodes/{name}",
             "One node with GPUs: machine type, prices, tier, states",
             generator.subschema_for::<NodeDocument>(),
@@ -276,6 +283,13 @@ pub fn openapi() -> Value {
             let parameters = if path.ends_with("/{name}") {
                 json!([{"name": "name", "in": "path", "required": true,
                         "schema": {"type": "string"}}])
+            } else if path.ends_with("/range") {
+                let day = |name, description| {
+                    json!({"name": name, "in": "query", "required": true,
+                           "description": description,
+                           "schema": {"type": "string", "format": "date"}})
+                };
+                json!([day("from", "The first billing day"), day("to", "The day after the last")])
             } else {
                 json!([])
             };
@@ -284,11 +298,13 @@ pub fn openapi() -> Value {
                 "parameters": parameters,
                 "responses": {
                     "200": {
-                        "description": "The newest snapshot",
+                        "description": "The answer",
                         "content": {"application/json": {"schema": schema}},
                     },
+                    "400": {"description": "A parameter is missing or wrong; the answer says which"},
                     "404": {"description": "There is nothing of that name"},
                     "401": {"description": "A bearer token is configured and was not sent"},
+                    "429": {"description": "Another range is being read"},
                     "503": {"description": "The first snapshot is not published yet"},
                 },
             });

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use reqwest::Url;
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -45,7 +46,7 @@ pub struct Exporter {
     /// The node that the pod runs on.
     pub node: String,
     /// The page.
-    pub url: String,
+    pub url: Url,
 }
 
 /// `core/v1` Pod, what is needed of it.
@@ -182,5 +183,6 @@ fn exporter(pod: PodObject, discovery: &Discovery) -> Option<Exporter> {
     let address: IpAddr = status.pod_ip?.parse().ok()?;
     let address = SocketAddr::new(address, port);
     let scheme = if discovery.tls { "https" } else { "http" };
-    Some(Exporter { node: spec.node_name?, url: format!("{scheme}://{address}{}", discovery.path) })
+    let url = Url::parse(&format!("{scheme}://{address}{}", discovery.path)).ok()?;
+    Some(Exporter { node: spec.node_name?, url })
 }

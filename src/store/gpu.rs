@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, params};
 
-use crate::domain::gpu_time::{FleetDay, GpuMark, GpuState, GpuTime, StateTime, Workload};
+use crate::domain::gpu_time::{FleetDay, GpuMark, GpuState, GpuTime, HeldBy, StateTime, Workload};
 use crate::domain::node::Fleet;
 use crate::domain::period::Window;
 use crate::store::error::{Fault, LedgerError, Operation};
@@ -109,13 +109,38 @@ impl Ledger {
         self.read(|connection| {
             let query = format!(
                 "SELECT f.fleet, t.namespace, t.name, {SUMS}
-                 FROM gpu_workload_day t JOIN gpu_fleet f ON f.id = t.fleet
+                 FROM gpu_pod_day t JOIN gpu_fleet f ON f.id = t.fleet
                  WHERE t.day >= ?1 AND t.day < ?2
                  GROUP BY t.namespace, t.name, t.fleet ORDER BY t.namespace, t.name, t.fleet"
             );
             all(connection, &query, [from, until], |row| {
                 let workload = Workload { namespace: row.get(1)?, name: row.get(2)? };
                 Ok((workload, from_json(row, 0)?, states(row, 3)?))
+            })
+        })
+    }
+
+    /// The time of each pod over a window, by the fleets that it held.
+    ///
+    /// # Errors
+    /// As [`Ledger::gpu_marks`].
+    pub fn gpu_pods(
+        &self,
+        window: &Window,
+    ) -> Result<Vec<(HeldBy, Fleet, StateTime)>, LedgerError> {
+        let (from, until) = (window.start.to_string(), window.end.to_string());
+        self.read(|connection| {
+            let query = format!(
+                "SELECT f.fleet, t.namespace, t.name, t.pod, {SUMS}
+                 FROM gpu_pod_day t JOIN gpu_fleet f ON f.id = t.fleet
+                 WHERE t.day >= ?1 AND t.day < ?2
+                 GROUP BY t.namespace, t.name, t.pod, t.fleet
+                 ORDER BY t.namespace, t.name, t.pod, t.fleet"
+            );
+            all(connection, &query, [from, until], |row| {
+                let workload = Workload { namespace: row.get(1)?, name: row.get(2)? };
+                let held_by = HeldBy { workload, pod: row.get(3)? };
+                Ok((held_by, from_json(row, 0)?, states(row, 4)?))
             })
         })
     }
@@ -141,8 +166,8 @@ fn keep(connection: &Connection, times: &[GpuTime]) -> Result<(), Fault> {
     let mut totals: BTreeMap<i64, StateTime> = BTreeMap::new();
     let mut days: BTreeMap<(Date, i64), StateTime> = BTreeMap::new();
     let mut nodes: BTreeMap<(Date, i64, &str), StateTime> = BTreeMap::new();
-    let mut workloads: BTreeMap<(Date, i64, &Workload), StateTime> = BTreeMap::new();
-    for GpuTime { day, fleet, node, workload, time } in times {
+    let mut pods: BTreeMap<(Date, i64, &HeldBy), StateTime> = BTreeMap::new();
+    for GpuTime { day, fleet, node, held_by, time } in times {
         let fleet = match fleets.get(fleet) {
             Some(number) => *number,
             None => *fleets.entry(fleet).or_insert(noted_fleet(connection, fleet)?),
@@ -150,8 +175,8 @@ fn keep(connection: &Connection, times: &[GpuTime]) -> Result<(), Fault> {
         totals.entry(fleet).or_default().merge(time);
         days.entry((*day, fleet)).or_default().merge(time);
         nodes.entry((*day, fleet, node)).or_default().merge(time);
-        if let Some(workload) = workload {
-            workloads.entry((*day, fleet, workload)).or_default().merge(time);
+        if let Some(held_by) = held_by {
+            pods.entry((*day, fleet, held_by)).or_default().merge(time);
         }
     }
     let add = |table: &str, keys: &str, places: &str| {
@@ -175,11 +200,15 @@ fn keep(connection: &Connection, times: &[GpuTime]) -> Result<(), Fault> {
         let [a, b, c, d, e, f, g] = columns(&time)?;
         run(connection, &statement, params![a, b, c, d, e, f, g, day.to_string(), fleet, node])?;
     }
-    let statement = add("gpu_workload_day", "day, fleet, namespace, name", "?8, ?9, ?10, ?11");
-    for ((day, fleet, Workload { namespace, name }), time) in workloads {
+    let statement = add("gpu_pod_day", "day, fleet, namespace, name, pod", "?8, ?9, ?10, ?11, ?12");
+    for ((day, fleet, HeldBy { workload, pod }), time) in pods {
         let [a, b, c, d, e, f, g] = columns(&time)?;
-        let day = day.to_string();
-        run(connection, &statement, params![a, b, c, d, e, f, g, day, fleet, namespace, name])?;
+        let (day, Workload { namespace, name }) = (day.to_string(), workload);
+        run(
+            connection,
+            &statement,
+            params![a, b, c, d, e, f, g, day, fleet, namespace, name, pod],
+        )?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ impl Ledger {
                 [stamp(limit.min(told.start(BillingZone::Utc)))],
             )?;
             let first = told.first_day().to_string();
-            for table in ["gpu_fleet_day", "gpu_node_day", "gpu_workload_day"] {
+            for table in ["gpu_fleet_day", "gpu_node_day", "gpu_pod_day"] {
                 run(connection, &format!("DELETE FROM {table} WHERE day < ?1"), [&first])?;
             }
             run(connection, "DELETE FROM band_state WHERE period < ?1", [told.to_string()])?;

@@ -10,8 +10,12 @@ use crate::store::error::{Fault, LedgerError};
 const APPLICATION_ID: i64 = 0x6362_6e64;
 
 /// Each brings the schema from its index to the next number.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql"), include_str!("schema/v3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/v1.sql"),
+    include_str!("schema/v2.sql"),
+    include_str!("schema/v3.sql"),
+    include_str!("schema/v4.sql"),
+];
 
 /// The newest schema that this build knows.
 pub(super) fn known() -> i64 {

@@ -143,6 +143,8 @@ families! {
         "Money reserved for requests to a provider.";
     SOURCE_QUOTA_REMAINING = Gauge "source_quota_remaining" ["source", "quota", "window"]
         "What a provider's quota has left.";
+    GPU_SAMPLES_DROPPED_TOTAL = Counter "gpu_samples_dropped_total" ["source", "reason"]
+        "GPU telemetry that was no measurement, by why: sentinel, out_of_range, not_a_number, too_many_pods.";
     NODES_HEARD = Gauge "node_inventory_last_success_timestamp_seconds" ["cluster"]
         "When the Kubernetes API of a cluster last told of its nodes, in seconds since the epoch.";
     NOTIFICATIONS_TOTAL = Counter "notifications_total" ["receiver", "outcome"]

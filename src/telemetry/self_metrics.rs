@@ -11,6 +11,7 @@ use prometheus::{
 
 use rust_decimal::prelude::ToPrimitive;
 
+use crate::domain::gpu::DroppedSamples;
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
 use crate::domain::ports::PollObserver;
@@ -26,6 +27,7 @@ pub struct SelfMetrics {
     api_requests: IntCounterVec,
     api_cost: CounterVec,
     quota: GaugeVec,
+    gpu_samples_dropped: IntCounterVec,
     nodes_heard: GaugeVec,
     notifications: IntCounterVec,
     ledger_errors: IntCounterVec,
@@ -68,6 +70,7 @@ impl SelfMetrics {
                 names::SOURCE_QUOTA_REMAINING.labels,
             )
             .expect("the table holds valid names"),
+            gpu_samples_dropped: counters(&names::GPU_SAMPLES_DROPPED_TOTAL),
             nodes_heard: GaugeVec::new(options(&names::NODES_HEARD), names::NODES_HEARD.labels)
                 .expect("the table holds valid names"),
             notifications: counters(&names::NOTIFICATIONS_TOTAL),
@@ -79,6 +82,7 @@ impl SelfMetrics {
         register(Box::new(metrics.api_requests.clone()));
         register(Box::new(metrics.api_cost.clone()));
         register(Box::new(metrics.quota.clone()));
+        register(Box::new(metrics.gpu_samples_dropped.clone()));
         register(Box::new(metrics.nodes_heard.clone()));
         register(Box::new(metrics.notifications.clone()));
         register(Box::new(metrics.ledger_errors.clone()));
@@ -106,6 +110,15 @@ impl SelfMetrics {
     /// Sets what a quota has left.
     pub fn quota_remaining(&self, source: &SourceId, quota: &str, window: &str, remaining: f64) {
         self.quota.with_label_values(&[source.as_str(), quota, window]).set(remaining);
+    }
+
+    /// Counts values of a GPU telemetry source that were not taken. A source that has dropped none
+    /// has a series too, so that the first one is an increase.
+    pub fn gpu_samples_dropped(&self, source: &SourceId, dropped: &DroppedSamples) {
+        for (reason, count) in dropped.by_reason() {
+            let labels = [source.as_str(), reason.as_str()];
+            self.gpu_samples_dropped.with_label_values(&labels).inc_by(count);
+        }
     }
 
     /// Tells when the Kubernetes API last spoke of a cluster's nodes.

@@ -10,6 +10,7 @@ use crate::domain::breakdown::Dimension;
 use crate::domain::money::{CostBasis, Money};
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 use crate::snapshot::Snapshot;
+use crate::web::gpu;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --below: #2b7de0; --within: #2a9d5c; --above: #d64545; --unknown: #888; }
@@ -31,6 +32,8 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; } .scroll { o
 th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-left: .6rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .8rem; margin: .4rem 0 0; font-size: .9rem; } dd { margin: 0; }
+.stack { display: flex; height: .8rem; border-radius: .4rem; overflow: hidden; background: var(--soft); margin: .5rem 0; }
+.dot { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 0 2rem; align-items: start; margin-top: .8rem; }
 ";
 
@@ -48,7 +51,7 @@ pub fn render(snapshot: Option<&Snapshot>, language: Language, demo: bool) -> Ma
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="refresh" content="60";
                 title { "costband" }
-                style { (maud::PreEscaped(STYLE)) }
+                style { (maud::PreEscaped(STYLE)) (maud::PreEscaped(gpu::style())) }
             }
             body {
                 header {
@@ -89,7 +92,7 @@ fn body(snapshot: &Snapshot, language: Language) -> Markup {
         }
         h2 { (word("Spend", "지출")) }
         @for spend in snapshot.spend.iter() { (spend_section(spend, language)) }
-        @if !snapshot.gpus.is_empty() { (gpu_table(snapshot, language)) }
+        (gpu::section(&snapshot.gpu, language))
         (source_table(snapshot, language))
     }
 }
@@ -238,56 +241,6 @@ fn top_table(
             }
         }
     }
-}
-
-fn gpu_table(snapshot: &Snapshot, language: Language) -> Markup {
-    let word = |english, korean| language.pick(english, korean);
-    html! {
-        h2 { "GPU" }
-        div.scroll {
-            table {
-                tr {
-                    th { (word("Cluster", "클러스터")) }
-                    th { (word("Model", "모델")) }
-                    th.number { "GPU" }
-                    th.number { (word("Utilization", "사용률")) }
-                }
-                @for report in snapshot.gpus.iter() {
-                    @for (model, count, utilization) in models(report) {
-                        tr {
-                            td { (report.cluster) }
-                            td { (model) }
-                            td.number { (count) }
-                            td.number {
-                                @match utilization {
-                                    Some(ratio) => (format!("{:.0} %", ratio * 100.0)),
-                                    None => (word("unknown", "알 수 없음")),
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn models(report: &crate::domain::gpu::GpuReport) -> Vec<(&str, u32, Option<f64>)> {
-    let mut models: std::collections::BTreeMap<&str, (u32, u32, f64)> = Default::default();
-    for gpu in &report.gpus {
-        let (count, known, sum) = models.entry(&gpu.model).or_default();
-        *count += 1;
-        if let Some(utilization) = gpu.utilization {
-            *known += 1;
-            *sum += utilization.ratio();
-        }
-    }
-    models
-        .into_iter()
-        .map(|(model, (count, known, sum))| {
-            (model, count, (known > 0).then(|| sum / f64::from(known)))
-        })
-        .collect()
 }
 
 fn source_table(snapshot: &Snapshot, language: Language) -> Markup {

@@ -3,7 +3,7 @@
 use costband::analyse::gpu_picture::GpuTimes;
 use costband::app::gpu_time;
 use costband::domain::band::PeriodLabel;
-use costband::domain::gpu_time::{GpuMark, GpuState, GpuTime, StateTime, Workload};
+use costband::domain::gpu_time::{GpuMark, GpuState, GpuTime, HeldBy, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::node::Fleet;
 use costband::domain::period::Window;
@@ -35,7 +35,8 @@ fn time(day: Date, node: &str, held_by: Option<&str>, state: GpuState, ms: u64) 
         day,
         fleet: fleet("p5.48xlarge"),
         node: node.to_owned(),
-        workload: held_by.map(workload),
+        held_by: held_by
+            .map(|name| HeldBy { workload: workload(name), pod: format!("{name}-{node}") }),
         time,
     }
 }
@@ -90,6 +91,8 @@ fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
     let workloads = ledger.gpu_workloads(&window).unwrap();
     assert_eq!(workloads.len(), 1, "what nobody holds is no workload's");
     assert_eq!((&workloads[0].0, workloads[0].2.total()), (&workload("train"), 2_030));
+    let pods = ledger.gpu_pods(&window).unwrap();
+    assert_eq!((pods.len(), pods[0].0.pod.as_str(), pods[0].2.total()), (1, "train-n1", 2_030));
     assert_eq!(ledger.gpu_totals().unwrap()[0].1.total(), 2_530);
 }
 

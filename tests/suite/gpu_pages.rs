@@ -1,7 +1,8 @@
 //! GPU exporters' pages over real sockets: good ones, and each way in which one can be bad.
 
-mod mutations;
-mod property;
+mod leaks;
+pub(crate) mod mutations;
+pub(crate) mod property;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -58,7 +59,7 @@ fn client(timeout: Duration) -> reqwest::Client {
 fn target(url: String, timeout: Duration) -> GpuTarget {
     GpuTarget {
         id: SourceId::new("gpus"),
-        url,
+        url: url.parse().unwrap(),
         provider: Some(Provider::Aws),
         cluster: "training".to_owned(),
         capacity_type: CapacityType::OnDemand,
@@ -130,7 +131,7 @@ async fn a_page_is_asked_for_as_plain_text_and_read() {
     let parts = std::iter::once(head("200 OK", &[])).chain(parts).collect();
     let (url, server) = answer(parts, Then::Close).await;
     let report = read(url, PATIENT).await.unwrap();
-    assert_eq!((report.gpus.len(), report.dropped_samples), (2, 1));
+    assert_eq!((report.gpus.len(), report.dropped_samples.total()), (2, 1));
     assert_eq!(report.cluster, "training");
     assert_eq!(report.observed_at, NOW.parse::<Timestamp>().unwrap());
     let request = server.await.unwrap().0.to_ascii_lowercase();

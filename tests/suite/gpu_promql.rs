@@ -1,14 +1,16 @@
 //! GPU telemetry through PromQL: a server that answers as ordered, and a real Prometheus that
 //! scrapes the simulated exporters.
 
+mod mutations;
 mod prometheus;
 mod wire;
 
 use std::time::Duration;
 
-use costband::collect::gpu::promql::{PodLabels, PromqlTarget};
+use costband::collect::gpu::promql::{self, Pace, PodLabels, PromqlReading, PromqlTarget};
 use costband::collect::http;
 use costband::domain::identity::SourceId;
+use costband::domain::report::SourceError;
 use jiff::Timestamp;
 
 fn client() -> reqwest::Client {
@@ -39,4 +41,14 @@ fn target(url: &str, step: Duration) -> PromqlTarget {
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+/// A reading that follows on no other.
+async fn read(
+    client: &reqwest::Client,
+    target: &PromqlTarget,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<PromqlReading, SourceError> {
+    promql::read(client, target, &mut Pace::default(), from, to).await
 }

@@ -8,7 +8,7 @@ use crate::analyse::gpu_bill::{Bill, GpuBill, SourceBill};
 use crate::domain::band::PeriodLabel;
 use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow, Dimension, Quantity};
 use crate::domain::gpu_money::PriceSource;
-use crate::domain::gpu_time::GpuState;
+use crate::domain::gpu_time::{GpuState, Workload};
 use crate::domain::machine::GpuModel;
 use crate::domain::money::Money;
 use crate::domain::price::CapacityType;
@@ -346,9 +346,9 @@ fn workloads_pay_what_their_fleet_cost() {
         (workload("train"), p5(), time(GpuState::Busy, 60)),
         (workload("notebook"), p5(), time(GpuState::HeldIdle, 40)),
     ];
-    let told = workload_money(&times, &money);
+    let told = part_money(&times, &money);
     let figures: Vec<_> =
-        told.iter().map(|one| (one.workload.name.as_str(), one.cost, one.idle_cost)).collect();
+        told.iter().map(|one| (one.of.name.as_str(), one.cost, one.idle_cost)).collect();
     assert_eq!(
         figures,
         [("notebook", decimal("200"), decimal("200")), ("train", decimal("300"), Decimal::ZERO)]

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::analyse::gpu_state::StateTrack;
-use crate::domain::gpu::GpuSample;
-use crate::domain::gpu_time::{GpuState, StateRules, Workload};
+use crate::domain::gpu::{GpuSample, MigSlices};
+use crate::domain::gpu_time::{GpuState, HeldBy, StateRules};
 
 /// The past of each part of a device, by MIG instance.
 pub(super) type Tracks = HashMap<Option<String>, StateTrack>;
@@ -15,7 +15,7 @@ pub(super) type Tracks = HashMap<Option<String>, StateTrack>;
 pub(super) struct Unit {
     pub(super) state: GpuState,
     pub(super) weight: f64,
-    pub(super) holders: Vec<(Workload, f64)>,
+    pub(super) holders: Vec<(HeldBy, f64)>,
 }
 
 impl Unit {
@@ -58,29 +58,49 @@ fn weight(part: &GpuSample, whole: bool) -> f64 {
     if whole {
         return 1.0;
     }
-    let slices = part.mig_profile.as_deref().and_then(|profile| profile.split_once('g'));
-    let slices = slices.and_then(|(number, _)| number.parse::<u8>().ok());
     let all = if part.model.contains("A30") { 4.0 } else { 7.0 };
     // A slice whose profile nobody tells is the smallest one.
-    f64::from(slices.unwrap_or(1)) / all
+    let told = part.mig_profile.as_deref().and_then(|profile| profile_share(part, profile, all));
+    told.unwrap_or(1.0 / all)
 }
 
-fn holders(part: &GpuSample) -> Vec<(Workload, f64)> {
+/// How much of its device, which has so many MIG slices, a part with this profile is.
+///
+/// Of `1c.3g.40gb` the `3g` counts, unless the part is told as a compute instance by itself. AMD's partitions are equal; `spx` is a whole device. In `cpx` each die is one, which are eight
+/// but on an MI300A (AMD's compute partitioning modes).
+fn profile_share(part: &GpuSample, profile: &str, all: f64) -> Option<f64> {
+    let partitions = match profile.to_ascii_lowercase().as_str() {
+        "spx" => 1.0,
+        "dpx" => 2.0,
+        "tpx" => 3.0,
+        "qpx" => 4.0,
+        "cpx" if part.model.contains("MI300A") => 6.0,
+        "cpx" => 8.0,
+        _ => {
+            let slices = MigSlices::of(profile)?;
+            let own = slices.compute.filter(|_| part.key.is_compute_instance());
+            return Some(f64::from(own.unwrap_or(slices.gpu)) / all);
+        }
+    };
+    Some(1.0 / partitions)
+}
+
+fn holders(part: &GpuSample) -> Vec<(HeldBy, f64)> {
     let told: Option<Vec<f64>> =
         part.holders.iter().map(|holder| holder.utilization.map(|share| share.ratio())).collect();
     let sum: f64 = told.iter().flatten().sum();
     #[expect(clippy::cast_precision_loss, reason = "a GPU has few pods")]
     let equal = 1.0 / part.holders.len() as f64;
-    let mut shares: Vec<(Workload, f64)> = Vec::new();
+    let mut shares: Vec<(HeldBy, f64)> = Vec::new();
     for (index, holder) in part.holders.iter().enumerate() {
         let share = match &told {
             Some(told) if sum > 0.0 => told.get(index).map_or(equal, |own| own / sum),
             _ => equal,
         };
-        let workload = Workload::of_pod(&holder.pod);
-        match shares.iter_mut().find(|(known, _)| *known == workload) {
+        let held_by = HeldBy::of_pod(&holder.pod);
+        match shares.iter_mut().find(|(known, _)| *known == held_by) {
             Some((_, sum)) => *sum += share,
-            None => shares.push((workload, share)),
+            None => shares.push((held_by, share)),
         }
     }
     shares
@@ -99,18 +119,18 @@ pub(super) fn shares(units: &[Unit]) -> Vec<(GpuState, f64)> {
 }
 
 /// Splits milliseconds over units and their holders: whole ones, that add up to all of them.
-pub(super) fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&Workload>, u64)> {
+pub(super) fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&HeldBy>, u64)> {
     let parts = units.iter().flat_map(|unit| {
         let nobody = unit.holders.is_empty().then_some((unit.state, None, unit.weight));
         let held = unit
             .holders
             .iter()
-            .map(|(workload, share)| (unit.state, Some(workload), unit.weight * share));
+            .map(|(held_by, share)| (unit.state, Some(held_by), unit.weight * share));
         nobody.into_iter().chain(held)
     });
     let mut split = Vec::new();
     let (mut share_so_far, mut told) = (0.0, 0_u64);
-    for (state, workload, share) in parts {
+    for (state, held_by, share) in parts {
         share_so_far += share;
         #[expect(
             clippy::cast_possible_truncation,
@@ -119,7 +139,7 @@ pub(super) fn split(units: &[Unit], length: u64) -> Vec<(GpuState, Option<&Workl
             reason = "an interval has fewer than 2^52 milliseconds and shares are positive"
         )]
         let reached = ((length as f64 * share_so_far).round() as u64).min(length);
-        split.push((state, workload, reached.saturating_sub(told)));
+        split.push((state, held_by, reached.saturating_sub(told)));
         told = told.max(reached);
     }
     if let Some((_, _, last)) = split.last_mut() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::gpu::{GpuKey, Holder, Pod, Utilization};
+use crate::domain::gpu::{DroppedSamples, GpuKey, Holder, Pod, Utilization};
 use crate::domain::node::Node;
 use crate::domain::price::CapacityType;
 
@@ -25,6 +25,7 @@ fn gpu(uuid: &str, node: &str, share: Option<f64>) -> GpuSample {
         memory_total_bytes: Some(1000),
         holders: vec![holder("train-0", None)],
         xid: None,
+        healthy: None,
     }
 }
 
@@ -42,7 +43,7 @@ fn report(source: &str, seconds: i64, gpus: Vec<GpuSample>) -> GpuReport {
         cluster: "video".to_owned(),
         capacity_type: CapacityType::OnDemand,
         gpus,
-        dropped_samples: 0,
+        dropped_samples: DroppedSamples::default(),
         observed_at: at(seconds),
     }
 }
@@ -78,6 +79,53 @@ fn inventory(names: &[&str]) -> NodeInventory {
     NodeInventory::new(names.iter().map(node), whole, BTreeMap::new())
 }
 
+/// Busy and unallocated sevenths of a second of a device whose parts are all busy.
+fn covered(model: &str, parts: &[(&str, &str)]) -> (u64, u64) {
+    let mut counter = accountant();
+    for second in [0, 1] {
+        let parts = parts.iter().map(|(instance, profile)| {
+            let mut part = gpu("1", "n", Some(0.9));
+            part.model = model.to_owned();
+            part.key.mig_instance = Some((*instance).to_owned());
+            part.mig_profile = Some((*profile).to_owned()).filter(|profile| !profile.is_empty());
+            part
+        });
+        counter.observe(&report("a", second, parts.collect()), &NodeInventory::default());
+    }
+    let sums = sums(&counter.take());
+    let of = |state| sums.get(&state).copied().unwrap_or(0);
+    (of(GpuState::Busy), of(GpuState::Unallocated))
+}
+
+#[test]
+fn a_slice_is_as_much_of_its_device_as_its_profile_says() {
+    for (model, profile, busy) in [
+        ("NVIDIA A100-SXM4-40GB", "3g.20gb", 429),
+        ("NVIDIA A100-SXM4-40GB", "7g.40gb", 1000),
+        ("NVIDIA A100-SXM4-40GB", "1g.5gb+me", 143),
+        ("NVIDIA A100-SXM4-40GB", "1c.3g.20gb", 429),
+        ("NVIDIA A100-SXM4-40GB", "", 143),
+        ("NVIDIA A30", "2g.12gb", 500),
+        ("AMD Instinct MI300X OAM", "dpx", 500),
+        ("AMD Instinct MI300A", "tpx", 333),
+        ("AMD Instinct MI300X OAM", "QPX", 250),
+        ("AMD Instinct MI300X OAM", "cpx", 125),
+        ("AMD Instinct MI300A", "cpx", 167),
+    ] {
+        assert_eq!(covered(model, &[("2", profile)]), (busy, 1000 - busy), "{model} {profile}");
+    }
+    let eight: Vec<_> = ["0", "1", "2", "3", "4", "5", "6", "7"].map(|one| (one, "cpx")).into();
+    assert_eq!(covered("AMD Instinct MI300X OAM", &eight), (1000, 0));
+}
+
+#[test]
+fn compute_instances_that_are_told_one_by_one_are_not_each_their_whole_gpu_instance() {
+    let three = [("MIG-a", "1c.3g.20gb"), ("MIG-b", "2c.3g.20gb"), ("MIG-c", "4g.20gb")];
+    assert_eq!(covered("NVIDIA A100-SXM4-40GB", &three[..1]), (143, 857));
+    assert_eq!(covered("NVIDIA A100-SXM4-40GB", &three[..2]), (429, 571));
+    assert_eq!(covered("NVIDIA A100-SXM4-40GB", &three), (1000, 0));
+}
+
 #[test]
 fn time_since_the_reading_before_is_counted_in_the_state_that_is_read() {
     let mut counter = accountant();
@@ -87,7 +135,7 @@ fn time_since_the_reading_before_is_counted_in_the_state_that_is_read() {
     counter.observe(&report("a", 60, vec![gpu("1", "n", Some(0.1))]), &nowhere);
     let counted = counter.take();
     assert_eq!(sums(&counted), [(GpuState::Busy, 30_000), (GpuState::Low, 30_000)].into());
-    let workload = counted.times[0].workload.clone().unwrap();
+    let workload = counted.times[0].held_by.clone().unwrap().workload;
     assert_eq!((workload.namespace.as_str(), workload.name.as_str()), ("ml", "train"));
     assert!(counter.take().times.is_empty(), "nothing is told twice");
 }
@@ -323,7 +371,7 @@ fn pods_on_one_gpu_share_its_time() {
             .take()
             .times
             .into_iter()
-            .map(|time| (time.workload.unwrap().name, time.time.total()))
+            .map(|time| (time.held_by.unwrap().workload.name, time.time.total()))
             .collect();
         times.sort();
         times.into_iter().map(|(_, total)| total).collect::<Vec<_>>()

@@ -138,7 +138,7 @@ fn workloads(out: &mut String, style: Style, open: &PeriodPicture) {
         .take(MOST_WORKLOADS)
         .map(|one| {
             vec![
-                format!("{}/{}", one.workload.namespace, one.workload.name),
+                format!("{}/{}", one.of.namespace, one.of.name),
                 told(one.currency, one.cost),
                 told(one.currency, one.idle_cost),
                 hours(one.time.total()).round().to_string(),

@@ -3,26 +3,45 @@
 //! Facts about the outside: names and labels are written in upper case in its documents and come
 //! in lower case, with a configured prefix such as `amd_`; "MB" of VRAM are MiB; used and free VRAM
 //! are not told inside a virtual machine; a value that the driver does not have leaks as the
-//! greatest of its width; `gpu_gfx_activity` is told of unpartitioned GPUs only; serial number and
+//! greatest of its width; `gpu_health` is 1 for healthy and 0 for not, by the exporter's own
+//! thresholds of uncorrectable ECC errors; `gpu_gfx_activity` is told of unpartitioned GPUs only; serial number and
 //! host name are on every series, a UUID only where it is configured.
 
 use std::borrow::Cow;
 
-use crate::collect::gpu::devices::{Figure, Series, first};
 use crate::collect::gpu::exposition::Value;
+use crate::collect::gpu::figures::Figure;
+use crate::collect::gpu::series::{Series, first};
 
 const PREFIX: &str = "amd_";
 
-const FIGURES: [(&str, Figure); 7] = [
+const FIGURES: [(&str, Figure); 8] = [
     ("gpu_gfx_activity", Figure::GfxActivity),
     ("gpu_used_vram", Figure::MemoryUsed),
     ("gpu_free_vram", Figure::MemoryFree),
     ("gpu_total_vram", Figure::MemoryTotal),
+    ("gpu_health", Figure::Healthy),
     // Every device tells one of these, inside a virtual machine too.
     ("gpu_umc_activity", Figure::Presence),
     ("gpu_power_usage", Figure::Presence),
     ("gpu_package_power", Figure::Presence),
 ];
+
+/// Its own labels, as it writes them.
+pub const LABELS: [&str; 6] = [
+    "gpu_uuid",
+    "serial_number",
+    "gpu_id",
+    "gpu_compute_partition_type",
+    "card_series",
+    "card_model",
+];
+
+/// The name of every metric that is read, without and with the usual prefix.
+pub fn metrics() -> impl Iterator<Item = String> {
+    let bare = FIGURES.iter().map(|(name, _)| (*name).to_owned());
+    bare.chain(FIGURES.iter().map(|(name, _)| format!("{PREFIX}{name}")))
+}
 
 /// What the labels of an AMD series say of its device, before it is clear which of them name it.
 #[derive(Debug, Default)]

@@ -6,8 +6,9 @@
 //! a series for each pod, with the device's value or, of `GPU_UTIL` and `FB_USED` since 2026, with
 //! the pod's own; `DCGM_FI_DRIVER_VERSION` stands as a label on every series.
 
-use crate::collect::gpu::devices::{Figure, Series, first};
 use crate::collect::gpu::exposition::Value;
+use crate::collect::gpu::figures::Figure;
+use crate::collect::gpu::series::{Series, first};
 
 const PREFIX: &str = "DCGM_FI_";
 
@@ -35,6 +36,16 @@ const OLD_FIGURES: [(&str, Figure); 6] = [
     ("dcgm_power_usage", Figure::Presence),
 ];
 
+/// Its own labels, as it writes them.
+pub const LABELS: [&str; 5] = ["UUID", "uuid", "GPU_I_ID", "GPU_I_PROFILE", "modelName"];
+
+/// The name of every metric that is read. The first release wrote some in lower case.
+pub fn metrics() -> impl Iterator<Item = String> {
+    let now = FIGURES.iter().map(|(name, _)| format!("{PREFIX}{name}"));
+    let lower = now.clone().map(|name| name.to_ascii_lowercase());
+    now.chain(lower).chain(OLD_FIGURES.iter().map(|(name, _)| (*name).to_owned()))
+}
+
 /// Whether a metric is one of the exporter's at all.
 pub fn is_own(name: &str) -> bool {
     name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("dcgm_"))
@@ -61,7 +72,7 @@ pub fn label<'a>(series: &mut Series<'a>, name: &[u8], value: Value<'a>) {
         b"modelname" => first(&mut series.model, value.text()),
         b"vgpu" => series.shared |= !value.is_empty(),
         // On every series, and of no use: passed over before they are compared any further.
-        b"gpu" | b"pci_bus_id" | b"device" | b"dcgm_fi_driver_version" | b"container" => {}
+        b"gpu" | b"pci_bus_id" | b"device" | b"dcgm_fi_driver_version" => {}
         _ => series.common(name, value.text()),
     }
 }

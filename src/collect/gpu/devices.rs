@@ -1,148 +1,21 @@
-//! From series to GPUs: what the series of one page say together of each device.
+//! From series to GPUs: what the series of one page, or of one step of a Prometheus, say together
+//! of each device.
 //!
 //! Devices are told apart by UUID and MIG instance, so each is counted once however many series it
 //! has. Where a device is shared, its own series stands, else the greatest of its pods' values;
 //! values are never summed. A missing or impossible value is unknown, never 0.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::domain::gpu::{GpuKey, GpuSample, Holder, Pod, Utilization, UtilizationSignal};
+use crate::collect::gpu::figures::{Figure, Figures};
+use crate::collect::gpu::series::Series;
+use crate::domain::gpu::{
+    DropReason, DroppedSamples, GpuKey, GpuSample, Holder, Pod, Utilization, UtilizationSignal,
+};
 
 const MEBIBYTE: f64 = 1_048_576.0;
-/// More than any GPU has, in MiB; sentinels are far beyond it.
-const MOST_MEBIBYTES: f64 = 16_777_216.0;
-/// More than any XID that NVIDIA documents.
-const GREATEST_XID: f64 = 65_535.0;
 /// More pods than a node can run; what comes behind is dropped and counted.
 const MOST_HOLDERS: usize = 512;
-
-/// What a metric says of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Figure {
-    /// Share of time in which the graphics engine was active, 0 to 1.
-    EngineActive,
-    /// Share of time in which a kernel was resident, in percent.
-    Resident,
-    /// AMD's share of time in which the graphics engine was active, in percent.
-    GfxActivity,
-    /// Memory in use, MiB.
-    MemoryUsed,
-    /// Memory not in use, MiB.
-    MemoryFree,
-    /// Memory that the driver keeps, MiB.
-    MemoryReserved,
-    /// Memory in all, MiB.
-    MemoryTotal,
-    /// The newest XID error.
-    Xid,
-    /// Nothing but that the device is there.
-    Presence,
-}
-
-impl Figure {
-    const COUNT: usize = 9;
-
-    /// Whether a value can be a measurement.
-    fn admits(self, value: f64) -> bool {
-        match self {
-            Self::EngineActive => (0.0..=1.0).contains(&value),
-            Self::Resident | Self::GfxActivity => (0.0..=100.0).contains(&value),
-            Self::MemoryUsed | Self::MemoryFree | Self::MemoryReserved | Self::MemoryTotal => {
-                (0.0..=MOST_MEBIBYTES).contains(&value)
-            }
-            Self::Xid => (0.0..=GREATEST_XID).contains(&value) && value.fract() == 0.0,
-            Self::Presence => true,
-        }
-    }
-}
-
-/// The greatest value of each figure.
-#[derive(Debug, Clone, Copy, Default)]
-struct Figures([Option<f64>; Figure::COUNT]);
-
-impl Figures {
-    fn get(&self, figure: Figure) -> Option<f64> {
-        self.0.get(figure as usize).copied().flatten()
-    }
-
-    fn add(&mut self, figure: Figure, value: f64) {
-        if let Some(slot) = self.0.get_mut(figure as usize) {
-            *slot = Some(slot.map_or(value, |held| held.max(value)));
-        }
-    }
-}
-
-/// A pod as labels name it.
-#[derive(Debug, Default)]
-pub struct PodLabels<'a> {
-    /// Its namespace.
-    pub namespace: Cow<'a, str>,
-    /// Its name; empty for nobody.
-    pub name: Cow<'a, str>,
-}
-
-/// What the labels of a series say. Empty values are left out before they come here.
-#[derive(Debug, Default)]
-pub struct Series<'a> {
-    /// The device's UUID, or what stands for it.
-    pub uuid: Option<Cow<'a, str>>,
-    /// The slice of a split device.
-    pub instance: Option<Cow<'a, str>>,
-    /// What kind of slice.
-    pub profile: Option<Cow<'a, str>>,
-    /// The device's model.
-    pub model: Option<Cow<'a, str>>,
-    /// The node, as the exporter calls it.
-    pub hostname: Option<Cow<'a, str>>,
-    /// The node, as whoever scrapes the exporter calls it.
-    pub node: Option<Cow<'a, str>>,
-    /// The pod that the exporter itself names.
-    pub pod: PodLabels<'a>,
-    /// The same under the names of the exporter's first release.
-    pub old_pod: PodLabels<'a>,
-    /// The same after a Prometheus put the exporter's own pod into `pod`.
-    pub exported_pod: Option<PodLabels<'a>>,
-    /// Whether the series tells of a pod's part in a shared device.
-    pub shared: bool,
-}
-
-impl<'a> Series<'a> {
-    /// Takes a label that every exporter shares. `name` is in lower case.
-    pub fn common(&mut self, name: &[u8], value: Cow<'a, str>) {
-        match name {
-            b"hostname" => first(&mut self.hostname, value),
-            b"node" | b"kubernetes_node" => first(&mut self.node, value),
-            b"pod" => self.pod.name = value,
-            b"namespace" => self.pod.namespace = value,
-            b"pod_name" => self.old_pod.name = value,
-            b"pod_namespace" => self.old_pod.namespace = value,
-            b"exported_pod" => self.exported_pod.get_or_insert_default().name = value,
-            b"exported_namespace" => {
-                self.exported_pod.get_or_insert_default().namespace = value;
-            }
-            _ => {}
-        }
-    }
-
-    /// The node. The host name of an exporter that is not told its node is its own pod's.
-    fn host(&self) -> Option<&str> {
-        self.hostname.as_deref().filter(|name| !is_exporter(name)).or(self.node.as_deref())
-    }
-}
-
-/// Sets what is not set: labels of pods, which an exporter may add to a series, come last.
-pub fn first<'a>(slot: &mut Option<Cow<'a, str>>, value: Cow<'a, str>) {
-    if slot.is_none() && !value.is_empty() {
-        *slot = Some(value);
-    }
-}
-
-/// Whether a pod is an exporter. It looks at GPUs and holds none; its name stands in `pod` where a
-/// Prometheus wrote it over the exporter's own label of a GPU that nobody holds.
-fn is_exporter(pod: &str) -> bool {
-    pod.contains("dcgm-exporter") || pod.contains("metrics-exporter")
-}
 
 #[derive(Debug)]
 struct Holding {
@@ -189,29 +62,24 @@ impl Device {
 
     /// Where the pod that a series names stands among the holdings, if it names one.
     fn holding(&mut self, series: &Series<'_>) -> Result<Option<usize>, TooMany> {
-        let (pod, exported) = match &series.exported_pod {
-            Some(pod) => (pod, true),
-            None if !series.old_pod.name.is_empty() => (&series.old_pod, false),
-            None => (&series.pod, false),
-        };
-        if pod.name.is_empty() || is_exporter(&pod.name) {
-            return Ok(None);
-        }
-        let same = |held: &Holding| {
-            held.pod.name == pod.name.as_ref() && held.pod.namespace == pod.namespace.as_ref()
-        };
+        let Some(holder) = series.holder() else { return Ok(None) };
+        let same =
+            |held: &Holding| held.pod.name == holder.name && held.pod.namespace == holder.namespace;
         if let Some(at) = self.holdings.iter().position(same) {
             if let Some(held) = self.holdings.get_mut(at) {
-                held.exported |= exported;
+                held.exported |= holder.exported;
             }
             return Ok(Some(at));
         }
         if self.holdings.len() == MOST_HOLDERS {
             return Err(TooMany);
         }
-        let (namespace, name) = (pod.namespace.as_ref(), pod.name.as_ref());
-        let pod = Pod { namespace: namespace.to_owned(), name: name.to_owned() };
-        self.holdings.push(Holding { pod, exported, figures: Figures::default() });
+        let (namespace, name) = (holder.namespace.to_owned(), holder.name.to_owned());
+        self.holdings.push(Holding {
+            pod: Pod { namespace, name },
+            exported: holder.exported,
+            figures: Figures::default(),
+        });
         Ok(Some(self.holdings.len() - 1))
     }
 
@@ -283,6 +151,7 @@ impl Device {
         ];
         let told = signals.into_iter().find_map(|(told, signal)| Some((told?, signal)));
         let xid = self.figure(Figure::Xid).map(whole_number);
+        let healthy = self.figure(Figure::Healthy).map(|told| told > 0.0);
         let holders = self.holders(exported_only);
         GpuSample {
             key: self.key,
@@ -295,6 +164,7 @@ impl Device {
             memory_total_bytes: total.map(bytes),
             holders,
             xid,
+            healthy,
         }
     }
 }
@@ -327,7 +197,7 @@ pub struct Devices {
     places: HashMap<String, usize>,
     place: String,
     exported: bool,
-    dropped: u64,
+    dropped: DroppedSamples,
 }
 
 impl Devices {
@@ -341,9 +211,24 @@ impl Devices {
         self.devices.is_empty()
     }
 
+    /// How many devices and slices were named.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether a series told a holder beside the exporter's own pod.
+    pub fn is_exported(&self) -> bool {
+        self.exported
+    }
+
+    /// Takes `pod` for the exporter's own, as another page of the same Prometheus showed.
+    pub fn set_exported(&mut self) {
+        self.exported = true;
+    }
+
     /// Finds what a series is of, and takes what its labels say.
     pub fn subject(&mut self, series: &Series<'_>) -> Subject {
-        self.exported |= series.exported_pod.is_some();
+        self.exported |= series.is_exported();
         let Some(uuid) = series.uuid.as_deref() else { return Subject::Nothing };
         let instance = series.instance.as_deref();
         self.place.clear();
@@ -377,12 +262,12 @@ impl Devices {
     pub fn add(&mut self, subject: Subject, figure: Figure, value: f64) {
         let (device, part, shared) = match subject {
             Subject::Nothing => return,
-            Subject::Device { device, part, shared } if figure.admits(value) => {
+            Subject::TooMany => return self.dropped.add(DropReason::TooManyPods),
+            Subject::Device { device, part, shared } => {
+                if let Err(reason) = figure.admit(value) {
+                    return self.dropped.add(reason);
+                }
                 (self.devices.get_mut(device), part, shared)
-            }
-            Subject::Device { .. } | Subject::TooMany => {
-                self.dropped += 1;
-                return;
             }
         };
         let Some(device) = device else { return };
@@ -393,8 +278,8 @@ impl Devices {
         figures.add(figure, value);
     }
 
-    /// The GPUs in the order of their keys, and how many values were not a measurement.
-    pub fn finish(mut self) -> (Vec<GpuSample>, u64) {
+    /// The GPUs in the order of their keys, and which values were not a measurement.
+    pub fn finish(mut self) -> (Vec<GpuSample>, DroppedSamples) {
         self.devices.sort_by(|a, b| a.key.cmp(&b.key));
         let mut gpus = Vec::with_capacity(self.devices.len());
         let mut devices = self.devices.into_iter().peekable();

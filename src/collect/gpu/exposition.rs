@@ -57,6 +57,11 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// A text as it is meant, with nothing escaped in it.
+    pub fn plain(text: &'a str) -> Self {
+        Self { raw: text, escaped: false }
+    }
+
     /// Whether nothing stands between the quotes.
     pub fn is_empty(self) -> bool {
         self.raw.is_empty()

@@ -1,12 +1,13 @@
 //! GPU telemetry of the own node from NVIDIA's driver library (NVML), where no exporter runs.
 //!
-//! The library is loaded at run time: no driver is no GPU, not an error. Calls block; a caller
-//! runs [`NvmlReader::read`] where blocking is allowed.
+//! The library is loaded at run time: no driver is no GPU, not an error. Calls block, and a driver
+//! in trouble may never come back: [`NvmlWatch`] waits for them no longer than it may.
 //!
 //! Facts about the outside (NVML API reference): utilization is that of the last 1/6 to 1 second;
 //! it is not told under MIG; it is high for a moment while the driver initialises and scrubs ECC
 //! memory, which happens at the first load where persistence mode is off. An open library keeps
-//! the driver's modules in use.
+//! the driver's modules in use. Memory and what the driver keeps of it are told since R510. A MIG
+//! device is a compute instance; its memory is its GPU instance's.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,8 +17,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
-use crate::domain::gpu::{GpuKey, GpuReport, GpuSample, Utilization, UtilizationSignal};
+use crate::domain::gpu::{
+    DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, MigSlices, Utilization,
+    UtilizationSignal,
+};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::price::CapacityType;
 use crate::domain::report::{SourceError, SourceErrorKind};
@@ -72,13 +78,88 @@ pub struct NvmlReader {
     driver: Driver,
     /// The newest GPUs of each index: a lost device tells its own name no more.
     known: BTreeMap<u32, Vec<GpuSample>>,
+    /// Whether it was said that the driver is too old to tell memory.
+    is_old: bool,
+}
+
+/// What a thread that read gives back.
+type Done = (NvmlReader, Result<GpuReport, SourceError>);
+
+/// Reads again and again and waits no longer than it may. A call that hangs keeps its one thread;
+/// no other is begun until it is back.
+#[derive(Debug)]
+pub struct NvmlWatch {
+    target: NvmlTarget,
+    reader: Option<NvmlReader>,
+    running: Option<oneshot::Receiver<Done>>,
+}
+
+impl NvmlWatch {
+    /// A watch that has read nothing yet.
+    pub fn new(target: NvmlTarget) -> Self {
+        Self { target, reader: None, running: None }
+    }
+
+    /// Reads every GPU, see [`NvmlReader::read`].
+    ///
+    /// # Errors
+    /// A [`SourceError`]: what the reader says, or that it is not back in time.
+    pub async fn read(
+        &mut self,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<GpuReport, SourceError> {
+        let end = Instant::now() + patience;
+        // What comes late tells of the past.
+        let mut is_late = self.running.is_some();
+        loop {
+            let mut running = match self.running.take() {
+                Some(running) => running,
+                None => self.begin(now)?,
+            };
+            let Ok(done) = timeout_at(end, &mut running).await else {
+                self.running = Some(running);
+                let message = format!("NVIDIA's driver library does not answer in {patience:?}");
+                return Err(SourceError::new(SourceErrorKind::Timeout, message)
+                    .hint("see whether `nvidia-smi` answers on the node"));
+            };
+            let (reader, report) = done.map_err(|_| {
+                let message = "the reader of NVIDIA's driver library ended early";
+                SourceError::new(SourceErrorKind::Unavailable, message)
+            })?;
+            self.reader = Some(reader);
+            if !std::mem::take(&mut is_late) {
+                return report;
+            }
+        }
+    }
+
+    /// Begins a reading on a thread of its own, which ends with the process where it hangs.
+    fn begin(&mut self, now: Timestamp) -> Result<oneshot::Receiver<Done>, SourceError> {
+        let (back, running) = oneshot::channel();
+        let reader = self.reader.take();
+        let mut reader = reader.unwrap_or_else(|| NvmlReader::new(self.target.clone()));
+        let read = move || {
+            let report = reader.read(now);
+            // Nobody listens where the agent has ended.
+            let _ = back.send((reader, report));
+        };
+        let begun = std::thread::Builder::new().name("nvml".to_owned()).spawn(read);
+        begun.map_err(|error| {
+            let message = format!("failed to begin a thread for NVIDIA's driver library: {error}");
+            SourceError::new(SourceErrorKind::Unavailable, message)
+        })?;
+        Ok(running)
+    }
 }
 
 /// What one device's calls gave away besides figures.
 #[derive(Default)]
 struct Telling {
     lost: bool,
-    dropped: u64,
+    /// A call is not in the library.
+    is_old: bool,
+    dropped: DroppedSamples,
 }
 
 impl Telling {
@@ -98,7 +179,8 @@ impl Telling {
 impl NvmlReader {
     /// A reader that has loaded nothing yet.
     pub fn new(target: NvmlTarget) -> Self {
-        Self { target, library: None, driver: Driver::NotTried, known: BTreeMap::new() }
+        let known = BTreeMap::new();
+        Self { target, library: None, driver: Driver::NotTried, known, is_old: false }
     }
 
     /// What it reads.
@@ -123,7 +205,7 @@ impl NvmlReader {
             cluster: self.target.cluster.clone(),
             capacity_type: self.target.capacity_type,
             gpus: Vec::new(),
-            dropped_samples: 0,
+            dropped_samples: DroppedSamples::default(),
             observed_at: now,
         };
         if self.library.is_none() {
@@ -155,7 +237,12 @@ impl NvmlReader {
                 report.gpus.extend(told);
             }
         }
-        // Several compute instances of one GPU instance are one slice.
+        if telling.is_old && !self.is_old {
+            self.is_old = true;
+            let message = "NVIDIA's driver is too old to tell memory, which one of R510 does";
+            tracing::warn!(source = %self.target.id, "{message}");
+        }
+        // Drivers that tell GPU instances tell one for each of its compute instances.
         report.gpus.sort_by(|one, other| one.key.cmp(&other.key));
         report.gpus.dedup_by(|one, other| one.key == other.key);
         report.dropped_samples = telling.dropped;
@@ -233,6 +320,7 @@ fn gpus(device: &Device<'_>, hostname: Option<&String>, telling: &mut Telling) -
             memory_total_bytes: total,
             holders: Vec::new(),
             xid: None,
+            healthy: None,
         }
     };
     // Devices that cannot be split say "not supported".
@@ -242,7 +330,9 @@ fn gpus(device: &Device<'_>, hostname: Option<&String>, telling: &mut Telling) -
         let percent = telling.of(device.utilization_rates()).map(|rates| f64::from(rates.gpu));
         gpu.utilization = percent.and_then(Utilization::from_percent);
         gpu.signal = gpu.utilization.map(|_| UtilizationSignal::GpuUtil);
-        telling.dropped += u64::from(percent.is_some() && gpu.utilization.is_none());
+        if percent.is_some() && gpu.utilization.is_none() {
+            telling.dropped.add(DropReason::OutOfRange);
+        }
         return vec![gpu];
     }
     let most = telling.of(device.mig_device_count()).unwrap_or(0);
@@ -252,9 +342,19 @@ fn gpus(device: &Device<'_>, hostname: Option<&String>, telling: &mut Telling) -
         let Some(slice) = telling.of(device.mig_device_by_index(index)) else { continue };
         let Some(own) = telling.of(slice.uuid()) else { continue };
         let (used, total) = memory(&slice, telling);
+        let key = GpuKey { uuid: uuid.clone(), mig_instance: Some(instance(&own)) };
+        let mig_profile = telling.of(slice.name()).and_then(|name| profile(&name));
+        let slices_of = mig_profile.as_deref().and_then(MigSlices::of);
+        let part = |memory: Option<u64>| match slices_of {
+            Some(MigSlices { compute: Some(own), gpu }) if key.is_compute_instance() => {
+                memory.map(|bytes| bytes / u64::from(gpu) * u64::from(own))
+            }
+            _ => memory,
+        };
+        let (used, total) = (part(used), part(total));
         slices.push(GpuSample {
-            key: GpuKey { uuid: uuid.clone(), mig_instance: Some(instance(&own)) },
-            mig_profile: telling.of(slice.name()).and_then(|name| profile(&name)),
+            key,
+            mig_profile,
             memory_used_bytes: used,
             memory_total_bytes: total,
             model: model.clone(),
@@ -263,6 +363,7 @@ fn gpus(device: &Device<'_>, hostname: Option<&String>, telling: &mut Telling) -
             signal: None,
             holders: Vec::new(),
             xid: None,
+            healthy: None,
         });
     }
     // Split and nothing cut out of it yet: nobody can use it, and it is paid for.
@@ -272,7 +373,9 @@ fn gpus(device: &Device<'_>, hostname: Option<&String>, telling: &mut Telling) -
 /// Memory that was allocated, and all of it, bytes. Drivers differ in whether their own reserve
 /// counts as used, so that what is used follows from the rest, as dcgm-exporter tells it.
 fn memory(device: &Device<'_>, telling: &mut Telling) -> (Option<u64>, Option<u64>) {
-    let Some(memory) = telling.of(device.memory_info()) else { return (None, None) };
+    let told = device.memory_info();
+    telling.is_old |= matches!(told, Err(NvmlError::FailedToLoadSymbol(_)));
+    let Some(memory) = telling.of(told) else { return (None, None) };
     let used =
         memory.total.checked_sub(memory.free).and_then(|left| left.checked_sub(memory.reserved));
     (used, Some(memory.total))
@@ -289,12 +392,10 @@ fn instance(uuid: &str) -> String {
     }
 }
 
-/// The GPU instance's profile in a slice's name: `NVIDIA A100-SXM4-40GB MIG 3g.20gb`, or
-/// `1c.3g.20gb` where it is shared by compute instances.
+/// The profile in a slice's name: `NVIDIA A100-SXM4-40GB MIG 3g.20gb`, or `1c.3g.20gb` of a compute
+/// instance that shares its GPU instance.
 fn profile(name: &str) -> Option<String> {
-    let (_, profile) = name.rsplit_once(" MIG ")?;
-    let whole = profile.split_once('.').filter(|(first, _)| first.ends_with('c'));
-    Some(whole.map_or(profile, |(_, whole)| whole).to_owned())
+    name.rsplit_once(" MIG ").map(|(_, profile)| profile.to_owned())
 }
 
 fn lost_gpu(gpu: &GpuSample) -> GpuSample {
@@ -317,7 +418,7 @@ mod tests {
         let newer = "MIG-c7384736-a75d-5afc-978f-d2f1294409fd";
         assert_eq!(instance(newer), newer);
         assert_eq!(profile("NVIDIA A100-SXM4-40GB MIG 3g.20gb").as_deref(), Some("3g.20gb"));
-        assert_eq!(profile("NVIDIA A100-SXM4-40GB MIG 1c.3g.20gb").as_deref(), Some("3g.20gb"));
+        assert_eq!(profile("NVIDIA A100-SXM4-40GB MIG 1c.3g.20gb").as_deref(), Some("1c.3g.20gb"));
         assert_eq!(profile("NVIDIA A100-SXM4-40GB"), None);
     }
 }

@@ -1,12 +1,10 @@
 //! A page of GPU telemetry, whichever exporter wrote it: pieces of a body in, GPUs out.
 
-use crate::collect::gpu::devices::{Devices, Series, Subject};
-use crate::collect::gpu::exposition::{Line, NotAPage, Reader, Value};
-use crate::collect::gpu::{amd, dcgm};
-use crate::domain::gpu::GpuSample;
-
-/// The longest name of a label that is read, `gpu_compute_partition_type`.
-const LONGEST_LABEL: usize = 26;
+use crate::collect::gpu::devices::{Devices, Subject};
+use crate::collect::gpu::exposition::{Line, NotAPage, Reader};
+use crate::collect::gpu::series::Series;
+use crate::collect::gpu::words::{self, Exporter, Labels, Metric};
+use crate::domain::gpu::{DroppedSamples, GpuSample};
 
 /// Why a page tells no GPU.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,16 +24,16 @@ pub enum NoTelemetry {
          `gpu_uuid`, `serial_number` (AMD device-metrics-exporter)"
     )]
     NoDevice,
+    /// It tells of more devices than one exporter can see.
+    #[error("it names more than {MOST_DEVICES} GPUs and slices")]
+    TooMany,
 }
+
+/// More GPUs and slices than the exporters of any node see; a page may gather some nodes.
+pub const MOST_DEVICES: usize = 16_384;
 
 /// How much text of labels is remembered in all: a node's and more.
 const MOST_REMEMBERED: usize = 256 << 10;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exporter {
-    Dcgm,
-    Amd,
-}
 
 /// A page while it is read.
 #[derive(Debug, Default)]
@@ -48,6 +46,7 @@ pub struct Page {
 struct Telemetry {
     devices: Devices,
     recognised: bool,
+    too_many: bool,
     remembered: Remembered,
 }
 
@@ -104,13 +103,16 @@ impl Page {
         self.reader.feed(piece, |line| telemetry.take(line))
     }
 
-    /// Ends the page: its GPUs in the order of their keys, each device once, and how many values
-    /// were not a measurement.
+    /// Ends the page: its GPUs in the order of their keys, each device once, and which values were
+    /// not a measurement.
     ///
     /// # Errors
-    /// [`NoTelemetry`]: a page that was cut, or that tells no GPU.
-    pub fn finish(self) -> Result<(Vec<GpuSample>, u64), NoTelemetry> {
+    /// [`NoTelemetry`]: a page that was cut, that tells no GPU, or too many.
+    pub fn finish(self) -> Result<(Vec<GpuSample>, DroppedSamples), NoTelemetry> {
         self.reader.finish()?;
+        if self.telemetry.too_many {
+            return Err(NoTelemetry::TooMany);
+        }
         if !self.telemetry.recognised {
             return Err(NoTelemetry::NoGpuMetric);
         }
@@ -124,8 +126,8 @@ impl Page {
 /// Reads a page that is whole in memory.
 ///
 /// # Errors
-/// [`NoTelemetry`]: it is not the format, or it tells no GPU.
-pub fn read(page: &[u8]) -> Result<(Vec<GpuSample>, u64), NoTelemetry> {
+/// [`NoTelemetry`]: it is not the format, or it tells no GPU, or too many.
+pub fn read(page: &[u8]) -> Result<(Vec<GpuSample>, DroppedSamples), NoTelemetry> {
     let mut whole = Page::new();
     whole.feed(page)?;
     whole.finish()
@@ -133,19 +135,21 @@ pub fn read(page: &[u8]) -> Result<(Vec<GpuSample>, u64), NoTelemetry> {
 
 impl Telemetry {
     fn take(&mut self, line: Line<'_>) -> Result<(), &'static str> {
-        let (exporter, figure) = if dcgm::is_own(line.name) {
-            self.recognised = true;
-            (Exporter::Dcgm, dcgm::figure(line.name))
-        } else {
-            (Exporter::Amd, amd::figure(line.name))
-        };
-        let Some(figure) = figure else { return Ok(()) };
-        self.recognised = true;
+        let metric = words::metric(line.name);
+        self.recognised |= metric != Metric::Foreign;
+        let Metric::Read(exporter, figure) = metric else { return Ok(()) };
         let (subject, value) = match self.remembered.find(&line, exporter) {
             Some(found) => found?,
             None => {
                 let (series, labels, value) = read_series(&line, exporter)?;
                 let subject = self.devices.subject(&series);
+                if self.devices.len() > MOST_DEVICES {
+                    // The rest is still held against the format, and kept nowhere.
+                    self.too_many = true;
+                    self.devices = Devices::new();
+                    self.remembered = Remembered::default();
+                    return Ok(());
+                }
                 self.remembered.keep(exporter, labels, subject);
                 (subject, value)
             }
@@ -159,20 +163,7 @@ fn read_series<'a>(
     line: &Line<'a>,
     exporter: Exporter,
 ) -> Result<(Series<'a>, &'a str, f64), &'static str> {
-    let mut series = Series::default();
-    let mut card = amd::Card::default();
-    let (labels, value) = line.read(|name, value: Value<'a>| {
-        let mut lower = [0; LONGEST_LABEL];
-        let Some(lower) = lower.get_mut(..name.len()) else { return };
-        lower.copy_from_slice(name.as_bytes());
-        lower.make_ascii_lowercase();
-        match exporter {
-            Exporter::Dcgm => dcgm::label(&mut series, lower, value),
-            Exporter::Amd => amd::label(&mut series, &mut card, lower, value),
-        }
-    })?;
-    if exporter == Exporter::Amd {
-        card.name(&mut series);
-    }
-    Ok((series, labels, value))
+    let mut read = Labels::new(exporter);
+    let (labels, value) = line.read(|name, value| read.take(name, value))?;
+    Ok((read.finish(), labels, value))
 }

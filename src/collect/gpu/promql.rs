@@ -4,8 +4,8 @@
 //! Prometheus, Thanos, Mimir and VictoriaMetrics answer it (Prometheus HTTP API,
 //! `/api/v1/query_range`). What a step tells was scraped within that step.
 
-mod answer;
-mod fleet;
+pub mod answer;
+pub mod fleet;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -18,44 +18,17 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, Url};
 
-use self::fleet::Fleet;
+use self::fleet::{Fleet, Naming};
 use self::refusal::{Refusal, Refused};
+pub use crate::collect::gpu::series::PodLabels;
+use crate::collect::gpu::words;
+use crate::config::address::{Address, cleaned, sent};
 use crate::config::secret::{Secret, SecretRef};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::price::CapacityType;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
-/// The metrics that are asked for: dcgm-exporter's names, all among its default counters.
-const METRICS: [&str; 6] = [
-    "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
-    "DCGM_FI_DEV_GPU_UTIL",
-    "DCGM_FI_DEV_FB_USED",
-    "DCGM_FI_DEV_FB_FREE",
-    "DCGM_FI_DEV_FB_RESERVED",
-    "DCGM_FI_DEV_XID_ERRORS",
-];
-/// The labels that are kept. Series that differ in no other are one: two replicas of Prometheus,
-/// two jobs or two exporters that tell of one GPU.
-const LABELS: [&str; 16] = [
-    "__name__",
-    "UUID",
-    "uuid",
-    "GPU_I_ID",
-    "GPU_I_PROFILE",
-    "modelName",
-    "Hostname",
-    "hostname",
-    "container",
-    "namespace",
-    "pod",
-    "exported_namespace",
-    "exported_pod",
-    // The exporter's old namespace.
-    "container_name",
-    "pod_namespace",
-    "pod_name",
-];
 /// The most points of a series that Prometheus answers at once.
 const MOST_STEPS: usize = 11_000;
 /// The points of all series that one answer should have, so that memory has a bound.
@@ -64,21 +37,10 @@ const POINTS: usize = 400_000;
 const FIRST_STEPS: usize = 8;
 /// An answer larger than this is cut off: 10,000 GPUs take about 20 MB for a step.
 const LARGEST_ANSWER: usize = 128 << 20;
+/// The readings of a GPU that are handed out at once, at about 1.5 kB each while they are gathered.
+const READINGS: usize = 50_000;
 /// How many warnings of one answer are kept.
 const MOST_WARNINGS: usize = 10;
-
-/// Which labels name the pod that holds a GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PodLabels {
-    /// `exported_pod` where there is one, else `pod`, unless it is the exporter's own.
-    #[default]
-    Detect,
-    /// Prometheus scrapes with `honor_labels: true`: `pod` is the holder.
-    Plain,
-    /// It scrapes with `honor_labels: false`, the default: only `exported_pod` is the holder, and
-    /// `pod` is the exporter's own.
-    Exported,
-}
 
 /// A Prometheus to ask.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,7 +48,7 @@ pub struct PromqlTarget {
     /// Its configured name.
     pub id: SourceId,
     /// The API's base, before `/api/v1`; may have a path such as `/prometheus`.
-    pub url: Url,
+    pub url: Address,
     /// A bearer token.
     pub bearer: Option<SecretRef>,
     /// A user and a password. A bearer token goes before it.
@@ -128,23 +90,21 @@ impl PromqlTarget {
             .unwrap_or(now)
     }
 
-    /// The address as it may be shown: without user, password and query.
-    fn shown(&self) -> String {
-        let mut url = self.url.clone();
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.set_query(None);
-        url.set_fragment(None);
-        url.to_string().trim_end_matches('/').to_owned()
-    }
-
     fn endpoint(&self) -> Url {
-        let mut url = self.url.clone();
+        let mut url = self.url.expose().clone();
         let path = format!("{}/api/v1/query_range", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        url.set_query(None);
         url.set_fragment(None);
         url
+    }
+
+    fn naming(&self) -> Naming {
+        Naming {
+            cluster: self.cluster.clone(),
+            cluster_label: self.cluster_label.clone(),
+            node_label: self.node_label.clone(),
+            pod_labels: self.pod_labels,
+        }
     }
 
     fn step_milliseconds(&self) -> i64 {
@@ -157,7 +117,7 @@ impl fmt::Debug for PromqlTarget {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("PromqlTarget")
             .field("id", &self.id)
-            .field("url", &self.shown())
+            .field("url", &self.url)
             .field("headers", &headers)
             .field("selector", &self.selector)
             .field("provider", &self.provider)
@@ -168,27 +128,57 @@ impl fmt::Debug for PromqlTarget {
 }
 
 /// What a Prometheus told of a stretch of time.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PromqlReading {
     /// A report for each step that has samples, and for each cluster: by time, then by cluster.
     pub reports: Vec<GpuReport>,
     /// What the server warned of, each text once, such as a store that did not answer (Thanos).
     /// Its GPUs are missing and so unknown.
     pub warnings: Vec<String>,
+    /// Up to when it was read: the end of the stretch, or an earlier step where the fleet is so
+    /// large that the rest is read next time.
+    pub until: Timestamp,
+}
+
+/// How much is asked for at once, as earlier answers taught. A caller keeps it for as long as one
+/// reading follows on another.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    /// The steps of the next query.
+    steps: usize,
+    /// More steps were refused as too large.
+    most: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { steps: FIRST_STEPS, most: MOST_STEPS }
+    }
+}
+
+impl Pace {
+    fn answered(&mut self, series: usize) {
+        self.steps = (POINTS / series.max(1)).clamp(1, self.most);
+    }
+
+    fn refused(&mut self, asked: usize) {
+        self.most = (asked / 2).max(1);
+        self.steps = self.most;
+    }
 }
 
 /// Reads the steps after `from` up to and with `to`. Steps stand on whole multiples of the
 /// target's step, so that readings which follow on one another neither overlap nor leave a gap.
 ///
-/// It is one query where the stretch is short, as at each poll; a long one is asked in pieces.
-/// All its reports are held at once: a caller who fills hours of a large fleet asks for them in
-/// stretches of his own.
+/// It is one query where the stretch is short, as at each poll; a long one is asked in pieces, and
+/// ends where enough readings are held: see [`PromqlReading::until`].
 ///
 /// # Errors
 /// A [`SourceError`]: the whole stretch or nothing.
 pub async fn read(
     client: &reqwest::Client,
     target: &PromqlTarget,
+    pace: &mut Pace,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<PromqlReading, SourceError> {
@@ -196,29 +186,47 @@ pub async fn read(
     let mut next = from.as_millisecond().div_euclid(step).saturating_add(1).saturating_mul(step);
     let last = to.as_millisecond().div_euclid(step).saturating_mul(step);
     let credentials = Credentials::read(target)?;
-    let mut reading = PromqlReading::default();
+    let mut reports: Vec<GpuReport> = Vec::new();
     let mut warnings = BTreeSet::new();
-    let mut steps = FIRST_STEPS;
+    let (mut readings, mut until) = (0, to);
     while next <= last {
-        let span = i64::try_from(steps - 1).unwrap_or(i64::MAX).saturating_mul(step);
+        if readings >= READINGS {
+            until = instant(next.saturating_sub(step))?;
+            break;
+        }
+        let span = i64::try_from(pace.steps - 1).unwrap_or(i64::MAX).saturating_mul(step);
         let end = next.saturating_add(span).min(last);
         match ask(client, target, &credentials, (next, end)).await {
-            Ok(fleet) => {
-                steps = (POINTS / fleet.series().max(1)).clamp(1, MOST_STEPS);
-                warnings.extend(fleet.warnings().iter().cloned());
-                reading.reports.extend(fleet.reports(target)?);
+            Ok((fleet, warned)) => {
+                pace.answered(fleet.series());
+                warnings.extend(warned);
+                for step in fleet.steps() {
+                    readings += step.gpus.len();
+                    reports.push(GpuReport {
+                        source: target.id.clone(),
+                        provider: target.provider,
+                        cluster: step.cluster,
+                        capacity_type: target.capacity_type,
+                        gpus: step.gpus,
+                        dropped_samples: step.dropped,
+                        observed_at: instant(step.at)?,
+                    });
+                }
                 next = end.saturating_add(step);
             }
             // Fewer steps are a smaller answer.
             Err(Refused::TooLarge(_)) if end > next => {
-                let asked = usize::try_from((end - next) / step).unwrap_or(0) + 1;
-                steps = (asked / 2).max(1);
+                pace.refused(usize::try_from((end - next) / step).unwrap_or(0) + 1);
             }
             Err(Refused::TooLarge(error) | Refused::Failed(error)) => return Err(error),
         }
     }
-    reading.warnings = warnings.into_iter().collect();
-    Ok(reading)
+    Ok(PromqlReading { reports, warnings: warnings.into_iter().collect(), until })
+}
+
+fn instant(milliseconds: i64) -> Result<Timestamp, SourceError> {
+    Timestamp::from_millisecond(milliseconds)
+        .map_err(|error| SourceError::new(SourceErrorKind::Malformed, error.to_string()))
 }
 
 /// Asks for the steps of a stretch, in milliseconds, both ends among them.
@@ -227,8 +235,8 @@ async fn ask(
     target: &PromqlTarget,
     credentials: &Credentials,
     (start, end): (i64, i64),
-) -> Result<Fleet, Refused> {
-    let refusal = Refusal { address: target.shown(), secrets: credentials.secrets(target) };
+) -> Result<(Fleet, Vec<String>), Refused> {
+    let refusal = Refusal { address: target.url.to_string(), secrets: credentials.secrets(target) };
     let form = [
         ("query", question(target)),
         ("start", seconds(start)),
@@ -245,22 +253,27 @@ async fn ask(
     while let Some(piece) = pieces.next().await {
         body.extend_from_slice(&piece.map_err(|error| refusal.transport(error))?);
         if body.len() > LARGEST_ANSWER {
-            return Err(refusal.too_large(LARGEST_ANSWER));
+            let most = LARGEST_ANSWER >> 20;
+            return Err(refusal.large(&format!("the answer is larger than {most} MiB")));
         }
     }
     if !status.is_success() {
         return Err(refusal.classify(status, wait, &body));
     }
-    let mut fleet = Fleet::new(target, (start, end));
+    let mut fleet = Fleet::new(target.naming(), (start, end));
     // Tens of megabytes take long enough to hold up what else runs here.
-    let parsed =
-        tokio::task::spawn_blocking(move || answer::parse(&body, &mut fleet).map(|()| fleet)).await;
-    let mut fleet = parsed
-        .map_err(|_| refusal.malformed("its reader ended early"))?
-        .map_err(|reason| refusal.malformed(&reason))?;
-    let warnings = fleet.warnings().iter().take(MOST_WARNINGS);
-    fleet.warn(warnings.map(|text| refusal.cleaned(text)).collect());
-    Ok(fleet)
+    let parsed = tokio::task::spawn_blocking(move || {
+        let told = answer::parse(&body, |series| fleet.add(series.labels(), series.points()));
+        (fleet, told)
+    });
+    let (fleet, told) = parsed.await.map_err(|_| refusal.malformed("its reader ended early"))?;
+    if fleet.is_too_large() {
+        let reason = format!("it tells more than {} readings of GPUs", fleet::MOST_READINGS);
+        return Err(refusal.large(&reason));
+    }
+    let warnings = told.map_err(|reason| refusal.malformed(&reason))?;
+    let warnings = warnings.iter().take(MOST_WARNINGS);
+    Ok((fleet, warnings.map(|text| cleaned(text, &refusal.secrets)).collect()))
 }
 
 /// The expression.
@@ -271,14 +284,16 @@ async fn ask(
 /// see the mark that a failed scrape or a changed pod label leaves, which the plain selector
 /// does: hence both. `and` compares all labels but the name.
 fn question(target: &PromqlTarget) -> String {
-    let names = METRICS.join("|");
+    let names = words::metrics().join("|");
     let more = match target.selector.trim().trim_end_matches(',') {
         "" => String::new(),
         matchers => format!(",{matchers}"),
     };
     let series = format!("{{__name__=~\"{names}\"{more}}}");
     let own = [&target.cluster_label, &target.node_label].into_iter().flatten();
-    let labels: Vec<&str> = LABELS.into_iter().chain(own.map(String::as_str)).collect();
+    let mut labels: Vec<&str> = words::labels().collect();
+    labels.insert(0, "__name__");
+    labels.extend(own.map(String::as_str));
     let step = target.step_milliseconds();
     format!("max by ({}) (last_over_time({series}[{step}ms]) and {series})", labels.join(","))
 }
@@ -319,18 +334,16 @@ impl Credentials {
 
     /// Every text that must not come back in an error, though a proxy may repeat it.
     fn secrets(&self, target: &PromqlTarget) -> Vec<Secret> {
-        use base64::Engine as _;
         let mut secrets = match self {
             Self::None => Vec::new(),
             Self::Bearer(token) => vec![token.clone()],
             Self::Basic(user, password) => {
-                let both = format!("{user}:{}", password.expose());
-                let sent = base64::engine::general_purpose::STANDARD.encode(both);
+                let sent = sent(user, password.expose());
                 vec![password.clone(), Secret::new(sent)]
             }
         };
         secrets.extend(target.headers.iter().map(|(_, value)| Secret::new(value.as_str())));
-        secrets.extend(target.url.password().map(Secret::new));
+        secrets.extend(target.url.secrets());
         secrets
     }
 }

@@ -103,12 +103,13 @@ fn from(
     }
     if let Some(url) = &entry.url {
         let page = address(url, &format!("{path}.url"), environment, findings)?;
-        return Some(GpuFrom::Page(page));
+        return Some(GpuFrom::Page(page.into()));
     }
     if let Some(pods) = &entry.kubernetes {
         return kubernetes::pods(pods, &format!("{path}.kubernetes"), kubernetes?, findings);
     }
     if let Some(nvml) = &entry.nvml {
+        check_nvml(cfg!(feature = "nvml"), &format!("{path}.nvml"), findings);
         let path = format!("{path}.nvml.hostname");
         let hostname = nvml.hostname.as_deref();
         return Some(GpuFrom::Nvml {
@@ -130,7 +131,7 @@ fn from(
     }
     let url = of.url.as_deref()?;
     Some(GpuFrom::Prometheus(Box::new(PrometheusConfig {
-        url: address(url, &format!("{path}.url"), environment, findings)?,
+        url: address(url, &format!("{path}.url"), environment, findings)?.into(),
         bearer: of.bearer_token,
         basic: of.user.zip(of.password),
         tenant: of.tenant,
@@ -141,6 +142,14 @@ fn from(
         step,
         delay: of.delay.map_or(Duration::ZERO, Span::duration),
     })))
+}
+
+/// Refuses NVML where the program was built without it.
+fn check_nvml(is_built_in: bool, path: &str, findings: &mut Findings) {
+    if !is_built_in {
+        let message = "is not in this build: read an exporter, or build with the feature `nvml`";
+        findings.add(path, message);
+    }
 }
 
 /// An address with its variables replaced. Messages never repeat it: it may hold a token.
@@ -316,5 +325,19 @@ pub(super) fn states(
         margin,
         window: written.window.map_or(usual.window, Span::signed),
         gap,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_nvml_says_so_before_anything_starts() {
+        for (is_built_in, problems) in [(true, 0), (false, 1)] {
+            let mut findings = Findings::default();
+            check_nvml(is_built_in, "gpu[0].nvml", &mut findings);
+            assert_eq!(findings.problems.len(), problems);
+        }
     }
 }

@@ -7,17 +7,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::gpu_money::{
-    ClusterTier, FleetMoney, FleetNow, GpuHourPrice, GpuPicture, NodeNow, PeriodPicture,
-    WorkloadMoney, hours,
+    ClusterTier, FleetMoney, FleetNow, GpuHourPrice, GpuMoney, GpuPicture, NodeNow, NotGpu,
+    PaidNotRunning, PartMoney, PeriodPicture, ProviderMoney, StateMoney, WorkloadMoney, hours,
 };
-use crate::domain::gpu_time::StateTime;
+use crate::domain::gpu_time::{StateTime, Workload};
 use crate::domain::identity::Provider;
 use crate::domain::machine::GpuModel;
+use crate::domain::money::Currency;
 use crate::domain::node::Fleet;
 use crate::snapshot::Snapshot;
 
 /// Amounts as they are told: exact to a millionth of a unit of money.
-fn amount(amount: Decimal) -> String {
+pub(super) fn amount(amount: Decimal) -> String {
     amount.round_dp(6).normalize().to_string()
 }
 
@@ -236,11 +237,11 @@ pub struct ExpectedView {
     pub sentence: String,
 }
 
-fn provider(provider: Option<Provider>) -> Option<String> {
+pub(super) fn provider(provider: Option<Provider>) -> Option<String> {
     provider.map(|provider| provider.to_string())
 }
 
-fn fleet(fleet: &Fleet) -> FleetView {
+pub(super) fn fleet(fleet: &Fleet) -> FleetView {
     FleetView {
         provider: provider(fleet.provider),
         cluster: fleet.cluster.clone(),
@@ -320,32 +321,31 @@ pub(super) fn clusters(picture: &GpuPicture) -> Vec<ClusterView> {
     picture.clusters.iter().map(view).collect()
 }
 
-fn gpu_hours(time: &StateTime) -> BTreeMap<String, String> {
+pub(super) fn gpu_hours(time: &StateTime) -> BTreeMap<String, String> {
     let told = time.iter().filter(|(_, milliseconds)| *milliseconds > 0);
     told.map(|(state, milliseconds)| (state.as_str().to_owned(), amount(hours(milliseconds))))
         .collect()
 }
 
-fn fleet_cost(of: &FleetMoney) -> FleetCostView {
-    let states = of.money.as_ref().map(|(_, states)| states);
+pub(super) fn fleet_cost(of: &FleetMoney) -> FleetCostView {
     FleetCostView {
         fleet: fleet(&of.fleet),
         gpu_hours: gpu_hours(&of.time),
         unpriced_gpu_hours: amount(hours(if of.money.is_some() { 0 } else { of.time.total() })),
         currency: of.money.as_ref().map(|(currency, _)| currency.to_string()),
-        states: states
-            .into_iter()
-            .flatten()
-            .map(|(state, money)| (state.as_str().to_owned(), amount(*money)))
-            .collect(),
+        states: of.money.as_ref().map(|(_, sums)| states(sums)).unwrap_or_default(),
         price_per_busy_gpu_hour: of.busy_hour_price().map(|(_, price)| amount(price)),
     }
 }
 
-fn workload(of: &WorkloadMoney) -> WorkloadCostView {
+pub(super) fn workload(of: &WorkloadMoney) -> WorkloadCostView {
+    part(&of.of, of)
+}
+
+pub(super) fn part<T>(workload: &Workload, of: &PartMoney<T>) -> WorkloadCostView {
     WorkloadCostView {
-        workload_namespace: of.workload.namespace.clone(),
-        workload_name: of.workload.name.clone(),
+        workload_namespace: workload.namespace.clone(),
+        workload_name: workload.name.clone(),
         currency: of.currency.to_string(),
         cost: amount(of.cost),
         idle_cost: amount(of.idle_cost),
@@ -359,9 +359,26 @@ pub(super) fn periods(picture: &GpuPicture) -> Vec<GpuPeriodView> {
 }
 
 fn period(of: &PeriodPicture) -> GpuPeriodView {
-    let costs = of.money.by_provider.iter().map(|((cloud, currency), money)| {
-        let rest = of
-            .not_gpu
+    GpuPeriodView {
+        period: of.period.to_string(),
+        period_label: of.label.as_str().to_owned(),
+        costs: costs(&of.money, &of.not_gpu),
+        fleets: of.money.fleets.iter().map(fleet_cost).collect(),
+        workloads: of.workloads.iter().map(workload).collect(),
+        paid_not_running: paid_not_running(&of.money),
+    }
+}
+
+pub(super) fn states(states: &StateMoney) -> BTreeMap<String, String> {
+    states.iter().map(|(state, sum)| (state.as_str().to_owned(), amount(*sum))).collect()
+}
+
+pub(super) fn costs(
+    money: &GpuMoney,
+    not_gpu: &BTreeMap<(Provider, Currency, NotGpu), Decimal>,
+) -> Vec<GpuCostView> {
+    let view = |((cloud, currency), money): (&(Option<Provider>, Currency), &ProviderMoney)| {
+        let rest = not_gpu
             .iter()
             .filter(|((provider, held, _), _)| Some(*provider) == *cloud && held == currency);
         let rest = rest.map(|((.., kind), sum)| (kind.as_str().to_owned(), amount(*sum)));
@@ -369,19 +386,19 @@ fn period(of: &PeriodPicture) -> GpuPeriodView {
         GpuCostView {
             provider: provider(*cloud),
             currency: currency.to_string(),
-            states: money
-                .states
-                .iter()
-                .map(|(state, sum)| (state.as_str().to_owned(), amount(*sum)))
-                .collect(),
+            states: states(&money.states),
             estimated: amount(money.estimated),
             residuals: residuals
                 .map(|(kind, sum)| (kind.as_str().to_owned(), amount(*sum)))
                 .chain(rest)
                 .collect(),
         }
-    });
-    let paid = of.money.paid_not_running.iter().map(|paid| PaidNotRunningView {
+    };
+    money.by_provider.iter().map(view).collect()
+}
+
+pub(super) fn paid_not_running(money: &GpuMoney) -> Vec<PaidNotRunningView> {
+    let view = |paid: &PaidNotRunning| PaidNotRunningView {
         provider: paid.group.provider.to_string(),
         region_id: paid.group.region_id.clone(),
         machine: paid.group.machine.clone(),
@@ -389,15 +406,8 @@ fn period(of: &PeriodPicture) -> GpuPeriodView {
         currency: paid.currency.to_string(),
         cost: amount(paid.cost),
         gpu_hours: paid.gpu_hours.map(amount),
-    });
-    GpuPeriodView {
-        period: of.period.to_string(),
-        period_label: of.label.as_str().to_owned(),
-        costs: costs.collect(),
-        fleets: of.money.fleets.iter().map(fleet_cost).collect(),
-        workloads: of.workloads.iter().map(workload).collect(),
-        paid_not_running: paid.collect(),
-    }
+    };
+    money.paid_not_running.iter().map(view).collect()
 }
 
 /// What is expected beside bands.

@@ -158,17 +158,17 @@ fn workloads(page: &mut Series, period: &PeriodPicture, shown: &mut Workloads, l
     by_cost.sort_by_key(|one| Reverse(one.cost));
     for one in &by_cost {
         // What the ledger folded already has that name too.
-        if members.len() < limit && one.workload.name != OTHER {
-            members.insert(one.workload.clone());
+        if members.len() < limit && one.of.name != OTHER {
+            members.insert(one.of.clone());
         }
     }
     let mut sums: BTreeMap<(&str, &str, Currency), (Decimal, Decimal)> = BTreeMap::new();
     for one in by_cost {
-        let Workload { namespace, name } = &one.workload;
-        let key = if members.contains(&one.workload) {
+        let Workload { namespace, name } = &one.of;
+        let key = if members.contains(&one.of) {
             (namespace.as_str(), name.as_str(), one.currency)
         } else {
-            shown.folded.insert((period.period, one.workload.clone()));
+            shown.folded.insert((period.period, one.of.clone()));
             (OTHER, OTHER, one.currency)
         };
         let sum = sums.entry(key).or_default();

@@ -1,10 +1,14 @@
 /* A stand-in for NVIDIA's driver library: four GPUs, built from NVIDIA's own header.
  *
  * A file, named at build time, orders what goes wrong. Its lines: "no_driver", "mismatch",
- * "lost <index>", "gone <index>" (the handle is refused too), "count <number>". */
+ * "lost <index>", "gone <index>" (the handle is refused too), "count <number>", "hang" (until the
+ * line is gone), "current" (a driver since R470, which names slices by a UUID of each compute
+ * instance). Each counting of the GPUs is noted in a file beside it. OLD_DRIVER leaves out what
+ * drivers before R510 do not have. */
 #include <nvml.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -28,6 +32,13 @@ static struct nvmlDevice_st slices[] = {
     {1, 0, "NVIDIA A100-SXM4-40GB MIG 1c.3g.20gb", "MIG-GPU-11111111-1111-1111-1111-111111111111/2/0", 19968, 64, 9904},
     {1, 1, "NVIDIA A100-SXM4-40GB MIG 1c.3g.20gb", "MIG-GPU-11111111-1111-1111-1111-111111111111/2/1", 19968, 64, 9904},
     {1, 3, "NVIDIA A100-SXM4-40GB MIG 2g.10gb", "MIG-c7384736-a75d-5afc-978f-d2f1294409fd", 9984, 32, 9952},
+};
+
+/* The same of a driver since R470: 1c of a GPU instance, 2c of it, and another one. */
+static struct nvmlDevice_st current_slices[] = {
+    {1, 0, "NVIDIA A100-SXM4-40GB MIG 1c.3g.20gb", "MIG-aaaaaaaa-a75d-5afc-978f-d2f1294409fd", 19968, 64, 9904},
+    {1, 1, "NVIDIA A100-SXM4-40GB MIG 2c.3g.20gb", "MIG-bbbbbbbb-a75d-5afc-978f-d2f1294409fd", 19968, 64, 9904},
+    {1, 3, "NVIDIA A100-SXM4-40GB MIG 2g.10gb", "MIG-cccccccc-a75d-5afc-978f-d2f1294409fd", 9984, 32, 9952},
 };
 
 /* Whether a line of the file says so; its number goes to `value`. */
@@ -75,6 +86,14 @@ EXPORT nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned int lengt
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *count) {
+    unsigned int none = 0;
+    FILE *calls = fopen(ORDERS ".calls", "a");
+    if (calls) {
+        fputs("count\n", calls);
+        fclose(calls);
+    }
+    while (ordered("hang", &none))
+        usleep(10 * 1000);
     if (!ordered("count", count))
         *count = sizeof devices / sizeof *devices;
     return NVML_SUCCESS;
@@ -111,6 +130,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtili
     return NVML_SUCCESS;
 }
 
+#ifndef OLD_DRIVER
 EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory) {
     nvmlReturn_t now = state(device);
     if (now != NVML_SUCCESS)
@@ -124,6 +144,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v
     memory->used = memory->total - memory->free;
     return NVML_SUCCESS;
 }
+#endif
 
 EXPORT nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned int *now, unsigned int *pending) {
     nvmlReturn_t lost = state(device);
@@ -142,9 +163,13 @@ EXPORT nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(nvmlDevice_t device, unsigned
 
 EXPORT nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t device, unsigned int index,
                                                         nvmlDevice_t *slice) {
-    for (unsigned int one = 0; device->index == 1 && one < sizeof slices / sizeof *slices; one++)
-        if (slices[one].slice == (int)index) {
-            *slice = &slices[one];
+    unsigned int none = 0;
+    int is_current = ordered("current", &none);
+    struct nvmlDevice_st *told = is_current ? current_slices : slices;
+    unsigned int count = is_current ? sizeof current_slices / sizeof *current_slices : sizeof slices / sizeof *slices;
+    for (unsigned int one = 0; device->index == 1 && one < count; one++)
+        if (told[one].slice == (int)index) {
+            *slice = &told[one];
             return NVML_SUCCESS;
         }
     return NVML_ERROR_NOT_FOUND;

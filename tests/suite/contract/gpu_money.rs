@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use costband::analyse::gpu_money::gpu_money;
 use costband::analyse::gpu_price::PriceBook;
 use costband::analyse::gpu_time::Accountant;
+use costband::app::gpu_history::LedgerHistory;
 use costband::app::gpu_time;
 use costband::collect::gpu::{GpuTarget, scrape};
-use costband::domain::gpu_money::{GpuMoney, PriceGroup};
+use costband::domain::gpu_money::{GpuMoney, PriceGroup, StateMoney};
 use costband::domain::gpu_time::{GpuState, StateRules, StateTime};
 use costband::domain::machine::GpuModel;
 use costband::domain::node::NodeInventory;
@@ -19,12 +20,14 @@ use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
 use super::harness::*;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::Currency;
-use costband::domain::ports::Clock;
+use costband::domain::period::Window;
+use costband::domain::ports::{Clock, GpuHistory};
 use costband::runtime::clock::ShiftedClock;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 const DAY: &str = "2026-10-14";
 
@@ -35,7 +38,7 @@ fn hours(milliseconds: u64) -> Decimal {
 fn target(provider: Provider, url: &str) -> GpuTarget {
     GpuTarget {
         id: SourceId::new(format!("gpu-{provider}")),
-        url: format!("{url}/{provider}/metrics"),
+        url: format!("{url}/{provider}/metrics").parse().unwrap(),
         provider: Some(provider),
         cluster: format!("video-{provider}"),
         capacity_type: CapacityType::Unknown,
@@ -76,7 +79,8 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
     let mut counter = Accountant::new(StateRules::default(), Vec::new());
     while clock.now() < at("2026-10-15T07:02:00Z") {
         let now = clock.now();
-        let whole = Provider::ALL.map(|provider| (Some(provider), target(provider, "").cluster));
+        let cluster = |provider| target(provider, &exporters.url).cluster;
+        let whole = Provider::ALL.map(|provider| (Some(provider), cluster(provider)));
         let nodes = Provider::ALL.into_iter().flat_map(|provider| world.nodes(provider, now));
         let inventory = NodeInventory::new(nodes, whole.into(), BTreeMap::new());
         for provider in Provider::ALL {
@@ -116,6 +120,28 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
     assert!(bills.iter().all(|bill| bill.is_complete), "{bills:?}");
     let book = PriceBook::new(&bills, Vec::new(), BTreeMap::new());
     let money = gpu_money(&days, &bills, &book, now, |_, _| true);
+
+    // The face tells the same of that day.
+    let history = LedgerHistory {
+        ledger: bench.polling.handle.clone(),
+        reader: bench.reader.clone(),
+        clock: clock.clone(),
+        turn: Semaphore::new(1),
+    };
+    let range = history.money(Window::new(day, day.tomorrow().unwrap())).await.unwrap();
+    assert_eq!(range.money.by_provider, money.by_provider);
+    let idle = |states: &StateMoney| -> Decimal {
+        states.iter().filter(|(state, _)| state.is_idle()).map(|(_, money)| money).sum()
+    };
+    let cost: Decimal = range.nodes.iter().map(|node| node.cost).sum();
+    let states: Decimal = money.by_provider.values().map(|sums| sums.total()).sum();
+    assert_eq!(cost.round_dp(9), states.round_dp(9), "nodes cost what their states cost");
+    let (pods, workloads) = (&range.pods, &range.workloads);
+    let held: Decimal = workloads.iter().map(|one| one.idle_cost).sum();
+    assert_eq!(pods.iter().map(|one| one.idle_cost).sum::<Decimal>().round_dp(9), held.round_dp(9));
+    assert!(pods.len() > workloads.len(), "{} pods", pods.len());
+    let all: Decimal = money.by_provider.values().map(|sums| idle(&sums.states)).sum();
+    assert!(held > Decimal::ZERO && held < all, "what nobody asked for is no workload's");
 
     let mut there = BTreeSet::new();
     for provider in Provider::ALL {

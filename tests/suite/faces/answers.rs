@@ -88,11 +88,43 @@ async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
 }
 
 #[tokio::test]
+async fn a_range_of_days_tells_pods_and_folds_what_is_past_the_limit() {
+    let shown = Shown::start().await;
+    let told = shown.text("/api/v1/gpu/range?from=2025-10-01&to=2025-11-01").await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["from"], &told["to"]), (&"2025-10-01".into(), &"2025-11-01".into()));
+    assert_eq!(told["clusters"][0]["states"]["held_idle"], "344");
+    let pods = told["pods"].as_array().unwrap();
+    assert_eq!(pods.len(), 1_001);
+    assert_eq!(pods[0]["pod_name"], format!("{HOSTILE}-1002"));
+    assert_eq!(
+        (&pods[1_000]["pod_name"], &pods[1_000]["cost"]),
+        (&"__other__".into(), &"3".into())
+    );
+    assert_eq!(pods[1_000]["gpu_hours"]["held_idle"], "2");
+
+    for query in [
+        "",
+        "?from=2025-10-01",
+        "?from=2025-10-32&to=2025-11-01",
+        "?from=2025-11-01&to=2025-10-01",
+        "?from=2025-11-01&to=2025-11-01",
+        "?from=2020-01-01&to=2025-11-01",
+        "?from=2025-10-01&to=2025-11-01&cluster=a",
+    ] {
+        let refused = shown.get(&format!("/api/v1/gpu/range{query}"), &[]).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{query}");
+        let body: Value = refused.json().await.unwrap();
+        assert!(body["error"].as_str().unwrap().contains("?from=2026-10-01"), "{query} {body}");
+    }
+}
+
+#[tokio::test]
 async fn openapi_describes_every_answer() {
     let Some(python) = peer("COSTBAND_PEERS_PYTHON") else { return };
     let shown = Shown::start().await;
     let told = script(&python, "openapi.py", &[&shown.url]).await;
-    for path in DOCUMENTS {
+    for path in DOCUMENTS.into_iter().chain(["/api/v1/gpu/range", "/api/v1/nodes/{name}"]) {
         assert!(told.contains(&format!("{path} ok")), "{told}");
     }
 }

@@ -119,7 +119,7 @@ fn a_workload_keeps_its_place_for_the_whole_period_and_folding_loses_nothing() {
             .iter()
             .map(|(name, cost)| {
                 let mut one = like.clone();
-                (*name).clone_into(&mut one.workload.name);
+                (*name).clone_into(&mut one.of.name);
                 (one.cost, one.idle_cost) = (decimal(cost), decimal("1"));
                 one
             })

@@ -8,19 +8,21 @@ use costband::config::file::Language;
 use costband::config::secret::SecretRef;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
-use costband::domain::gpu::{GpuKey, GpuReport, GpuSample, Utilization};
+use costband::domain::gpu::{
+    DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
+};
 use costband::domain::gpu_money::{
     ClusterTier, Coverage, Expected, FleetMoney, FleetNow, GpuHourPrice, GpuMoney, GpuPicture,
-    NodeNow, NotGpu, NowcastScore, PaidNotRunning, PeriodPicture, PriceGroup, PriceSource,
-    ProviderMoney, Residual, WorkloadMoney,
+    GpuRange, NodeNow, NotGpu, NowcastScore, PaidNotRunning, PartMoney, PeriodPicture, PriceGroup,
+    PriceSource, ProviderMoney, Residual, WorkloadMoney,
 };
-use costband::domain::gpu_time::{GpuState, StateTime, Workload};
+use costband::domain::gpu_time::{GpuState, HeldBy, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
-use costband::domain::period::BillingPeriod;
-use costband::domain::ports::PollObserver;
+use costband::domain::period::{BillingPeriod, Window};
+use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
@@ -277,7 +279,7 @@ fn picture() -> GpuPicture {
         note: "as told".to_owned(),
     };
     let workload = |name: &str, cost: &str, idle: &str| WorkloadMoney {
-        workload: Workload { namespace: "ml".to_owned(), name: name.to_owned() },
+        of: Workload { namespace: "ml".to_owned(), name: name.to_owned() },
         currency: Currency::USD,
         cost: amount(cost),
         idle_cost: amount(idle),
@@ -390,12 +392,15 @@ fn amount(text: &str) -> Decimal {
 }
 
 fn gpus() -> Vec<GpuReport> {
+    let mut dropped = DroppedSamples::default();
+    dropped.add(DropReason::Sentinel);
     let gpu =
         |uuid: &str, slice: Option<&str>, percent: Option<f64>, used: Option<u64>| GpuSample {
             key: GpuKey { uuid: uuid.to_owned(), mig_instance: slice.map(str::to_owned) },
             mig_profile: None,
             holders: Vec::new(),
             xid: None,
+            healthy: None,
             model: "NVIDIA H100 80GB HBM3".to_owned(),
             hostname: Some("node-1".to_owned()),
             utilization: percent.and_then(Utilization::from_percent),
@@ -409,7 +414,7 @@ fn gpus() -> Vec<GpuReport> {
         cluster: "video".to_owned(),
         capacity_type: CapacityType::OnDemand,
         gpus,
-        dropped_samples: 1,
+        dropped_samples: dropped,
         observed_at: "2025-10-16T11:59:45Z".parse().unwrap(),
     };
     vec![
@@ -474,7 +479,46 @@ pub(crate) fn self_metrics() -> SelfMetrics {
     metrics.nodes_heard("train", "2025-10-16T11:59:00Z".parse().unwrap());
     metrics.notified("ops", "sent");
     metrics.ledger_failed("commit");
+    let mut dropped = DroppedSamples::default();
+    dropped.add(DropReason::Sentinel);
+    metrics.gpu_samples_dropped(&SourceId::new("gpu-aws"), &dropped);
     metrics
+}
+
+/// A ledger that tells the same of every range.
+struct Past;
+
+#[async_trait::async_trait]
+impl GpuHistory for Past {
+    async fn money(&self, window: Window) -> Result<GpuRange, HistoryError> {
+        let period = picture().periods.remove(0);
+        let part = |idle: i64| PartMoney {
+            of: HeldBy {
+                workload: Workload { namespace: "ml".to_owned(), name: HOSTILE.to_owned() },
+                pod: format!("{HOSTILE}-{idle}"),
+            },
+            currency: Currency::USD,
+            cost: Decimal::from(idle),
+            idle_cost: Decimal::from(idle),
+            time: StateTime::from_milliseconds([0, 0, 3_600_000, 0, 0, 0, 0]),
+        };
+        let fleet = period.money.fleets[0].fleet.clone();
+        let like = part(1);
+        Ok(GpuRange {
+            as_of: "2025-10-16T12:00:00Z".parse().unwrap(),
+            window,
+            money: period.money,
+            workloads: period.workloads,
+            pods: (1..=1_002).rev().map(part).collect(),
+            nodes: vec![PartMoney {
+                of: ("node-1".to_owned(), fleet),
+                currency: like.currency,
+                cost: like.cost,
+                idle_cost: like.idle_cost,
+                time: like.time,
+            }],
+        })
+    }
 }
 
 /// A face that listens on a free port.
@@ -497,6 +541,7 @@ impl Shown {
             self_metrics: self_metrics(),
             bearer_token,
             language: Language::En,
+            gpu_history: Arc::new(Past),
             demo: false,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -27,10 +27,10 @@ const WORDS: [&[u8]; 16] = [
 ];
 
 /// splitmix64: small, seeded, and the same everywhere.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -38,11 +38,11 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         usize::try_from(self.next() % most.max(1) as u64).unwrap()
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 
@@ -59,7 +59,8 @@ fn excerpt<'a>(dice: &mut Dice, lines: &[&'a [u8]]) -> Vec<&'a [u8]> {
     (0..count).map(|_| dice.one_of(lines)).collect()
 }
 
-fn spoil(dice: &mut Dice, page: &mut Vec<u8>) {
+/// Flips, cuts, copies or puts in a word.
+pub(crate) fn spoil(dice: &mut Dice, words: &[&[u8]], page: &mut Vec<u8>) {
     let at = dice.below(page.len());
     match dice.below(6) {
         0 if !page.is_empty() => page[at] ^= 1 << dice.below(8),
@@ -74,7 +75,7 @@ fn spoil(dice: &mut Dice, page: &mut Vec<u8>) {
             page.splice(at..at, copy);
         }
         _ => {
-            let word = dice.one_of(&WORDS);
+            let word = dice.one_of(words);
             page.splice(at..at, word.iter().copied());
         }
     }
@@ -90,7 +91,7 @@ fn no_spoiled_page_breaks_what_is_promised_of_every_page() {
     for _ in 0..MUTATIONS {
         let mut page = excerpt(&mut dice, &lines).concat();
         for _ in 0..dice.below(4) {
-            spoil(&mut dice, &mut page);
+            spoil(&mut dice, &WORDS, &mut page);
         }
         let cuts = dice.next().to_le_bytes();
         match property::check(&page, &cuts) {

@@ -1,7 +1,10 @@
-//! What holds of every page of bytes, shared by the seeded mutations here and the fuzz target.
+//! What holds of every page and of every answer of bytes, shared by the seeded mutations and the fuzz
+//! targets.
 
 use costband::collect::gpu::page::{NoTelemetry, Page, read};
-use costband::domain::gpu::GpuSample;
+use costband::collect::gpu::promql::answer;
+use costband::collect::gpu::promql::fleet::{Fleet, Naming, Step};
+use costband::domain::gpu::{DroppedSamples, GpuSample};
 
 /// Reads bytes as a page and checks what is promised of any page.
 ///
@@ -12,17 +15,37 @@ pub fn check(page: &[u8], cuts: &[u8]) -> Result<usize, NoTelemetry> {
     // An error tells the same line either way. As text, since no number equals NaN.
     assert_eq!(format!("{whole:?}"), format!("{pieces:?}"), "the page was cut by {cuts:?}");
     let (gpus, _) = whole?;
-    for gpu in &gpus {
-        sane(gpu);
-    }
-    let mut keys: Vec<_> = gpus.iter().map(|gpu| &gpu.key).collect();
-    keys.dedup();
-    assert_eq!(keys.len(), gpus.len(), "a device is counted twice");
-    assert!(gpus.is_sorted_by(|a, b| a.key < b.key));
+    sane(&gpus);
     Ok(gpus.len())
 }
 
-fn in_pieces(mut page: &[u8], cuts: &[u8]) -> Result<(Vec<GpuSample>, u64), NoTelemetry> {
+/// Reads bytes as a Prometheus' answer and checks what is promised of any answer.
+pub fn check_answer(body: &[u8]) -> Result<usize, String> {
+    let steps = steps(body);
+    // Maps must not decide what is told. As text, since no number equals NaN.
+    assert_eq!(format!("{steps:?}"), format!("{:?}", self::steps(body)));
+    let steps = steps?;
+    assert!(steps.is_sorted_by(|a, b| (a.at, &a.cluster) < (b.at, &b.cluster)), "a step twice");
+    steps.iter().for_each(|step| sane(&step.gpus));
+    Ok(steps.iter().map(|step| step.gpus.len()).sum())
+}
+
+fn steps(body: &[u8]) -> Result<Vec<Step>, String> {
+    let naming = Naming {
+        cluster: "home".to_owned(),
+        cluster_label: Some("cluster".to_owned()),
+        node_label: Some("node".to_owned()),
+        ..Naming::default()
+    };
+    let mut fleet = Fleet::new(naming, (0, i64::MAX));
+    answer::parse(body, |series| fleet.add(series.labels(), series.points()))?;
+    Ok(fleet.steps())
+}
+
+fn in_pieces(
+    mut page: &[u8],
+    cuts: &[u8],
+) -> Result<(Vec<GpuSample>, DroppedSamples), NoTelemetry> {
     let mut read = Page::new();
     let mut cuts = cuts.iter().cycle();
     while !page.is_empty() {
@@ -34,7 +57,13 @@ fn in_pieces(mut page: &[u8], cuts: &[u8]) -> Result<(Vec<GpuSample>, u64), NoTe
     read.finish()
 }
 
-fn sane(gpu: &GpuSample) {
+/// Each device once, in order, and no figure that cannot be.
+fn sane(gpus: &[GpuSample]) {
+    assert!(gpus.is_sorted_by(|a, b| a.key < b.key), "a device is counted twice");
+    gpus.iter().for_each(possible);
+}
+
+fn possible(gpu: &GpuSample) {
     assert!(!gpu.key.uuid.is_empty());
     let parts = gpu.holders.iter().filter_map(|held| held.utilization);
     for utilization in gpu.utilization.into_iter().chain(parts) {

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use costband::collect::gpu::promql::{PromqlTarget, read};
+use costband::collect::gpu::promql::PromqlTarget;
 use costband::collect::gpu::{GpuTarget, scrape};
 use costband::config::secret::SecretRef;
 use costband::domain::gpu::{GpuKey, GpuReport, GpuSample};
@@ -23,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::{client, target};
+use super::{client, read, target};
 use crate::faces::peers::{Running, free_port, peer, until};
 
 /// Prometheus scrapes each second.
@@ -147,13 +147,16 @@ fn figures(gpu: &GpuSample) -> impl PartialEq + std::fmt::Debug {
         gpu.signal,
         gpu.memory_used_bytes,
         gpu.memory_total_bytes,
+        gpu.xid,
+        // Of each pod that shares the GPU, how much of its time is the pod's.
+        gpu.holders.clone(),
     )
 }
 
 async fn scraped(address: &str, provider: Provider) -> Vec<GpuSample> {
     let target = GpuTarget {
         id: SourceId::new("scrape"),
-        url: format!("http://{address}/{provider}/metrics"),
+        url: format!("http://{address}/{provider}/metrics").parse().unwrap(),
         provider: Some(provider),
         cluster: "train".to_owned(),
         capacity_type: costband::domain::price::CapacityType::Unknown,
@@ -213,6 +216,9 @@ async fn prometheus_tells_what_the_exporters_tell_and_a_dead_one_is_missing() {
     held.extend(pods(&world, Provider::Aws));
     assert!(held.values().any(Vec::is_empty) && held.values().any(|pods| !pods.is_empty()));
     assert!(wanted.keys().any(|key| key.mig_instance.is_some()));
+    assert!(wanted.values().any(|gpu| gpu.xid.is_some_and(|xid| xid > 0)), "an error is told");
+    let parts = |gpu: &GpuSample| gpu.holders.iter().filter(|h| h.utilization.is_some()).count();
+    assert!(wanted.values().any(|gpu| parts(gpu) > 1), "a GPU is shared");
 
     let report = until("a step with every GPU", async || {
         let reports = prometheus.since(began).await;
@@ -220,7 +226,7 @@ async fn prometheus_tells_what_the_exporters_tell_and_a_dead_one_is_missing() {
     })
     .await;
     assert_eq!(report.gpus.len(), wanted.len(), "each GPU once");
-    assert!(report.dropped_samples > 0, "the simulated sentinel is dropped and counted");
+    assert!(report.dropped_samples.total() > 0, "the simulated sentinel is dropped and counted");
     for gpu in &report.gpus {
         assert_eq!(figures(gpu), figures(&wanted[&gpu.key]), "{}", gpu.key);
         assert_eq!(holders(gpu), held[&gpu.key], "{}", gpu.key);

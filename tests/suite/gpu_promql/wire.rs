@@ -9,14 +9,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use costband::collect::gpu::promql::{PromqlTarget, read};
+use costband::collect::gpu::promql::{self, Pace, PromqlTarget};
 use costband::config::secret::SecretRef;
 use costband::domain::report::{SourceError, SourceErrorKind};
 use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::{at, client, target};
+use super::{at, client, read, target};
 
 const EMPTY: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
 const STEP: Duration = Duration::from_secs(30);
@@ -180,18 +180,57 @@ async fn an_answer_that_a_server_calls_too_large_is_asked_for_in_halves() {
         let body = too_many.clone();
         server.next(|_| (StatusCode::UNPROCESSABLE_ENTITY, body).into_response());
     }
-    server.next(|asked| busy(asked).into_response());
-    server.next(|asked| busy(asked).into_response());
+    for _ in 0..4 {
+        server.next(|asked| busy(asked).into_response());
+    }
     let (from, to) = (at("2026-11-16T10:00:00Z"), at("2026-11-16T10:04:00Z"));
     let reading = read(&client(), &server.target(), from, to).await.unwrap();
     assert_eq!(reading.reports.len(), 8);
     let points: Vec<i64> = server.asked().iter().map(Asked::points).collect();
-    assert_eq!(points, [8, 4, 2, 6]);
+    assert_eq!(points, [8, 4, 2, 2, 2, 2], "what was refused once is not asked for again");
 
     server.next(move |_| (StatusCode::UNPROCESSABLE_ENTITY, too_many).into_response());
     let error = one(&server.target()).await.unwrap_err();
     assert_eq!(error.kind, SourceErrorKind::Config, "one step cannot be halved: {error}");
     assert!(error.hint.unwrap().contains("selector"));
+}
+
+/// An answer of so many GPUs at every step that was asked for.
+fn large(asked: &Asked, gpus: usize) -> String {
+    let of = busy(asked);
+    let (head, series) = of.split_once("\"result\":[").unwrap();
+    let (series, tail) = series.split_once("]}]},").unwrap();
+    let series = format!("{series}]}}");
+    let all: Vec<String> =
+        (0..gpus).map(|gpu| series.replace("GPU-a", &format!("GPU-{gpu}"))).collect();
+    format!("{head}\"result\":[{}]}},{tail}", all.join(","))
+}
+
+#[tokio::test]
+async fn a_past_of_a_large_fleet_is_handed_out_in_bounded_stretches() {
+    const GPUS: usize = 26_000;
+    let server = Server::start().await;
+    for _ in 0..8 {
+        server.next(|asked| large(asked, GPUS).into_response());
+    }
+    let (mut from, to) = (at("2026-11-16T10:00:00Z"), at("2026-11-16T10:04:00Z"));
+    let mut pace = Pace::default();
+    let mut told = Vec::new();
+    while from < to {
+        let target = server.target();
+        let reading = promql::read(&client(), &target, &mut pace, from, to).await.unwrap();
+        let readings: usize = reading.reports.iter().map(|report| report.gpus.len()).sum();
+        assert!(readings <= 200_000, "{readings} readings are held at once");
+        assert!(reading.reports.iter().all(|report| report.gpus.len() == GPUS));
+        assert!(reading.until > from, "it goes on");
+        from = reading.until;
+        told.extend(reading.reports.iter().map(|report| report.observed_at));
+        assert_eq!(told.last(), Some(&from), "nothing is left out");
+    }
+    assert_eq!(told.len(), 8, "each step once: {told:?}");
+    assert!(told.is_sorted());
+    let points: Vec<i64> = server.asked().iter().map(Asked::points).collect();
+    assert_eq!(points, [8, 4, 4], "eight steps are more than is held");
 }
 
 #[tokio::test]
@@ -216,6 +255,9 @@ async fn each_refusal_is_named_with_what_to_do() {
         (404, "404 page not found", Kind::Config),
         (302, "", Kind::Config),
         (422, &envelope("execution", "vector cannot contain metrics"), Kind::Malformed),
+        (422, &envelope("execution", "expanding series: context deadline exceeded"), Kind::Timeout),
+        (422, &envelope("timeout", "query timed out"), Kind::Timeout),
+        (400, &envelope("bad_data", "parse error: unknown function limitk"), Kind::Config),
         (429, "", Kind::RateLimited),
         (500, &envelope("internal", "no disk"), Kind::Unavailable),
         (502, "<html>", Kind::Unavailable),

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use costband::app::gpu_pods::PodsReader;
-use costband::collect::gpu::GpuTarget;
+use costband::config::{GpuFrom, GpuSource};
 use costband::domain::gpu::GpuReport;
 use costband::domain::identity::SourceId;
 use costband::domain::price::CapacityType;
@@ -67,7 +67,7 @@ async fn when(what: &str, exporters: &Exporters, holds: impl Fn(&Ready) -> bool)
 }
 
 fn urls(ready: Ready) -> Vec<(String, String)> {
-    ready.unwrap().into_values().map(|exporter| (exporter.node, exporter.url)).collect()
+    ready.unwrap().into_values().map(|exporter| (exporter.node, exporter.url.to_string())).collect()
 }
 
 #[tokio::test]
@@ -152,9 +152,12 @@ async fn a_page_is_its_pod_s_node_and_a_gpu_that_two_pods_tell_of_is_one() {
     let three = |ready: &Ready| ready.as_ref().is_ok_and(|pods| pods.len() == 3);
     when("three pods", &exporters, three).await.unwrap();
     let mut reader = PodsReader {
-        target: GpuTarget {
-            id: SourceId::new("dcgm"),
-            url: String::new(),
+        source: GpuSource {
+            name: SourceId::new("dcgm"),
+            // The reader has its pods already.
+            from: GpuFrom::Nvml { library: None, hostname: None },
+            instance_type: None,
+            region_id: None,
             provider: None,
             cluster: "train".to_owned(),
             capacity_type: CapacityType::Unknown,

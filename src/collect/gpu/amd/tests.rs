@@ -16,7 +16,7 @@ fn find<'a>(gpus: &'a [GpuSample], uuid: &str) -> &'a GpuSample {
 #[test]
 fn a_whole_card_is_its_uuid() {
     let (gpus, dropped) = read(fixture!("amd_mi300x").as_bytes()).unwrap();
-    assert_eq!((gpus.len(), dropped), (3, 1));
+    assert_eq!((gpus.len(), dropped.total()), (3, 1));
     let busy = find(&gpus, "3dff74a1-0000-1000-80d3-0c4c1df1df58");
     assert_eq!(busy.key.mig_instance, None);
     assert_eq!(busy.model, "AMD Instinct MI300X OAM");
@@ -46,7 +46,7 @@ fn a_partition_is_a_slice_whose_activity_is_unknown() {
 #[test]
 fn documented_names_with_a_prefix_are_read() {
     let (gpus, dropped) = read(fixture!("amd_documented_names").as_bytes()).unwrap();
-    assert_eq!((gpus.len(), dropped), (2, 1));
+    assert_eq!((gpus.len(), dropped.total()), (2, 1));
     let card = find(&gpus, "PCB052756-0046");
     assert_eq!(card.utilization, Utilization::from_percent(37.0));
     assert_eq!(card.memory_total_bytes, Some(65_520 << 20), "the total is told, not added up");
@@ -54,4 +54,17 @@ fn documented_names_with_a_prefix_are_read() {
     assert_eq!(card.holders[0].pod.name, "fold-0");
     let guest = find(&gpus, "guest-2/gpu3");
     assert_eq!((guest.utilization, guest.memory_used_bytes), (None, None));
+}
+
+#[test]
+fn health_is_the_exporters_own_word() {
+    let line = |value: &str| format!("gpu_health{{serial_number=\"a\",gpu_id=\"0\"}} {value}\n");
+    let healthy = |page: String| {
+        let (gpus, dropped) = read(page.as_bytes()).unwrap();
+        (gpus[0].healthy, dropped.total())
+    };
+    assert_eq!(healthy(line("1")), (Some(true), 0));
+    assert_eq!(healthy(line("0")), (Some(false), 0));
+    assert_eq!(healthy(line("0") + &line("1")), (Some(false), 0));
+    assert_eq!(healthy(line("7")), (None, 1));
 }

@@ -10,7 +10,8 @@ macro_rules! fixture {
 }
 
 fn gpus(page: &str) -> (Vec<GpuSample>, u64) {
-    read(page.as_bytes()).unwrap()
+    let (gpus, dropped) = read(page.as_bytes()).unwrap();
+    (gpus, dropped.total())
 }
 
 fn ratio(ratio: f64) -> Option<Utilization> {
@@ -222,4 +223,18 @@ fn pods_beyond_what_a_node_can_run_are_dropped_and_counted() {
         .collect();
     let (gpus, dropped) = gpus(&page);
     assert_eq!((gpus[0].holders.len(), dropped), (512, 88));
+}
+
+#[test]
+fn a_page_of_more_devices_than_a_node_can_have_is_refused() {
+    use crate::collect::gpu::page::MOST_DEVICES;
+    let page = |devices: usize| -> String {
+        (0..devices).map(|gpu| format!("DCGM_FI_DEV_GPU_UTIL{{UUID=\"{gpu}\"}} 1\n")).collect()
+    };
+    assert_eq!(gpus(&page(MOST_DEVICES)).0.len(), MOST_DEVICES);
+    let error = read(page(MOST_DEVICES + 1).as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "it names more than 16384 GPUs and slices");
+    let cut = page(MOST_DEVICES + 1) + "DCGM_FI_DEV_GPU_UTIL{UUID=\"0\"";
+    let error = read(cut.as_bytes()).unwrap_err();
+    assert!(matches!(error, NoTelemetry::NotAPage(_)), "its form is still looked at: {error}");
 }

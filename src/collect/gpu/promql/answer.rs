@@ -8,8 +8,6 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fleet::Fleet;
-
 /// A text that is borrowed where it has no escape.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -34,40 +32,34 @@ struct Data<'a> {
     result: &'a RawValue,
 }
 
-/// A series with its points: seconds since 1970 and a value in quotes.
+/// A series with its points.
 #[derive(Deserialize)]
-pub(super) struct Series<'a> {
-    /// Its labels, its name among them.
+pub struct Series<'a> {
     #[serde(borrow)]
-    pub metric: Labels<'a>,
-    /// Its points.
+    metric: Labels<'a>,
     #[serde(borrow)]
-    pub values: Vec<Point<'a>>,
+    values: Vec<Point<'a>>,
 }
 
-/// One point.
-#[derive(Deserialize)]
-pub(super) struct Point<'a>(pub f64, #[serde(borrow)] Cow<'a, str>);
+impl<'a> Series<'a> {
+    /// Its labels, its name among them.
+    pub fn labels(&self) -> &[(Cow<'a, str>, Cow<'a, str>)] {
+        &self.metric.0
+    }
 
-impl Point<'_> {
-    /// Its value; may be infinite or not a number. None where it is no number's text.
-    pub(super) fn value(&self) -> Option<f64> {
-        self.1.parse().ok()
+    /// Its points: seconds since 1970 and the value, which may be infinite; not a number where it
+    /// is no number's text.
+    pub fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.values.iter().map(|Point(at, value)| (*at, value.parse().unwrap_or(f64::NAN)))
     }
 }
+
+/// Seconds since 1970 and a value in quotes.
+#[derive(Deserialize)]
+struct Point<'a>(f64, #[serde(borrow)] Cow<'a, str>);
 
 /// A series' labels.
-pub(super) struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl Labels<'_> {
-    /// A label's value, whatever the case of its name; the empty value counts as missing.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(label, value)| label.eq_ignore_ascii_case(name) && !value.is_empty())
-            .map(|(_, value)| value.as_ref())
-    }
-}
+struct Labels<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -92,11 +84,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
     }
 }
 
-/// Reads an answer into a fleet.
+/// Reads an answer: hands each series on and forgets it, then gives what the server warned of.
 ///
 /// # Errors
-/// What is not as the API's documentation says.
-pub(super) fn parse(body: &[u8], fleet: &mut Fleet) -> Result<(), String> {
+/// What is not as the API's documentation says, or what a series was refused for.
+pub fn parse(
+    body: &[u8],
+    each: impl FnMut(&Series<'_>) -> Result<(), &'static str>,
+) -> Result<Vec<String>, String> {
     let not_json = |error: serde_json::Error| format!("the answer is not the API's JSON: {error}");
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(not_json)?;
     if envelope.status.0 != "success" {
@@ -108,25 +103,24 @@ pub(super) fn parse(body: &[u8], fleet: &mut Fleet) -> Result<(), String> {
     if data.kind.0 != "matrix" {
         return Err(format!("the answer is a `{}`, not a `matrix`", data.kind.0));
     }
-    fleet.warn(envelope.warnings.unwrap_or_default());
     serde_json::Deserializer::from_str(data.result.get())
-        .deserialize_seq(Each(fleet))
-        .map_err(not_json)
+        .deserialize_seq(Each(each))
+        .map_err(not_json)?;
+    Ok(envelope.warnings.unwrap_or_default())
 }
 
-/// Hands each series on and forgets it.
-struct Each<'f>(&'f mut Fleet);
+struct Each<F>(F);
 
-impl<'de> Visitor<'de> for Each<'_> {
+impl<'de, F: FnMut(&Series<'_>) -> Result<(), &'static str>> Visitor<'de> for Each<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("series")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut series: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut series: A) -> Result<(), A::Error> {
         while let Some(one) = series.next_element::<Series<'de>>()? {
-            self.0.add(&one).map_err(serde::de::Error::custom)?;
+            (self.0)(&one).map_err(serde::de::Error::custom)?;
         }
         Ok(())
     }

@@ -6,11 +6,9 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use crate::config::address::cleaned;
 use crate::config::secret::Secret;
 use crate::domain::report::{SourceError, SourceErrorKind};
-
-/// How much of a server's text is repeated.
-const LONGEST_TEXT: usize = 200;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +64,6 @@ impl Refusal {
         self.failed(SourceErrorKind::Malformed, reason, Some(hint))
     }
 
-    /// Of an answer that passes our own limit.
-    pub(super) fn too_large(&self, most: usize) -> Refused {
-        let reason = format!("the answer is larger than {} MiB", most >> 20);
-        self.large(&reason)
-    }
-
     /// Of a status that is no success.
     pub(super) fn classify(
         &self,
@@ -86,7 +78,10 @@ impl Refusal {
             "" => format!("it answers {status}"),
             text => format!("it answers {status}: {text}"),
         };
-        let limit = ["too many", "exceed", "limit"].iter().any(|word| text.contains(word));
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        // A deadline is exceeded too, and what is asked may be named like a limit.
+        let late = kind == "timeout" || says(&["deadline", "timed out"]);
+        let limit = !late && !says(&["parse error"]) && says(&["too many", "exceed", "limit"]);
         let (named, hint) = match status.as_u16() {
             401 => (Kind::Auth, Some("check the token or the password")),
             403 => (Kind::Forbidden, Some("check the tenant and what the identity may query")),
@@ -99,8 +94,8 @@ impl Refusal {
             300..=399 => (Kind::Config, Some("redirects are not followed; give the last address")),
             429 => (Kind::RateLimited, None),
             408 | 504 => (Kind::Timeout, None),
-            503 if kind == "timeout" || kind == "canceled" => (Kind::Timeout, None),
-            422 if kind == "timeout" => (Kind::Timeout, None),
+            503 if late || kind == "canceled" => (Kind::Timeout, None),
+            422 if late => (Kind::Timeout, None),
             500.. => (Kind::Unavailable, None),
             _ => (Kind::Malformed, None),
         };
@@ -110,7 +105,8 @@ impl Refusal {
         }
     }
 
-    fn large(&self, reason: &str) -> Refused {
+    /// Of an answer that is too large, for us or for the server.
+    pub(super) fn large(&self, reason: &str) -> Refused {
         let hint = "narrow `selector`, or raise the server's limits of a query";
         Refused::TooLarge(self.error(SourceErrorKind::Config, reason, Some(hint)))
     }
@@ -120,27 +116,11 @@ impl Refusal {
     }
 
     fn error(&self, kind: SourceErrorKind, reason: &str, hint: Option<&str>) -> SourceError {
-        let reason = self.cleaned(reason);
+        let reason = cleaned(reason, &self.secrets);
         let error = SourceError::new(kind, format!("failed to query `{}`: {reason}", self.address));
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
         }
-    }
-
-    /// A server's text on one line, short, without what must stay here.
-    pub(super) fn cleaned(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.secrets {
-            // A text this short would be found everywhere.
-            if secret.expose().len() > 2 {
-                text = text.replace(secret.expose(), "[secret]");
-            }
-        }
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if line.chars().count() <= LONGEST_TEXT {
-            return line;
-        }
-        line.chars().take(LONGEST_TEXT).chain(['…']).collect()
     }
 }

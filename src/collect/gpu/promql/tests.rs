@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::answer::parse;
+use super::fleet::Step;
 use super::*;
-use crate::domain::gpu::{GpuReport, GpuSample, UtilizationSignal};
+use crate::domain::gpu::{GpuSample, UtilizationSignal};
 
 const AT: i64 = 1_763_287_200_000;
 
@@ -37,14 +38,14 @@ fn series(name: &str, labels: &str, value: &str) -> String {
     )
 }
 
-fn read(target: &PromqlTarget, series: &[String]) -> Vec<GpuReport> {
+fn read(target: &PromqlTarget, series: &[String]) -> Vec<Step> {
     let body = format!(
         "{{\"status\":\"success\",\"data\":{{\"resultType\":\"matrix\",\"result\":[{}]}}}}",
         series.join(",")
     );
-    let mut fleet = Fleet::new(target, (AT, AT));
-    parse(body.as_bytes(), &mut fleet).unwrap();
-    fleet.reports(target).unwrap()
+    let mut fleet = Fleet::new(target.naming(), (AT, AT));
+    parse(body.as_bytes(), |series| fleet.add(series.labels(), series.points())).unwrap();
+    fleet.steps()
 }
 
 fn only(target: &PromqlTarget, series: &[String]) -> GpuSample {
@@ -63,17 +64,19 @@ fn the_question_takes_each_sample_into_one_step_and_sees_marks() {
     target.selector = r#"cluster="train","#.to_owned();
     target.cluster_label = Some("k8s_cluster".to_owned());
     let question = question(&target);
-    let series = r#"{__name__=~"DCGM_FI_PROF_GR_ENGINE_ACTIVE|DCGM_FI_DEV_GPU_UTIL|DCGM_FI_DEV_FB_USED|DCGM_FI_DEV_FB_FREE|DCGM_FI_DEV_FB_RESERVED|DCGM_FI_DEV_XID_ERRORS",cluster="train"}"#;
+    let names = words::metrics().join("|");
+    let series = format!("{{__name__=~\"{names}\",cluster=\"train\"}}");
     assert!(question.ends_with(&format!("(last_over_time({series}[30000ms]) and {series})")));
     assert!(question.starts_with("max by (__name__,UUID,"), "{question}");
     assert!(question.contains(",k8s_cluster) ("), "{question}");
+    assert!(question.contains("|amd_gpu_gfx_activity"), "{question}");
 }
 
 #[test]
 fn a_target_is_shown_without_what_opens_it() {
     let shown = format!("{:?} {}", target(), target().endpoint().path());
     assert!(!shown.contains("opensesame") && !shown.contains("tenant-a"), "{shown}");
-    assert!(shown.contains("http://prom.example/prometheus\""), "{shown}");
+    assert!(shown.contains("http://prom.example/prometheus`"), "{shown}");
     assert!(shown.ends_with("/prometheus/api/v1/query_range"), "{shown}");
 }
 
@@ -130,6 +133,7 @@ fn replicas_and_time_slicing_count_a_gpu_once() {
 #[test]
 fn what_is_no_measurement_is_unknown_and_counted() {
     let labels = r#""uuid":"GPU-a","hostname":"n1""#;
+    let other = r#""uuid":"GPU-b","hostname":"n1""#;
     let reports = read(
         &target(),
         &[
@@ -137,12 +141,19 @@ fn what_is_no_measurement_is_unknown_and_counted() {
             series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, "NaN"),
             series("DCGM_FI_DEV_FB_USED", labels, "+Inf"),
             series("DCGM_FI_DEV_XID_ERRORS", labels, "0"),
+            series("DCGM_FI_DEV_XID_ERRORS", other, "78.5"),
             series("DCGM_FI_DEV_FB_USED", r#""gpu":"0""#, "7"),
             series("up", labels, "1"),
         ],
     );
     let gpu = &reports[0].gpus[0];
-    assert_eq!((reports[0].dropped_samples, reports[0].gpus.len()), (3, 1));
+    assert_eq!((reports[0].dropped.total(), reports[0].gpus.len()), (4, 2));
+    let reasons: Vec<_> =
+        reports[0].dropped.by_reason().map(|(why, n)| (why.as_str(), n)).collect();
+    let expected =
+        [("sentinel", 1), ("out_of_range", 1), ("not_a_number", 2), ("too_many_pods", 0)];
+    assert_eq!(reasons, expected);
+    assert_eq!(reports[0].gpus[1].xid, None, "half an error is none");
     assert_eq!((gpu.utilization, gpu.signal, gpu.memory_used_bytes), (None, None, None));
     assert_eq!((gpu.xid, gpu.hostname.as_deref()), (Some(0), Some("n1")));
 }
@@ -216,4 +227,118 @@ fn texts_with_escapes_are_read() {
     let labels = r#""UUID":"GPU-a","modelName":"NVIDIA \"H100\" \u00e9""#;
     let gpu = only(&target(), &[series("DCGM_FI_DEV_GPU_UTIL", labels, "1")]);
     assert_eq!(gpu.model, "NVIDIA \"H100\" é");
+}
+
+/// What a page would be to a Prometheus that scraped it, as far as the question keeps its labels.
+fn answered(page: &str) -> Vec<String> {
+    use crate::collect::gpu::exposition::Reader;
+    let kept: Vec<&str> = words::labels().collect();
+    let names = words::metrics();
+    let mut all = Vec::new();
+    let mut reader = Reader::new();
+    let each = |line: crate::collect::gpu::exposition::Line<'_>| {
+        let mut labels = Vec::new();
+        let (_, value) = line.read(|name, value| {
+            if kept.contains(&name) && !value.is_empty() {
+                labels.push(format!("\"{name}\":{}", serde_json::json!(value.text())));
+            }
+        })?;
+        if names.iter().any(|name| name == line.name) {
+            labels.push("\"x\":\"\"".to_owned());
+            all.push(series(line.name, &labels.join(","), &value.to_string()));
+        }
+        Ok(())
+    };
+    reader.feed(page.as_bytes(), each).unwrap();
+    all
+}
+
+macro_rules! pages {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpu/", $name, ".txt")
+        ))),*]
+    };
+}
+
+#[test]
+fn a_prometheus_tells_of_every_page_what_the_page_tells() {
+    for (name, page) in pages![
+        "amd_mi300x",
+        "exported_pod",
+        "flapping_pod",
+        "h100_mig_pod",
+        "k80_empty_pod",
+        "l40s_unheld",
+        "new_names",
+        "old_names",
+        "sentinel",
+        "time_slicing",
+        "time_slicing_copies"
+    ] {
+        let (gpus, dropped) = crate::collect::gpu::page::read(page.as_bytes()).unwrap();
+        let steps = read(&target(), &answered(page));
+        assert_eq!(steps.len(), 1, "{name}");
+        assert_eq!(steps[0].gpus, gpus, "{name}");
+        assert_eq!(steps[0].dropped, dropped, "{name}");
+    }
+}
+
+#[test]
+fn an_error_of_a_split_gpu_is_one_of_each_of_its_slices() {
+    let slice = r#""UUID":"GPU-c","GPU_I_ID":"7","GPU_I_PROFILE":"1g.10gb""#;
+    let gpu = only(
+        &target(),
+        &[
+            series("DCGM_FI_DEV_XID_ERRORS", r#""UUID":"GPU-c""#, "79"),
+            series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", slice, "0.5"),
+        ],
+    );
+    assert_eq!((gpu.key.to_string().as_str(), gpu.xid), ("GPU-c/7", Some(79)));
+}
+
+#[test]
+fn who_scrapes_how_is_learnt_from_the_whole_answer() {
+    // At this step nobody holds anything, and the exporter's pod has a name of its own.
+    let own = r#""UUID":"GPU-a","pod":"gpu-metrics-x","namespace":"monitoring""#;
+    let held = r#""UUID":"GPU-b","pod":"gpu-metrics-y","exported_pod":"train-0""#;
+    let point = |seconds: i64| format!("[{}.000,\"5\"]", AT / 1000 + seconds);
+    let of = |labels: &str, points: &[i64]| {
+        let points: Vec<String> = points.iter().map(|seconds| point(*seconds)).collect();
+        format!(
+            "{{\"metric\":{{\"__name__\":\"DCGM_FI_DEV_GPU_UTIL\",{labels}}},\"values\":[{}]}}",
+            points.join(",")
+        )
+    };
+    let body = format!(
+        "{{\"status\":\"success\",\"data\":{{\"resultType\":\"matrix\",\"result\":[{},{}]}}}}",
+        of(own, &[0, 30]),
+        of(held, &[30])
+    );
+    let mut fleet = Fleet::new(target().naming(), (AT, AT + 30_000));
+    parse(body.as_bytes(), |series| fleet.add(series.labels(), series.points())).unwrap();
+    let told: Vec<Vec<Vec<String>>> =
+        fleet.steps().iter().map(|step| step.gpus.iter().map(holders).collect()).collect();
+    assert_eq!(told, [vec![vec![]], vec![vec![], vec!["/train-0".to_owned()]]]);
+}
+
+#[test]
+fn the_namespace_is_the_exporters_own_only_where_it_was_not_renamed() {
+    let gpu = |labels: &str| {
+        let series = series("DCGM_FI_DEV_GPU_UTIL", &format!("\"UUID\":\"GPU-a\",{labels}"), "5");
+        holders(&only(&target(), &[series]))
+    };
+    assert_eq!(gpu(r#""exported_pod":"p","namespace":"ml","pod":"x""#), ["ml/p"]);
+    assert_eq!(gpu(r#""exported_namespace":"ml","namespace":"monitoring","pod":"p""#), ["ml/p"]);
+    assert_eq!(gpu(r#""pod":"x-7","container":"nvidia-dcgm-exporter","namespace":"m""#), [""; 0]);
+}
+
+#[test]
+fn an_answer_of_more_gpus_than_are_held_is_refused() {
+    let mut fleet = Fleet::new(target().naming(), (AT, AT + 1_000_000_000));
+    let labels = [("__name__", "DCGM_FI_DEV_GPU_UTIL"), ("UUID", "GPU-a")]
+        .map(|(name, value)| (name.into(), value.into()));
+    let points = (0..=fleet::MOST_READINGS).map(|at| ((AT / 1000) as f64 + at as f64, 1.0));
+    assert!(fleet.add(&labels, points).is_err());
+    assert!(fleet.is_too_large());
 }

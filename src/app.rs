@@ -7,9 +7,16 @@ pub mod demo;
 pub mod gpu;
 pub mod gpu_bill;
 pub mod gpu_history;
+#[cfg(feature = "kubernetes")]
+pub mod gpu_pods;
 pub mod gpu_time;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod ledger;
+pub mod nodes;
 pub mod notices;
+#[cfg(feature = "kubernetes")]
+pub mod online;
 pub mod publish;
 pub mod setup;
 pub mod spend;

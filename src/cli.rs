@@ -127,7 +127,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(demo) => block_on(demo.run()),
         #[cfg(feature = "simulate")]
         Command::Simulate(simulate) => block_on(simulate.run()),
-        Command::Check(check) => check.run(),
+        Command::Check(check) => block_on(check.run()),
         Command::Report(report) => block_on(report.run()),
         Command::Backfill(backfill) => block_on(backfill.run()),
         Command::Schema(schema) => schema.run(),

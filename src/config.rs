@@ -57,6 +57,8 @@ pub struct Config {
     pub sources: Vec<SourceEntry>,
     /// The pages of GPU telemetry.
     pub gpu: Vec<GpuSource>,
+    /// The Kubernetes clusters whose API is asked; names are unique.
+    pub kubernetes: Vec<KubernetesConfig>,
     /// Nodes that are configured, by name.
     pub nodes: Vec<Node>,
     /// What an hour of a GPU costs, by machine type or cluster.
@@ -142,6 +144,8 @@ impl GpuSource {
 pub enum GpuFrom {
     /// An exporter's page.
     Page(Address),
+    /// The pages of pods.
+    Pods(PodsConfig),
     /// A Prometheus that scrapes the exporters.
     Prometheus(Box<PrometheusConfig>),
     /// NVIDIA's driver library.
@@ -157,10 +161,55 @@ impl fmt::Display for GpuFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Page(url) => write!(f, "{url}"),
+            Self::Pods(of) => {
+                let (namespace, cluster) = (&of.namespace, &of.kubernetes.cluster);
+                write!(f, "pods in the namespace `{namespace}` of the cluster `{cluster}`")
+            }
             Self::Prometheus(of) => write!(f, "PromQL at {}", of.url),
             Self::Nvml { .. } => f.write_str("NVIDIA's driver library"),
         }
     }
+}
+
+/// A Kubernetes cluster whose API is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesConfig {
+    /// Its name.
+    pub cluster: String,
+    /// The kubeconfig, where it is not the usual one or the pod's own identity.
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    pub context: Option<String>,
+    /// Whether its nodes are watched.
+    pub nodes: bool,
+    /// The cloud of nodes that do not tell theirs.
+    pub provider: Option<Provider>,
+}
+
+/// Pods that serve GPU telemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodsConfig {
+    /// Their cluster.
+    pub kubernetes: KubernetesConfig,
+    /// Their namespace.
+    pub namespace: String,
+    /// Label selectors, any of which they match.
+    pub selectors: Vec<String>,
+    /// The port of their page.
+    pub port: PodPort,
+    /// Whether it is served over TLS.
+    pub tls: bool,
+    /// Its path, which begins with a slash.
+    pub path: String,
+}
+
+/// A port of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodPort {
+    /// Its number.
+    Number(u16),
+    /// Its name.
+    Named(String),
 }
 
 /// A Prometheus to ask.

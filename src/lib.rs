@@ -9,6 +9,7 @@
 //!             aws gcp     ledger    spend period           │   metrics     page, JSON, health
 //!             azure gpu   (SQLite)  band scope             └─> outbox ──> notify
 //!                                                              queued      signed webhook
+//!  kubernetes: watched nodes say what GPUs' machines are, watched pods where their telemetry is
 //!  simulate: a seeded world and one faithful server for each protocol that collect speaks
 //! ```
 //!
@@ -23,6 +24,7 @@
 //! - [`export`]: the picture for machines: the metrics page and the JSON documents.
 //! - [`web`]: the HTTP face.
 //! - [`outbox`], [`notify`]: messages that were committed with their reason, and who takes them.
+//! - [`kubernetes`]: what the Kubernetes API tells of nodes, and of pods that serve GPU telemetry.
 //! - [`simulate`]: the clouds without a cloud, for `costband demo` and for tests.
 //! - [`telemetry`], [`runtime`]: what the agent says of itself; how it lives and ends.
 //! - [`app`]: puts the parts together; [`cli`]: one thin file for each command.
@@ -37,7 +39,9 @@
 //!
 //! A GPU's reading travels beside that: `app::gpu` reads a source, `app::gpu_time` counts the time
 //! since the reading before and keeps it once a minute with the marks up to which it is counted, and
-//! the publisher prices it with the bill that it has just read. Time is kept, money never is.
+//! the publisher prices it with the bill that it has just read. Time is kept, money never is. What a
+//! GPU's machine is comes from one inventory of nodes, which `app::nodes` joins of what is configured
+//! and what is watched.
 
 pub mod analyse;
 pub mod app;
@@ -46,6 +50,8 @@ pub mod collect;
 pub mod config;
 pub mod domain;
 pub mod export;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod notify;
 pub mod outbox;
 pub mod runtime;

@@ -192,7 +192,7 @@ impl Accountant {
         for sample in samples {
             devices.entry(sample.key.uuid.as_str()).or_default().push(sample);
         }
-        let known = inventory.find(name);
+        let known = inventory.find(&report.cluster, name);
         let count = u32::try_from(devices.len()).unwrap_or(u32::MAX);
         for (uuid, parts) in &devices {
             let model = parts.first().map_or("", |sample| sample.model.as_str());
@@ -317,7 +317,7 @@ impl Accountant {
             let Some(device) = self.devices.get_mut(&uuid) else { continue };
             device.shares = vec![(GpuState::Unknown, 1.0)];
             device.figures = Figures::default();
-            let listed = inventory.find(&device.node).is_some();
+            let listed = inventory.find(&device.place.0, &device.node).is_some();
             let gone = !listed && inventory.knows(device.fleet.provider, &device.fleet.cluster);
             let there = listed || failing.contains(&device.source);
             let silence = now.duration_since(device.last_seen);

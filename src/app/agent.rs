@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+#[cfg(feature = "kubernetes")]
+use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::analyse::gpu_picture::GpuBooks;
-use crate::app::gpu;
 use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
+#[cfg(feature = "kubernetes")]
+use crate::app::kubernetes;
 use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
+use crate::app::{gpu, nodes};
 use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
@@ -127,7 +131,24 @@ impl Agent {
             });
         }
         let (heard, hearing) = mpsc::channel(64);
-        let (inventory, nodes) = watch::channel(Arc::new(gpu::inventory(&setup.config)));
+        let (inventory, nodes) = watch::channel(Arc::new(nodes::joined(&setup.config, &[])));
+        #[cfg(feature = "kubernetes")]
+        let nodes_known = {
+            let (watched, tasks) = kubernetes::watch_nodes(&setup.config, &clock);
+            let known = watched.known().shared();
+            for (name, task) in tasks {
+                spawn(&mut supervisor, name, task);
+            }
+            let join =
+                watched.join(setup.config.clone(), inventory.clone(), polling.metrics.clone());
+            spawn(&mut supervisor, "nodes", join);
+            known
+        };
+        #[cfg(not(feature = "kubernetes"))]
+        let nodes_known = {
+            anyhow::ensure!(setup.config.kubernetes.is_empty(), "this build has no Kubernetes");
+            std::future::ready(())
+        };
         let now = clock.now();
         let known = polling.handle.call(move |ledger| {
             Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now, None)?))
@@ -155,11 +176,15 @@ impl Agent {
         let shutdown = supervisor.shutdown();
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
-            let reading = gpu::Reading::new(source, counted(source))?;
+            let reading = gpu::Reading::new(source, counted(source), &clock)?;
             let (reports, heard) = (reports.clone(), heard.clone());
             let metrics = polling.metrics.clone();
             let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);
-            spawn(&mut supervisor, format!("gpu:{}", source.name), reading);
+            let nodes_known = nodes_known.clone();
+            spawn(&mut supervisor, format!("gpu:{}", source.name), async move {
+                nodes_known.await;
+                reading.await;
+            });
         }
         let receivers: HashMap<String, Arc<dyn Receiver>> = setup
             .config

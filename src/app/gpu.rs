@@ -1,26 +1,40 @@
 //! Reads each GPU telemetry source on its own schedule. A source that fails is forgotten after a
 //! while: its GPUs become unknown, never idle.
 
+#[cfg(feature = "kubernetes")]
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "kubernetes")]
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 
+#[cfg(feature = "kubernetes")]
+use crate::app::gpu_pods::PodsReader;
 use crate::app::gpu_time::Heard;
+#[cfg(feature = "kubernetes")]
+use crate::app::kubernetes;
 use crate::app::publish::GpuReports;
 #[cfg(feature = "nvml")]
 use crate::collect::gpu::nvml::{NvmlTarget, NvmlWatch};
 use crate::collect::gpu::promql::{self, Pace, PodLabels, PromqlTarget};
 use crate::collect::gpu::{GpuTarget, scrape};
+use crate::config::address::Address;
 use crate::config::file::PodLabelsWord;
-use crate::config::{Config, GpuFrom, GpuSource, PrometheusConfig};
+use crate::config::{GpuFrom, GpuSource, PrometheusConfig};
 use crate::domain::gpu::{DroppedSamples, GpuReport};
 use crate::domain::identity::SourceId;
-use crate::domain::node::{NodeDefaults, NodeInventory};
 use crate::domain::ports::Clock;
 use crate::domain::report::{SourceError, SourceErrorKind};
 use crate::telemetry::self_metrics::SelfMetrics;
+#[cfg(feature = "kubernetes")]
+use crate::{
+    config::{self, PodsConfig},
+    kubernetes::pods::{self, Discovery, PodPort},
+};
 
 /// How far back a Prometheus is asked for what was missed.
 const LONGEST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
@@ -30,6 +44,8 @@ const FORGOTTEN_AFTER: u32 = 3;
 /// Reads one telemetry source.
 enum Reader {
     Page(GpuTarget),
+    #[cfg(feature = "kubernetes")]
+    Pods(Box<PodsReader>),
     Prometheus {
         target: Box<PromqlTarget>,
         /// Up to when it was read.
@@ -46,17 +62,26 @@ enum Reader {
 }
 
 impl Reader {
-    fn new(source: &GpuSource, read_until: Option<Timestamp>) -> anyhow::Result<Self> {
-        Ok(match &source.from {
-            GpuFrom::Page(url) => Self::Page(GpuTarget {
-                id: source.name.clone(),
-                url: url.clone(),
-                provider: source.provider,
-                cluster: source.cluster.clone(),
-                capacity_type: source.capacity_type,
-                every: source.every,
-                timeout: source.timeout,
-            }),
+    /// And the task that it needs beside it, for as long as it reads.
+    fn new(
+        source: &GpuSource,
+        read_until: Option<Timestamp>,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<(Self, Option<BoxFuture<'static, ()>>)> {
+        let reader = match &source.from {
+            GpuFrom::Page(url) => Self::Page(page(source, url.clone())),
+            #[cfg(feature = "kubernetes")]
+            GpuFrom::Pods(of) => {
+                let (exporters, task) = pods::discover(discovery(of), clock.clone());
+                let (source, failing) = (source.clone(), BTreeMap::new());
+                let reader = PodsReader { source, exporters, failing };
+                return Ok((Self::Pods(Box::new(reader)), Some(task.boxed())));
+            }
+            #[cfg(not(feature = "kubernetes"))]
+            GpuFrom::Pods(_) => {
+                let _ = clock;
+                anyhow::bail!("GPU telemetry `{}`: this build has no Kubernetes", source.name)
+            }
             GpuFrom::Prometheus(of) => {
                 let (target, pace) = (Box::new(promql(source, of)), Pace::default());
                 Self::Prometheus { target, read_until, pace, is_behind: false }
@@ -78,7 +103,8 @@ impl Reader {
             GpuFrom::Nvml { .. } => {
                 anyhow::bail!("GPU telemetry `{}`: this build has no NVML", source.name)
             }
-        })
+        };
+        Ok((reader, None))
     }
 
     /// Up to when a source was read whose past can still be read.
@@ -102,6 +128,8 @@ impl Reader {
     ) -> Result<Vec<GpuReport>, SourceError> {
         match self {
             Self::Page(target) => Ok(vec![scrape(client, target, now).await?]),
+            #[cfg(feature = "kubernetes")]
+            Self::Pods(pods) => Ok(vec![pods.read(client, now).await?]),
             Self::Prometheus { target, read_until, pace, is_behind } => {
                 *is_behind = false;
                 let until = target.readable_until(now);
@@ -122,6 +150,34 @@ impl Reader {
             #[cfg(feature = "nvml")]
             Self::Nvml { watch, patience } => Ok(vec![watch.read(now, *patience).await?]),
         }
+    }
+}
+
+/// A page of a source.
+pub fn page(source: &GpuSource, url: Address) -> GpuTarget {
+    GpuTarget {
+        id: source.name.clone(),
+        url,
+        provider: source.provider,
+        cluster: source.cluster.clone(),
+        capacity_type: source.capacity_type,
+        every: source.every,
+        timeout: source.timeout,
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+fn discovery(of: &PodsConfig) -> Discovery {
+    Discovery {
+        cluster: kubernetes::cluster(&of.kubernetes),
+        namespace: of.namespace.clone(),
+        selectors: of.selectors.clone(),
+        port: match &of.port {
+            config::PodPort::Number(number) => PodPort::Number(*number),
+            config::PodPort::Named(name) => PodPort::Named(name.clone()),
+        },
+        tls: of.tls,
+        path: of.path.clone(),
     }
 }
 
@@ -154,28 +210,12 @@ fn promql(source: &GpuSource, of: &PrometheusConfig) -> PromqlTarget {
     }
 }
 
-/// What the configuration tells of nodes.
-pub fn inventory(config: &Config) -> NodeInventory {
-    let named = |node: &crate::domain::node::Node| (node.name.clone(), node.clone());
-    let defaults = |source: &GpuSource| {
-        let defaults = NodeDefaults {
-            instance_type: source.instance_type.clone(),
-            region_id: source.region_id.clone(),
-        };
-        (source.name.clone(), defaults)
-    };
-    NodeInventory {
-        nodes: config.nodes.iter().map(named).collect(),
-        whole: config.nodes.iter().map(|node| (node.provider, node.cluster.clone())).collect(),
-        defaults: config.gpu.iter().map(defaults).collect(),
-    }
-}
-
 /// A telemetry source that is read again and again.
 pub struct Reading {
     id: SourceId,
     every: Duration,
     reader: Reader,
+    beside: Option<BoxFuture<'static, ()>>,
 }
 
 impl Reading {
@@ -183,13 +223,36 @@ impl Reading {
     ///
     /// # Errors
     /// A source that this build cannot read.
-    pub fn new(source: &GpuSource, read_until: Option<Timestamp>) -> anyhow::Result<Self> {
-        let reader = Reader::new(source, read_until)?;
-        Ok(Self { id: source.name.clone(), every: source.every, reader })
+    pub fn new(
+        source: &GpuSource,
+        read_until: Option<Timestamp>,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let (reader, beside) = Reader::new(source, read_until, clock)?;
+        Ok(Self { id: source.name.clone(), every: source.every, reader, beside })
     }
 
     /// Reads for ever.
     pub async fn run(
+        mut self,
+        client: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        reports: watch::Sender<GpuReports>,
+        heard: mpsc::Sender<Heard>,
+        metrics: SelfMetrics,
+    ) {
+        let beside = self.beside.take();
+        let reading = self.read_on(client, clock, reports, heard, metrics);
+        match beside {
+            None => reading.await,
+            Some(beside) => tokio::select! {
+                () = reading => {}
+                () = beside => {}
+            },
+        }
+    }
+
+    async fn read_on(
         mut self,
         client: reqwest::Client,
         clock: Arc<dyn Clock>,

@@ -249,7 +249,7 @@ fn books(times: Arc<GpuTimes>, accountant: &Accountant, inventory: &NodeInventor
         times,
         nodes: nodes.into_values().collect(),
         gauges,
-        inventory: inventory.nodes.values().cloned().collect(),
+        inventory: inventory.nodes().to_vec(),
         seen,
     }
 }

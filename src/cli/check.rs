@@ -1,5 +1,5 @@
 //! `costband check`: validates a configuration and prints what it will ask, how often, for how
-//! much. It dials nobody.
+//! much. It dials nobody, but with `--online` the Kubernetes API.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -16,18 +16,48 @@ use crate::runtime::clock::SystemClock;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Validate a configuration and print the request plan with its price",
-    after_help = "Example:\n  costband check -c costband.yaml\n\nEvery problem is told at once, each with its path; the exit code is 64 then.\nNothing is asked of any provider."
+    after_help = "Examples:\n  costband check -c costband.yaml\n  costband check -c costband.yaml --online\n\nEvery problem is told at once, each with its path; the exit code is 64 then.\nNothing is asked of any provider. `--online` exits with 1 where a permission is missing."
 )]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigFile,
+    /// Asks the Kubernetes API of every configured cluster whether the agent may read what it
+    /// needs, one line for each permission.
+    #[arg(long)]
+    online: bool,
 }
 
 impl Check {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), Failure> {
         let setup = Setup::load(&self.config.config)?;
-        print(&describe(&setup, &SystemClock))
+        print(&describe(&setup, &SystemClock))?;
+        if self.online { online(&setup).await } else { Ok(()) }
     }
+}
+
+#[cfg(feature = "kubernetes")]
+async fn online(setup: &Setup) -> Result<(), Failure> {
+    let proofs = crate::app::online::kubernetes(&setup.config).await;
+    let mut out = String::from("\npermissions\n");
+    for proof in &proofs {
+        let mark = if proof.holds { "ok" } else { "FAILED" };
+        let _ = writeln!(out, "  {mark:<7} Kubernetes cluster `{}`: {}", proof.of, proof.line);
+    }
+    if proofs.is_empty() {
+        out.push_str("  no Kubernetes API is configured; of the clouds none is proved\n");
+    }
+    print(&out)?;
+    match proofs.iter().filter(|proof| !proof.holds).count() {
+        0 => Ok(()),
+        missing => {
+            Err(anyhow::anyhow!("{missing} of {} permissions do not hold", proofs.len()).into())
+        }
+    }
+}
+
+#[cfg(not(feature = "kubernetes"))]
+async fn online(_: &Setup) -> Result<(), Failure> {
+    Err(anyhow::anyhow!("this build has no Kubernetes").into())
 }
 
 fn describe(setup: &Setup, clock: &dyn Clock) -> String {
@@ -108,6 +138,10 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
     for gpu in &setup.config.gpu {
         let _ =
             writeln!(out, "\nGPU telemetry `{}`: {} every {}", gpu.name, gpu.from, span(gpu.every));
+    }
+    for kubernetes in setup.config.kubernetes.iter().filter(|kubernetes| kubernetes.nodes) {
+        let _ =
+            writeln!(out, "\nnodes of the Kubernetes cluster `{}`: watched", kubernetes.cluster);
     }
     for webhook in &setup.config.webhooks {
         let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);

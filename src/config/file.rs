@@ -3,6 +3,8 @@
 //! Doc comments become the descriptions of the JSON Schema. Every field may be missing here, so
 //! that what is sound of a faulty file can still be looked at; `required` stands in the schema.
 
+mod kubernetes;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use serde_json::Value;
 use crate::config::secret::SecretRef;
 use crate::config::values::{Amount, CurrencyCode, Day, Figure, Span};
 use crate::domain::price;
+pub use kubernetes::{KubernetesFile, PodPortWord, PodsFile, SchemeWord};
 
 /// The configuration of costband. Durations and sizes carry a unit, secrets are named by file or
 /// environment variable, and any key can be overridden by a variable such as
@@ -34,7 +37,11 @@ pub struct FileConfig {
     pub sources: Option<BTreeMap<String, Vec<Value>>>,
     /// The GPU telemetry that is read: exporters' pages, a Prometheus, the driver's library.
     pub gpu: Option<Vec<GpuFile>>,
-    /// Nodes with GPUs that Kubernetes does not tell of: what they are and what they cost.
+    /// Kubernetes clusters whose API is asked: what their nodes are, and which pods serve GPU
+    /// telemetry.
+    pub kubernetes: Option<Vec<KubernetesFile>>,
+    /// Nodes with GPUs that Kubernetes does not tell of, and what it does not tell of its nodes:
+    /// what they are and what they cost.
     pub nodes: Option<Vec<NodeFile>>,
     /// What an hour of one GPU costs where neither a bill nor a list tells it, by machine type or
     /// cluster.
@@ -113,16 +120,20 @@ pub struct GpuFile {
     #[schemars(with = "String")]
     pub name: Option<String>,
     /// An exporter's page (dcgm-exporter, AMD's device-metrics-exporter). `$(VARIABLE)` is replaced
-    /// from the environment, as in `http://$(HOST_IP):9400/metrics`. One of `url`, `prometheus` and
-    /// `nvml` is wanted.
+    /// from the environment, as in `http://$(HOST_IP):9400/metrics`. One of `url`, `kubernetes`,
+    /// `prometheus` and `nvml` is wanted.
     pub url: Option<String>,
+    /// The exporters' pods, found by their labels and read one by one.
+    pub kubernetes: Option<PodsFile>,
     /// The Prometheus that scrapes the exporters already, for fleets of any size.
     pub prometheus: Option<PrometheusFile>,
     /// NVIDIA's driver library, on a node without an exporter.
     pub nvml: Option<NvmlFile>,
-    /// The cluster that the GPUs belong to; the entry's name by default.
+    /// The cluster that the GPUs belong to; the entry's name by default, and beside `kubernetes` the
+    /// only cluster there.
     pub cluster: Option<String>,
-    /// The cloud that the GPUs are in; `none` by default, for one's own hardware.
+    /// The cloud that the GPUs are in; `none` by default, for one's own hardware. What is known of a
+    /// node goes before it.
     pub provider: Option<GpuProvider>,
     /// How the capacity was bought; `unknown` by default.
     pub capacity_type: Option<CapacityType>,

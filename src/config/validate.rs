@@ -3,6 +3,7 @@
 
 mod bands;
 mod gpu;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,7 +34,9 @@ pub(super) fn validate(
     let mut names = Names::default();
     let sources = sources(&file, &mut names, findings);
     let entries = file.gpu.as_deref().unwrap_or_default();
-    let gpu = gpu::sources(entries, &mut names, environment, findings);
+    let written = file.kubernetes.as_deref().unwrap_or_default();
+    let kubernetes = kubernetes::clusters(written, findings);
+    let gpu = gpu::sources(entries, &kubernetes, &mut names, environment, findings);
     let nodes = gpu::nodes(file.nodes.as_deref().unwrap_or_default(), findings);
     let gpu_hour_prices = gpu::hour_prices(&file, &nodes, findings);
     let gpu_states = gpu::states(file.gpu_states.as_ref(), &gpu, findings);
@@ -56,6 +59,7 @@ pub(super) fn validate(
         log: log_config(log),
         store: store(file.store.unwrap_or_default(), findings),
         gpu,
+        kubernetes,
         nodes,
         gpu_hour_prices,
         gpu_states,

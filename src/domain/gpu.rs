@@ -187,6 +187,13 @@ impl DroppedSamples {
         }
     }
 
+    /// Adds what was dropped elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count = count.saturating_add(more);
+        }
+    }
+
     /// How many for each reason.
     pub fn by_reason(&self) -> impl Iterator<Item = (DropReason, u64)> {
         DropReason::ALL.into_iter().zip(self.0)

@@ -19,7 +19,10 @@ pub enum LogFormat {
 /// Starts logging. `filter` is a `tracing` directive such as `info,costband=debug`; one that cannot
 /// be read falls back to `info`. A second call changes nothing.
 pub fn start(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The Kubernetes client calls each failed request an error; the watches tell a failure once.
+    let quiet = if filter.contains("kube_client") { "" } else { ",kube_client=off" };
+    let filter = EnvFilter::try_new(format!("{filter}{quiet}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("info{quiet}")));
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let json = format == LogFormat::Json || (format == LogFormat::Auto && !terminal);

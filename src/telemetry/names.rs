@@ -145,6 +145,8 @@ families! {
         "What a provider's quota has left.";
     GPU_SAMPLES_DROPPED_TOTAL = Counter "gpu_samples_dropped_total" ["source", "reason"]
         "GPU telemetry that was no measurement, by why: sentinel, out_of_range, not_a_number, too_many_pods.";
+    NODES_HEARD = Gauge "node_inventory_last_success_timestamp_seconds" ["cluster"]
+        "When the Kubernetes API of a cluster last told of its nodes, in seconds since the epoch.";
     NOTIFICATIONS_TOTAL = Counter "notifications_total" ["receiver", "outcome"]
         "Notifications by outcome: sent, failed, or dropped.";
     LEDGER_ERRORS_TOTAL = Counter "ledger_errors_total" ["operation"]

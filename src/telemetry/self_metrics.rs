@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::core::{Collector, GenericCounterVec};
 use prometheus::{
     CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
@@ -27,6 +28,7 @@ pub struct SelfMetrics {
     api_cost: CounterVec,
     quota: GaugeVec,
     gpu_samples_dropped: IntCounterVec,
+    nodes_heard: GaugeVec,
     notifications: IntCounterVec,
     ledger_errors: IntCounterVec,
 }
@@ -69,6 +71,8 @@ impl SelfMetrics {
             )
             .expect("the table holds valid names"),
             gpu_samples_dropped: counters(&names::GPU_SAMPLES_DROPPED_TOTAL),
+            nodes_heard: GaugeVec::new(options(&names::NODES_HEARD), names::NODES_HEARD.labels)
+                .expect("the table holds valid names"),
             notifications: counters(&names::NOTIFICATIONS_TOTAL),
             ledger_errors: counters(&names::LEDGER_ERRORS_TOTAL),
             registry: registry.clone(),
@@ -79,6 +83,7 @@ impl SelfMetrics {
         register(Box::new(metrics.api_cost.clone()));
         register(Box::new(metrics.quota.clone()));
         register(Box::new(metrics.gpu_samples_dropped.clone()));
+        register(Box::new(metrics.nodes_heard.clone()));
         register(Box::new(metrics.notifications.clone()));
         register(Box::new(metrics.ledger_errors.clone()));
         let leader = Gauge::with_opts(options(&names::LEADER)).expect("valid");
@@ -114,6 +119,11 @@ impl SelfMetrics {
             let labels = [source.as_str(), reason.as_str()];
             self.gpu_samples_dropped.with_label_values(&labels).inc_by(count);
         }
+    }
+
+    /// Tells when the Kubernetes API last spoke of a cluster's nodes.
+    pub fn nodes_heard(&self, cluster: &str, at: Timestamp) {
+        self.nodes_heard.with_label_values(&[cluster]).set(at.as_duration().as_secs_f64());
     }
 
     /// Counts a notification by outcome: `sent`, `failed` or `dropped`.

@@ -241,7 +241,9 @@ def check_agent(container, template, values):
 
 def check_whole(path, values, found):
     """Everything that holds for a chart with any values."""
-    unique([(document["kind"], document["metadata"]["name"]) for document in found], "documents")
+    # The same Role stands in several namespaces.
+    places = [(d["kind"], d["metadata"].get("namespace", ""), d["metadata"]["name"]) for d in found]
+    unique(places, "documents")
     for document in found:
         check_names(document)
         check_numbers(document, document["kind"])
@@ -276,8 +278,11 @@ def check_central(values, found):
     equal(deployment["spec"]["replicas"], 1, "replicas")
     equal(deployment["spec"]["strategy"], {"type": "Recreate"}, "strategy")
     equal(spec["enableServiceLinks"], False, "service links")
+    rbac = {"nodes": False, "podNamespaces": [], **values.get("rbac", {})}
     token = values.get("serviceAccount", {}).get("automountServiceAccountToken", False)
-    equal(spec["automountServiceAccountToken"], token, "a token of the Kubernetes API")
+    needed = token or rbac["nodes"] or bool(rbac["podNamespaces"])
+    equal(spec["automountServiceAccountToken"], needed, "a token of the Kubernetes API")
+    check_rights(rbac, spec["serviceAccountName"], found)
     equal(spec["securityContext"]["runAsNonRoot"], True, "a pod that is not root's")
     equal(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"}, "seccomp of the pod")
     equal(spec["securityContext"].get("fsGroup"), values.get("fsGroup", 65532), "the ledger's group")
@@ -297,6 +302,35 @@ def check_central(values, found):
         equal(test["spec"]["automountServiceAccountToken"], False, "a token for the test")
         context = test["spec"]["containers"][0]["securityContext"]
         equal({key: context[key] for key in RESTRICTED}, RESTRICTED, "the test's security context")
+
+
+def check_rights(rbac, account, found):
+    """The agent may do what is asked for, where it is asked for, and nothing else."""
+    given_ = {}
+    for role in [document for document in found if document["kind"] in ("ClusterRole", "Role")]:
+        where = role["metadata"].get("namespace")
+        equal(where is None, role["kind"] == "ClusterRole", "a namespace of a role")
+        (rule,) = role["rules"]
+        equal(rule.pop("apiGroups"), [""], "the API group")
+        equal(rule.pop("verbs"), ["list", "watch"], "the verbs")
+        given_[where] = rule
+        bindings = [
+            document
+            for document in found
+            if document["kind"] == f"{role['kind']}Binding" and document["metadata"].get("namespace") == where
+        ]
+        equal(len(bindings), 1, f"how many bind the {role['kind']}")
+        reference = bindings[0]["roleRef"]
+        equal((reference["kind"], reference["name"]), (role["kind"], role["metadata"]["name"]), "the bound role")
+        (subject,) = bindings[0]["subjects"]
+        equal((subject["kind"], subject["name"]), ("ServiceAccount", account), "who is given it")
+        equal(subject["namespace"], one(found, "Deployment")["metadata"]["namespace"], "whose namespace that is")
+    wanted = {namespace: {"resources": ["pods"]} for namespace in rbac["podNamespaces"]}
+    if rbac["nodes"]:
+        wanted[None] = {"resources": ["nodes"]}
+    equal(given_, wanted, "the agent's rights")
+    bindings = [document for document in found if document["kind"].endswith("Binding")]
+    equal(len(bindings), len(wanted), "how many bindings there are")
 
 
 def check_sidecar(values, found):

@@ -133,6 +133,18 @@ CENTRAL = {
     },
     "existing service account": {"serviceAccount": {"create": False, "name": "billing"}},
     "token of the Kubernetes API": {"serviceAccount": {"create": False, "automountServiceAccountToken": True}},
+    "nodes and pods of the Kubernetes API": {
+        "rbac": {"nodes": True, "podNamespaces": ["gpu-operator", "gke-managed-system"]},
+        "config": {
+            "kubernetes": [{"cluster": "train"}],
+            "gpu": [{"name": "dcgm", "kubernetes": {"namespace": "gpu-operator"}}],
+        },
+    },
+    "nodes of the Kubernetes API": {
+        "rbac": {"nodes": True},
+        "serviceAccount": {"create": False, "name": "billing"},
+        "config": {"kubernetes": [{"cluster": "train"}], "gpu": PAGE},
+    },
     "existing claim": {"persistence": {"existingClaim": "ledger"}},
     "claim": {
         "persistence": {
@@ -306,6 +318,7 @@ GOLDEN_CENTRAL = {
         },
         "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
         "networkPolicy": CENTRAL["narrow network policy"]["networkPolicy"],
+        "rbac": {"nodes": True, "podNamespaces": ["gpu-operator"]},
         "persistence": {"size": "5Gi", "storageClass": "fast"},
         "podLabels": {"team": "finops"},
     },
@@ -360,6 +373,15 @@ REFUSED_CENTRAL = {
     "the listening address by variable": ({"env": [{"name": "COSTBAND__LISTEN", "value": "x"}]}, "/env/0/name"),
     "the ledger's path by variable": ({"env": [{"name": "COSTBAND__store__Path", "value": "x"}]}, "/env/0/name"),
     "a variable with two values": ({"env": [{"name": "A", "value": "x", "valueFrom": {}}]}, "/env/0"),
+    "rights for every pod of the namespace": (
+        {"rbac": {"nodes": True}, "serviceAccount": {"create": False}},
+        "/serviceAccount/name",
+    ),
+    "rights of pods for every pod of the namespace": (
+        {"rbac": {"podNamespaces": ["gpu-operator"]}, "serviceAccount": {"create": False}},
+        "/serviceAccount/name",
+    ),
+    "a namespace that is a pattern": ({"rbac": {"podNamespaces": ["*"]}}, "/rbac/podNamespaces/0"),
     "a node's folder": ({"extraVolumes": [{"name": "x", "hostPath": {"path": "/"}}]}, "/extraVolumes/0/hostPath"),
     "a volume of the chart's name": ({"extraVolumes": [{"name": "costband-ledger"}]}, "/extraVolumes/0/name"),
     "a mount over the ledger": (

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["domain"]),
     ("runtime", &["domain"]),
     ("store", &["domain"]),
+    ("kubernetes", &["domain"]),
     ("simulate", &["domain"]),
     ("collect", &["config", "domain"]),
     ("export", &["domain", "snapshot", "telemetry"]),

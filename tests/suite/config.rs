@@ -6,7 +6,7 @@ use costband::app::setup::Setup;
 use costband::collect::SOURCES;
 use costband::config::file::{Language, LogFormat};
 use costband::config::problems::Problems;
-use costband::config::{Config, SourceSchema, load, load_and_build, schema};
+use costband::config::{Config, GpuFrom, PodPort, SourceSchema, load, load_and_build, schema};
 use costband::domain::band::Band;
 use costband::domain::breakdown::{ChargeCategory, Dimension};
 use costband::domain::identity::{Provider, SourceId};
@@ -359,7 +359,50 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "gpu: [{name: n, url: 'http://$(HOST_IP:9400/metrics'}]",
             "`gpu[0].url`: has a `$(` without its `)`",
         ),
-        ("gpu: [{name: n}]", "`gpu[0]`: says not what is read: want `url`, `prometheus` or `nvml`"),
+        (
+            "gpu: [{name: n}]",
+            "`gpu[0]`: says not what is read: want `url`, `kubernetes`, `prometheus` or `nvml`",
+        ),
+        (
+            "gpu: [{name: n, url: 'http://h', kubernetes: {namespace: a}}]\nkubernetes: [{cluster: c}]",
+            "`gpu[0]`: wants one of `url`, `kubernetes`, `prometheus` and `nvml`, and has several",
+        ),
+        (
+            "gpu: [{name: n, kubernetes: {namespace: a}}]",
+            "`gpu[0].cluster`: is read through a Kubernetes API: want its cluster under `kubernetes`",
+        ),
+        (
+            "gpu: [{name: n, kubernetes: {namespace: a}}]\nkubernetes: [{cluster: c}, {cluster: d}]",
+            "`gpu[0].cluster`: is missing: want one of the clusters under `kubernetes`",
+        ),
+        (
+            "gpu: [{name: n, cluster: e, kubernetes: {namespace: a}}]\nkubernetes: [{cluster: c}]",
+            "`gpu[0].cluster`: `e` is no cluster under `kubernetes`",
+        ),
+        (
+            "gpu: [{name: n, kubernetes: {selector: 'a=b'}}]\nkubernetes: [{cluster: c}]",
+            "`gpu[0].kubernetes.namespace`: is missing",
+        ),
+        (
+            "gpu: [{name: n, kubernetes: {namespace: '../x'}}]\nkubernetes: [{cluster: c}]",
+            "`gpu[0].kubernetes.namespace`: `../x` is not a namespace",
+        ),
+        (
+            "gpu: [{name: n, kubernetes: {namespace: a, selector: ''}}]\nkubernetes: [{cluster: c}]",
+            "`gpu[0].kubernetes.selector`: is empty: it would match every pod",
+        ),
+        (
+            "gpu: [{name: n, kubernetes: {namespace: a, path: metrics}}]\nkubernetes: [{cluster: c}]",
+            "`gpu[0].kubernetes.path`: `metrics` does not begin with `/`",
+        ),
+        (
+            "gpu: [{name: n, url: 'http://h'}]\nkubernetes: [{cluster: c}, {cluster: c}]",
+            "`kubernetes[1].cluster`: `c` stands here already",
+        ),
+        (
+            "gpu: [{name: n, url: 'http://h'}]\nkubernetes: [{cluster: 'a b'}]",
+            "`kubernetes[0].cluster`: is not a name: want 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit first",
+        ),
         (
             "gpu: [{name: n, url: 'http://h', provider: oracle}]",
             "`gpu[0].provider`: `oracle` is not one of `aws`, `gcp`, `azure`, `none`",
@@ -444,6 +487,38 @@ fn a_file_of_another_kind_is_one_fault() {
         let told = read(text).unwrap_err();
         assert_eq!(told.len(), 1, "{text:?}: {told:#?}");
     }
+}
+
+#[test]
+fn pods_are_of_the_only_cluster_and_of_its_cloud() {
+    let config = read(
+        "kubernetes: [{cluster: train, provider: aws}]
+gpu:
+  - {name: usual, kubernetes: {namespace: gpu-operator}}
+  - {name: other, provider: gcp, kubernetes: {namespace: monitoring, selector: 'app=x', port: http, scheme: https, path: /m}}",
+    )
+    .unwrap();
+    let pods = |at: usize| match &config.gpu[at].from {
+        GpuFrom::Pods(pods) => pods.clone(),
+        other => panic!("{other}"),
+    };
+    let of = |at: usize| (config.gpu[at].cluster.clone(), config.gpu[at].provider);
+    assert_eq!(of(0), ("train".to_owned(), Some(Provider::Aws)));
+    assert_eq!(of(1), ("train".to_owned(), Some(Provider::Gcp)));
+    let usual = pods(0);
+    assert!(usual.selectors.iter().any(|selector| selector == "app=nvidia-dcgm-exporter"));
+    assert_eq!(
+        (usual.port, usual.tls, usual.path.as_str()),
+        (PodPort::Number(9400), false, "/metrics")
+    );
+    let other = pods(1);
+    assert_eq!(other.selectors, ["app=x"]);
+    assert_eq!(other.port, PodPort::Named("http".to_owned()));
+    assert_eq!((other.tls, other.path.as_str()), (true, "/m"));
+    assert_eq!(
+        config.gpu[1].from.to_string(),
+        "pods in the namespace `monitoring` of the cluster `train`"
+    );
 }
 
 #[test]
@@ -624,7 +699,7 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic_or_disagree_with_its_schema(
         text in "\\PC{0,120}|[-a-c:\\[\\]{}&*!|>'\"%@`#,? \\n\\t0-9.]{0,120}",
-        key in "listen|web|language|log|store|sources|gpu|bands|exchange_rates|notify|series",
+        key in "listen|web|language|log|store|sources|gpu|kubernetes|bands|exchange_rates|notify|series",
         inner in "name|preset|floor|limits|scope|url|secret|path|retention|from|rate|webhooks|aws",
         value in "5|-1|x|''|\\[\\]|\\{\\}|\\[1, a\\]|\\{env: A\\}|\\[\\{name: a\\}\\]|null|true|50000.10|aws",
     ) {

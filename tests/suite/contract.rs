@@ -16,7 +16,7 @@ mod list_prices;
 mod month_end;
 mod new_band;
 mod outage;
-mod program;
+pub(crate) mod program;
 mod restarts;
 mod sources;
 mod truth;

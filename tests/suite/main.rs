@@ -15,6 +15,8 @@ mod gpu_ledger;
 mod gpu_nvml;
 mod gpu_pages;
 mod gpu_promql;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod simulate_aws;
 mod simulate_azure;
 mod simulate_gcp;

@@ -64,25 +64,19 @@ fn sums(counted: &Counted) -> BTreeMap<GpuState, u64> {
 }
 
 fn inventory(names: &[&str]) -> NodeInventory {
-    let node = |name: &&str| {
-        let node = Node {
-            name: (*name).to_owned(),
-            provider: Some(Provider::Aws),
-            cluster: "video".to_owned(),
-            instance_type: Some("p5.48xlarge".to_owned()),
-            region_id: Some("us-east-1".to_owned()),
-            zone: None,
-            capacity_type: CapacityType::Reserved,
-            gpus: Some(8),
-            hourly_cost: None,
-        };
-        ((*name).to_owned(), node)
+    let node = |name: &&str| Node {
+        name: (*name).to_owned(),
+        provider: Some(Provider::Aws),
+        cluster: "video".to_owned(),
+        instance_type: Some("p5.48xlarge".to_owned()),
+        region_id: Some("us-east-1".to_owned()),
+        zone: None,
+        capacity_type: CapacityType::Reserved,
+        gpus: Some(8),
+        hourly_cost: None,
     };
-    NodeInventory {
-        nodes: names.iter().map(node).collect(),
-        whole: [(Some(Provider::Aws), "video".to_owned())].into(),
-        ..NodeInventory::default()
-    }
+    let whole = [(Some(Provider::Aws), "video".to_owned())].into();
+    NodeInventory::new(names.iter().map(node), whole, BTreeMap::new())
 }
 
 /// Busy and unallocated sevenths of a second of a device whose parts are all busy.
@@ -416,8 +410,9 @@ fn a_node_that_changes_its_type_counts_from_then_on_as_the_other() {
     let there = inventory(&["n"]);
     counter.observe(&report("a", 0, vec![gpu("1", "n", Some(0.9))]), &there);
     counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &there);
-    let mut changed = there.clone();
-    changed.nodes.get_mut("n").unwrap().instance_type = Some("p5.4xlarge".to_owned());
+    let mut nodes = there.nodes().to_vec();
+    nodes[0].instance_type = Some("p5.4xlarge".to_owned());
+    let changed = NodeInventory::new(nodes, there.whole.clone(), BTreeMap::new());
     counter.observe(&report("a", 60, vec![gpu("1", "n", Some(0.9))]), &changed);
     counter.observe(&report("a", 90, vec![gpu("1", "n", Some(0.9))]), &changed);
     let mut by_type: Vec<_> = counter

@@ -6,11 +6,11 @@ use std::time::Duration;
 use reqwest::Url;
 use rust_decimal::Decimal;
 
-use super::{Names, label_safe};
+use super::{Names, kubernetes, label_safe};
 use crate::config::file::{FileConfig, GpuFile, GpuProvider, GpuStatesFile, NodeFile};
 use crate::config::structure::Findings;
 use crate::config::values::{Figure, Span};
-use crate::config::{GpuFrom, GpuSource, PrometheusConfig};
+use crate::config::{GpuFrom, GpuSource, KubernetesConfig, PrometheusConfig};
 use crate::domain::gpu_time::StateRules;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::machine::Machine;
@@ -19,6 +19,7 @@ use crate::domain::node::Node;
 
 pub(super) fn sources(
     entries: &[GpuFile],
+    clusters: &[KubernetesConfig],
     names: &mut Names,
     environment: &BTreeMap<String, String>,
     findings: &mut Findings,
@@ -39,7 +40,11 @@ pub(super) fn sources(
         } else if timeout.is_zero() {
             findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
         }
-        let from = from(entry, &path, environment, findings);
+        let kubernetes = match &entry.kubernetes {
+            Some(_) => kubernetes::cluster_of(entry, &path, clusters, findings),
+            None => None,
+        };
+        let from = from(entry, &path, kubernetes, environment, findings);
         let name = entry
             .name
             .as_deref()
@@ -48,8 +53,15 @@ pub(super) fn sources(
             sources.push(GpuSource {
                 name: SourceId::new(name),
                 from,
-                cluster: entry.cluster.clone().unwrap_or_else(|| name.to_owned()),
-                provider: provider(entry.provider),
+                cluster: match (&entry.cluster, kubernetes) {
+                    (Some(cluster), _) => cluster.clone(),
+                    (None, Some(kubernetes)) => kubernetes.cluster.clone(),
+                    (None, None) => name.to_owned(),
+                },
+                provider: match (entry.provider, kubernetes) {
+                    (None, Some(kubernetes)) => kubernetes.provider,
+                    (written, _) => provider(written),
+                },
                 capacity_type: entry.capacity_type.unwrap_or_default().into(),
                 instance_type: entry.instance_type.clone(),
                 region_id: entry.region_id.clone(),
@@ -65,25 +77,36 @@ pub(super) fn sources(
 fn from(
     entry: &GpuFile,
     path: &str,
+    kubernetes: Option<&KubernetesConfig>,
     environment: &BTreeMap<String, String>,
     findings: &mut Findings,
 ) -> Option<GpuFrom> {
-    let ways = [entry.url.is_some(), entry.prometheus.is_some(), entry.nvml.is_some()];
+    let ways = [
+        entry.url.is_some(),
+        entry.kubernetes.is_some(),
+        entry.prometheus.is_some(),
+        entry.nvml.is_some(),
+    ];
     match ways.iter().filter(|way| **way).count() {
         1 => {}
         0 => {
-            let message = "says not what is read: want `url`, `prometheus` or `nvml`";
+            let message = "says not what is read: want `url`, `kubernetes`, `prometheus` or `nvml`";
             findings.add(path, message);
             return None;
         }
         _ => {
-            findings.add(path, "wants one of `url`, `prometheus` and `nvml`, and has several");
+            let message =
+                "wants one of `url`, `kubernetes`, `prometheus` and `nvml`, and has several";
+            findings.add(path, message);
             return None;
         }
     }
     if let Some(url) = &entry.url {
         let page = address(url, &format!("{path}.url"), environment, findings)?;
         return Some(GpuFrom::Page(page.into()));
+    }
+    if let Some(pods) = &entry.kubernetes {
+        return kubernetes::pods(pods, &format!("{path}.kubernetes"), kubernetes?, findings);
     }
     if let Some(nvml) = &entry.nvml {
         check_nvml(cfg!(feature = "nvml"), &format!("{path}.nvml"), findings);
@@ -172,7 +195,7 @@ fn replaced(
     Some(whole)
 }
 
-fn provider(written: Option<GpuProvider>) -> Option<Provider> {
+pub(super) fn provider(written: Option<GpuProvider>) -> Option<Provider> {
     match written.unwrap_or_default() {
         GpuProvider::Aws => Some(Provider::Aws),
         GpuProvider::Gcp => Some(Provider::Gcp),
@@ -188,7 +211,8 @@ pub(super) fn nodes(entries: &[NodeFile], findings: &mut Findings) -> Vec<Node> 
         let path = format!("nodes[{index}]");
         let provider = provider(entry.provider);
         let (Some(name), Some(cluster)) = (&entry.name, &entry.cluster) else { continue };
-        if let Some(other) = nodes.iter().position(|node| node.name == *name) {
+        let same = |node: &Node| node.name == *name && node.cluster == *cluster;
+        if let Some(other) = nodes.iter().position(same) {
             let message = format!("`{name}` is already the name at `nodes[{other}].name`");
             findings.add(&format!("{path}.name"), message);
         }
@@ -289,7 +313,7 @@ pub(super) fn states(
     // Between two readings of a Prometheus is a step.
     let between = |source: &GpuSource| match &source.from {
         GpuFrom::Prometheus(of) => of.step,
-        GpuFrom::Page(_) | GpuFrom::Nvml { .. } => source.every,
+        GpuFrom::Page(_) | GpuFrom::Pods(_) | GpuFrom::Nvml { .. } => source.every,
     };
     let longest = sources.iter().map(between).max().unwrap_or_default();
     let least = Span::seconds(longest.as_secs().saturating_mul(3)).signed();

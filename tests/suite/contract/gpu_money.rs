@@ -79,12 +79,10 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
     let mut counter = Accountant::new(StateRules::default(), Vec::new());
     while clock.now() < at("2026-10-15T07:02:00Z") {
         let now = clock.now();
-        let mut inventory = NodeInventory::default();
-        for provider in Provider::ALL {
-            inventory.whole.insert((Some(provider), target(provider, &exporters.url).cluster));
-            let nodes = world.nodes(provider, now);
-            inventory.nodes.extend(nodes.into_iter().map(|node| (node.name.clone(), node)));
-        }
+        let cluster = |provider| target(provider, &exporters.url).cluster;
+        let whole = Provider::ALL.map(|provider| (Some(provider), cluster(provider)));
+        let nodes = Provider::ALL.into_iter().flat_map(|provider| world.nodes(provider, now));
+        let inventory = NodeInventory::new(nodes, whole.into(), BTreeMap::new());
         for provider in Provider::ALL {
             let target = target(provider, &exporters.url);
             match scrape(&client, &target, now).await {

@@ -104,12 +104,8 @@ impl Life {
     }
 
     fn inventory(&self, now: Timestamp) -> NodeInventory {
-        let nodes = self.world.nodes(self.provider, now);
-        NodeInventory {
-            nodes: nodes.into_iter().map(|node| (node.name.clone(), node)).collect(),
-            whole: [(Some(self.provider), target(self.provider, "http://a").cluster)].into(),
-            ..NodeInventory::default()
-        }
+        let whole = [(Some(self.provider), target(self.provider, "http://a").cluster)];
+        NodeInventory::new(self.world.nodes(self.provider, now), whole.into(), BTreeMap::new())
     }
 
     async fn keep(&self, counter: &mut Accountant) {

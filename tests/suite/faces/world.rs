@@ -478,6 +478,7 @@ pub(crate) fn self_metrics() -> SelfMetrics {
     metrics.poll_ended(&source, Err(SourceErrorKind::Forbidden), Duration::from_millis(90));
     metrics.request_reserved(&source, "GetCostAndUsage", money("0.01 USD"));
     metrics.quota_remaining(&source, "qpu", "1h", 580.0);
+    metrics.nodes_heard("train", "2025-10-16T11:59:00Z".parse().unwrap());
     metrics.notified("ops", "sent");
     metrics.ledger_failed("commit");
     let mut dropped = DroppedSamples::default();

@@ -105,8 +105,8 @@ async fn a_source_that_fails_tells_its_secrets_to_no_log_and_no_reader() {
         for source in &setup.config.gpu {
             let (reports, _kept) = watch::channel(Default::default());
             let (heard, mut hearing) = mpsc::channel(10);
-            let reading = Reading::new(source, None).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(Fixed);
+            let reading = Reading::new(source, None, &clock).unwrap();
             let metrics = SelfMetrics::new();
             let reading = reading.run(client(PATIENT), clock, reports, heard, metrics.clone());
             let task = tokio::spawn(reading);

@@ -215,6 +215,8 @@ fn list_price(source: &SourceId, price: &SkuPrice) -> ListPriceView {
         price: text(price.price.amount),
         currency: price.price.currency.to_string(),
         effective_at: price.effective_at.map(|at| at.to_string()),
+        instance_type: price.instance_type.clone(),
+        read_at: price.read_at.map(|at| at.to_string()),
     }
 }
 
@@ -236,6 +238,8 @@ fn gpu_source(report: &GpuReport) -> GpuSourceView {
                 utilization_ratio: gpu.utilization.map(|utilization| utilization.ratio()),
                 memory_used_bytes: gpu.memory_used_bytes,
                 memory_total_bytes: gpu.memory_total_bytes,
+                healthy: gpu.healthy,
+                xid: gpu.xid,
             })
             .collect(),
     }

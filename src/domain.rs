@@ -2,8 +2,10 @@
 //! which the rest of the program reaches a clock or a disk. Pure: no clock, no I/O, no runtime.
 
 pub mod anomaly;
+pub mod backtest;
 pub mod band;
 pub mod breakdown;
+pub mod change;
 pub mod exchange;
 pub mod forecast;
 pub mod gpu;

@@ -4,7 +4,7 @@
 //! ```text
 //! forecast score ORIGINS.csv OURS.csv
 //! forecast anomalies WORLDS.csv FOUND.csv
-//! forecast speed
+//! forecast speed [SERIES.csv]
 //! ```
 
 mod anomalies;
@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["score", origins, ours] => score::write(origins, ours),
         ["anomalies", worlds, found] => anomalies::write(worlds, found),
-        ["speed"] | [] => speed::measure(),
+        ["speed"] | [] => speed::measure(None),
+        ["speed", path] => speed::measure(Some(path)),
         _ => Err(anyhow::anyhow!("want `score ORIGINS.csv OURS.csv` or `speed`")),
     };
     match outcome {

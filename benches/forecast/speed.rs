@@ -1,4 +1,141 @@
-//! What forecasts cost in time.
+//! What forecasting and judging cost on one core: series of 400 days, method choice, intervals, band
+//! and anomalies; then one new day. With a path, the series are written for the peer to read.
 
-/// Measures.
-pub fn measure() -> anyhow::Result<()> { Ok(()) }
+use std::io::{BufWriter, Write};
+use std::time::Instant;
+
+use costband::analyse::anomaly;
+use costband::analyse::forecast::learned::Learned;
+use costband::analyse::forecast::{Aid, figures, month_end_of};
+use costband::domain::anomaly::AnomalyFloors;
+use costband::domain::forecast::{CostDay, CostSeries, day_after};
+use costband::domain::money::Currency;
+use costband::domain::period::BillingPeriod;
+use jiff::civil::{Date, date};
+use rust_decimal::Decimal;
+
+const DAYS: usize = 400;
+const FIRST: Date = date(2025, 1, 1);
+/// How many series are kept for the new day.
+const KEPT: usize = 10_000;
+
+/// Noise that needs no crate (Marsaglia 2003, xorshift64).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn series(number: u64, days: usize) -> CostSeries {
+    static FIRSTS: std::sync::LazyLock<Vec<bool>> = std::sync::LazyLock::new(|| {
+        (0..2 * DAYS).map(|at| day_after(FIRST, at).day() == 1).collect()
+    });
+    let first_of_month = &*FIRSTS;
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15 ^ (number + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let level = 100.0 + 20_000.0 * noise.next();
+    let (dip, sigma) = (0.4 * noise.next(), 0.06 * noise.next());
+    let lump = if number.is_multiple_of(4) { level * 3.0 } else { 0.0 };
+    let days = (0..days)
+        .map(|at| {
+            let weekend = if at % 7 < 2 { 1.0 - dip } else { 1.0 };
+            let spread = noise.next() + noise.next() + noise.next() - 1.5;
+            let lump = if first_of_month[at] { lump } else { 0.0 };
+            let amount = level * weekend * (1.0 + 2.0 * sigma * spread) + lump;
+            CostDay {
+                amount: Some(Decimal::new((amount * 100.0) as i64, 2)),
+                quantity: None,
+                complete: true,
+            }
+        })
+        .collect();
+    CostSeries { currency: Currency::USD, first: FIRST, days, charges: Vec::new() }
+}
+
+/// Forecasts and judges a series; what came of it, so that nothing is optimised away.
+fn judge(series: &CostSeries, learned: &Learned) -> anyhow::Result<f64> {
+    let period = BillingPeriod::containing(series.date(series.days.len()));
+    let end = month_end_of(series, learned, period, &Aid::default())?;
+    let forecast = end.forecast()?;
+    let limit = forecast.booked + Decimal::from(50_000);
+    let found = anomaly::find_in(learned, series.currency, &AnomalyFloors::default());
+    Ok(end.probability_above(limit) + found.len() as f64)
+}
+
+/// Measures and prints one line for each figure.
+pub fn measure(path: Option<&str>) -> anyhow::Result<()> {
+    if let Some(path) = path {
+        return write(path);
+    }
+    for count in [10_000_u64, 100_000] {
+        let mut sum = 0.0;
+        let mut spent = std::time::Duration::ZERO;
+        for number in 0..count {
+            let series = series(number, DAYS);
+            let began = Instant::now();
+            let newest = series.newest_complete().unwrap_or(0);
+            let learned = Learned::read(series.first, &figures(&series, newest));
+            sum += judge(&series, &learned)?;
+            spent += began.elapsed();
+        }
+        println!(
+            "{count} series x {DAYS} days, forecast with choice and band, and judged: {:.2} s ({:.0} us a series; checksum {sum:.1})",
+            spent.as_secs_f64(),
+            spent.as_secs_f64() * 1e6 / count as f64
+        );
+    }
+    new_day()
+}
+
+/// One new day of series that are kept: read it, forecast, judge.
+fn new_day() -> anyhow::Result<()> {
+    let mut kept = Vec::new();
+    for number in 0..KEPT as u64 {
+        let series = series(number, DAYS + 12);
+        let newest = DAYS - 1;
+        let learned = Learned::read(series.first, &figures(&series, newest));
+        kept.push((series, learned));
+    }
+    let period = BillingPeriod::containing(FIRST);
+    for step in 0..12 {
+        let (mut sum, mut spent) = (0.0, [std::time::Duration::ZERO; 2]);
+        for (series, learned) in &mut kept {
+            let value = figures(series, DAYS + step).last().copied().unwrap_or(f64::NAN);
+            let began = Instant::now();
+            learned.push(value);
+            spent[0] += began.elapsed();
+            let known = CostSeries { days: series.days[..=DAYS + step].to_vec(), ..series.clone() };
+            let period = BillingPeriod::containing(known.date(DAYS + step)).max(period);
+            let began = Instant::now();
+            let end = month_end_of(&known, learned, period, &Aid::default())?;
+            sum += end.probability_above(Decimal::from(100_000));
+            sum += end.forecast()?.quantiles.len() as f64;
+            spent[1] += began.elapsed();
+        }
+        println!(
+            "one new day of {KEPT} kept series, {}: read {:.1} ms, forecast with choice and band {:.1} ms (checksum {sum:.0})",
+            kept[0].0.date(DAYS + step),
+            spent[0].as_secs_f64() * 1e3,
+            spent[1].as_secs_f64() * 1e3
+        );
+    }
+    Ok(())
+}
+
+/// The first thousand series, one a line.
+fn write(path: &str) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(std::fs::File::create(path)?);
+    for number in 0..1_000 {
+        let text: Vec<String> = series(number, DAYS)
+            .days
+            .iter()
+            .map(|day| day.amount.unwrap_or_default().to_string())
+            .collect();
+        writeln!(out, "{}", text.join(","))?;
+    }
+    Ok(())
+}

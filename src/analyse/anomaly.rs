@@ -8,28 +8,21 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 
 use crate::analyse::anomaly::watch::{Event, Least, Watch};
+use crate::analyse::forecast::figures;
 use crate::analyse::forecast::learned::Learned;
-use crate::domain::anomaly::{Anomaly, AnomalyFloors, Cause};
+use crate::analyse::forecast::statistics::median;
+use crate::domain::anomaly::{Anomaly, AnomalyFloors, AnomalyKind, Cause};
 use crate::domain::breakdown::Dimension;
-use crate::domain::forecast::{CostDay, CostSeries};
+use crate::domain::forecast::CostSeries;
 use crate::domain::money::Currency;
 
 /// Significant digits of an estimated amount.
 const DIGITS: u32 = 9;
 
-/// The figures of a series' complete days up to the newest one; not a number for every other day.
-pub fn complete_values(series: &CostSeries) -> Vec<f64> {
-    let end = series.newest_complete().map_or(0, |newest| newest + 1);
-    let figure = |day: &CostDay| match day.amount {
-        Some(amount) if day.complete => amount.to_f64().unwrap_or(f64::NAN),
-        _ => f64::NAN,
-    };
-    series.days.iter().take(end).map(figure).collect()
-}
-
 /// Finds what stood out in a series, oldest first, what is over among it.
 pub fn find(series: &CostSeries, floors: &AnomalyFloors) -> Vec<Anomaly> {
-    let learned = Learned::read(series.first, &complete_values(series));
+    let Some(newest) = series.newest_complete() else { return Vec::new() };
+    let learned = Learned::read(series.first, &figures(series, newest));
     find_in(&learned, series.currency, floors)
 }
 
@@ -48,8 +41,8 @@ fn told(event: &Event, learned: &Learned, currency: Currency) -> Option<Anomaly>
     let days = event.days.max(1) as f64;
     let difference = event.actual - event.expected;
     let excess = match event.kind {
-        crate::domain::anomaly::AnomalyKind::Spike => difference,
-        crate::domain::anomaly::AnomalyKind::LevelShift => difference / days,
+        AnomalyKind::Spike => difference,
+        AnomalyKind::LevelShift => difference / days,
     };
     Some(Anomaly {
         kind: event.kind,
@@ -115,7 +108,7 @@ fn difference(series: &CostSeries, first: Date, last: Date) -> f64 {
         .filter_map(|at| {
             let weeks = (at - begin) / 7 + 1;
             let before = (weeks..weeks + 8).filter_map(|back| amount(at.checked_sub(back * 7)?));
-            let usual = crate::analyse::forecast::statistics::median::<8>(before);
+            let usual = median::<8>(before);
             Some(amount(at)? - usual)
         })
         .sum()

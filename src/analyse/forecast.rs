@@ -10,6 +10,8 @@ pub mod statistics;
 
 mod band;
 
+use std::borrow::Cow;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
@@ -47,9 +49,9 @@ pub struct Aid {
 
 /// A month's end, to be asked.
 #[derive(Debug, Clone)]
-pub struct MonthEnd {
+pub struct MonthEnd<'a> {
     period: BillingPeriod,
-    series: CostSeries,
+    series: &'a CostSeries,
     /// Where the month's first day lies among the series' days; may be past their end.
     start: usize,
     /// The index of the newest complete day.
@@ -58,7 +60,7 @@ pub struct MonthEnd {
     ahead: usize,
     /// Days between the newest complete one and the month.
     between: usize,
-    learned: Learned,
+    learned: Cow<'a, Learned>,
     choice: Choice,
     outlook: Outlook,
     /// The complete days and the known charges of the month, exact.
@@ -93,64 +95,95 @@ struct Due {
 ///
 /// # Errors
 /// [`ForecastError`] without enough complete days, or with none near the month.
-pub fn month_end(
-    series: &CostSeries,
+pub fn month_end<'a>(
+    series: &'a CostSeries,
     period: BillingPeriod,
     aid: &Aid,
-) -> Result<MonthEnd, ForecastError> {
-    let end = days_between(series.first, period.end_day()).filter(|end| *end > 0);
-    let end = end.ok_or(ForecastError::NothingBefore(period))?;
-    let read = series.days.get(..end).unwrap_or(&series.days);
-    let newest = read.iter().rposition(|day| day.complete && day.amount.is_some());
-    let newest = newest.ok_or(ForecastError::NothingBefore(period))?;
-    // A series that begins in mid-month has its first day as the month's start.
-    let start = days_between(series.first, period.first_day()).unwrap_or(0);
-    let between = start.saturating_sub(newest + 1);
-    if between > OLDEST {
-        let newest = series.date(newest);
-        return Err(ForecastError::TooOld { period, newest });
-    }
+) -> Result<MonthEnd<'a>, ForecastError> {
+    let newest = newest_in(series, period)?;
+    let learned = Learned::read(series.first, &figures(series, newest));
+    build(series, Cow::Owned(learned), newest, period, aid)
+}
+
+/// The same with what was learned before: for callers that keep it and push one day at a time. It
+/// must hold the series' days up to the newest complete one in or before the month.
+///
+/// # Errors
+/// As [`month_end`].
+pub fn month_end_of<'a>(
+    series: &'a CostSeries,
+    learned: &'a Learned,
+    period: BillingPeriod,
+    aid: &Aid,
+) -> Result<MonthEnd<'a>, ForecastError> {
+    let newest = newest_in(series, period)?;
+    build(series, Cow::Borrowed(learned), newest, period, aid)
+}
+
+/// The figures of a series' complete days up to an index; not a number for every other day.
+pub fn figures(series: &CostSeries, newest: usize) -> Vec<f64> {
     let figure = |day: &CostDay| match day.amount {
         Some(amount) if day.complete => amount.to_f64().unwrap_or(f64::NAN),
         _ => f64::NAN,
     };
-    let values: Vec<f64> = read.iter().take(newest + 1).map(figure).collect();
-    let known = values.iter().filter(|value| value.is_finite()).count();
-    if known < FEWEST_DAYS && aid.fleet_per_day.is_none() {
-        return Err(ForecastError::TooShort(known));
+    series.days.iter().take(newest + 1).map(figure).collect()
+}
+
+/// The index of the newest complete day in or before a month.
+fn newest_in(series: &CostSeries, period: BillingPeriod) -> Result<usize, ForecastError> {
+    let nothing = ForecastError::NothingBefore(period);
+    let end = days_between(series.first, period.end_day()).filter(|end| *end > 0).ok_or(nothing)?;
+    let read = series.days.get(..end).unwrap_or(&series.days);
+    let newest = read.iter().rposition(|day| day.complete && day.amount.is_some()).ok_or(nothing)?;
+    let start = days_between(series.first, period.first_day()).unwrap_or(0);
+    if start > newest + 1 + OLDEST {
+        return Err(ForecastError::TooOld { period, newest: series.date(newest) });
     }
-    let learned = Learned::read(series.first, &values);
-    let ahead = end - newest - 1;
+    Ok(newest)
+}
+
+fn build<'a>(
+    series: &'a CostSeries,
+    learned: Cow<'a, Learned>,
+    newest: usize,
+    period: BillingPeriod,
+    aid: &Aid,
+) -> Result<MonthEnd<'a>, ForecastError> {
+    if learned.days() < FEWEST_DAYS && aid.fleet_per_day.is_none() {
+        return Err(ForecastError::TooShort(learned.days()));
+    }
+    let end = days_between(series.first, period.end_day()).unwrap_or(0);
+    let ahead = end.saturating_sub(newest + 1);
+    // A series that begins in mid-month has its first day as the month's start.
+    let start = days_between(series.first, period.first_day()).unwrap_or(0);
     let choice = Choice::of(&learned, ahead.max(1));
     let overflow = ForecastError::Overflow(period);
-    let exact = exact_sum(series, period, |_, complete| complete).ok_or(overflow)?;
-    let booked = exact_sum(series, period, |_, _| true).ok_or(overflow)?;
     let mut found = MonthEnd {
         period,
+        series,
         start,
         newest,
         ahead,
-        between,
+        between: start.saturating_sub(newest + 1),
         outlook: Outlook::ahead(&learned, &choice, ahead),
+        learned,
         choice,
-        exact,
-        booked,
+        exact: exact_sum(series, period, |complete| complete).ok_or(overflow)?,
+        booked: exact_sum(series, period, |_| true).ok_or(overflow)?,
         gaps: 0.0,
         nowcast: 0.0,
         nowcast_days: 0,
         expected: Vec::new(),
         prior: false,
         may_fall: false,
-        learned,
-        series: series.clone(),
     };
-    found.fill_gaps(&values);
+    found.fill_gaps();
     found.take_fleet(aid.fleet_per_day);
     found.take_nowcast(&aid.nowcast);
     found.expected = found.due_charges();
     let variance: f64 = found.expected.iter().map(|due| due.sigma * due.sigma).sum();
     found.outlook.further_sigma = found.outlook.further_sigma.hypot(variance.sqrt());
-    found.may_fall = found.may_fall(&values);
+    found.may_fall = found.may_fall();
     Ok(found)
 }
 
@@ -158,20 +191,18 @@ pub fn month_end(
 fn exact_sum(
     series: &CostSeries,
     period: BillingPeriod,
-    counts: impl Fn(usize, bool) -> bool,
+    counts: impl Fn(bool) -> bool,
 ) -> Option<Decimal> {
     let start = days_between(series.first, period.first_day()).unwrap_or(0);
     let end = days_between(series.first, period.end_day()).unwrap_or(0).min(series.days.len());
-    let days = series.days.get(start..end).unwrap_or_default().iter().enumerate();
-    let amounts = days
-        .filter(|(at, day)| counts(start + at, day.complete))
-        .filter_map(|(_, day)| day.amount);
+    let days = series.days.get(start..end).unwrap_or_default().iter();
+    let amounts = days.filter(|day| counts(day.complete)).filter_map(|day| day.amount);
     let charges =
         series.charges.iter().filter(|charge| period.contains(charge.day)).map(|c| c.amount);
     amounts.chain(charges).try_fold(Decimal::ZERO, Decimal::checked_add)
 }
 
-impl MonthEnd {
+impl MonthEnd<'_> {
     /// What is expected of a day that is so many days after the newest complete one.
     fn step(&self, steps: usize) -> f64 {
         let until = |days| self.choice.combine(&self.learned.ahead(days));
@@ -183,11 +214,13 @@ impl MonthEnd {
         (at + self.learned.len()).checked_sub(self.newest + 1)
     }
 
-    fn fill_gaps(&mut self, values: &[f64]) {
-        let missing = (self.start..=self.newest)
-            .filter(|at| values.get(*at).is_some_and(|value| !value.is_finite()));
-        let filled: Vec<f64> =
-            missing.filter_map(|at| self.learned_at(at)).map(|at| self.learned.value(at)).collect();
+    fn fill_gaps(&mut self) {
+        if self.learned.gaps == 0 {
+            return;
+        }
+        let days = (self.start..=self.newest).filter_map(|at| self.learned_at(at));
+        let missing = days.filter(|at| self.learned.is_gap(*at));
+        let filled: Vec<f64> = missing.map(|at| self.learned.value(at)).collect();
         self.gaps = filled.iter().sum();
         let sigma = self.learned.level().relative_sigma().max(0.05);
         self.outlook.further_sigma = sigma * filled.iter().map(|gap| gap.abs()).sum::<f64>();
@@ -256,8 +289,8 @@ impl MonthEnd {
         Some(Mark { at, excess: charge.amount.to_f64()? })
     }
 
-    fn may_fall(&self, values: &[f64]) -> bool {
-        values.iter().any(|value| *value < 0.0)
+    fn may_fall(&self) -> bool {
+        self.learned.any_negative
             || self.expected.iter().any(|due| due.amount < 0.0)
             || self.series.charges.iter().any(|charge| charge.amount.is_sign_negative())
     }

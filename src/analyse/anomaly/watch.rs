@@ -12,16 +12,16 @@ const WARM_SHIFT: usize = 35;
 /// A day this many sigmas off stands out.
 const SPIKE_SIGMAS: f64 = 4.0;
 /// The mean of a week this many standard errors off is a shift.
-const SHIFT_ERRORS: f64 = 3.8;
+const SHIFT_ERRORS: f64 = 3.75;
 /// The same of fewer days: a larger shift that is seen sooner.
-const EARLY_SHIFT_ERRORS: f64 = 4.6;
+const EARLY_SHIFT_ERRORS: f64 = 5.5;
 /// The shortest and longest window that a shift is looked for in.
 const SHORTEST: usize = 3;
 const LONGEST: usize = 7;
 /// A day counts for at most so many sigmas in a window: one spike makes no shift.
 const MOST_SIGMAS: f64 = 3.5;
 /// The share of a new day in how alike neighbours are.
-const ALIKE: f64 = 0.01;
+const ALIKE: f64 = 0.015;
 /// Days after which a shift that held is the level.
 const SETTLED: usize = 7;
 
@@ -144,11 +144,12 @@ impl Watch {
     ///
     /// - *Spike*: the residual from the weekday's median level is beyond 4 robust sigmas (a mean
     ///   absolute deviation cut at three sigmas, times 1.25) and both floors.
-    /// - *Level shift*: over the last 3 to 7 days, the mean difference from the slow level of a
-    ///   week ago, cut at 4 sigmas a day, all but one day on one side, is beyond 3.5 standard
-    ///   errors; neighbours are alike by `r`, so that the variance of a sum of `w` days is
-    ///   `w (1 + 2 sum (1 - k / w) r^k)`. The level begins anew at the window's median. A spike
-    ///   that the window holds was the beginning of it.
+    /// - *Level shift*: the mean difference of the last week from where the line of a week before
+    ///   puts it is beyond 3.75 standard errors, or that of its last 3 to 6 days beyond 5.5; a day
+    ///   counts for at most 3.5 sigmas, and at most one of more than four lies on the other side.
+    ///   Neighbours are alike by `r`, so that the variance of a sum of `w` days is
+    ///   `w (1 + 2 sum (1 - k / w) r^k)` (Bayley and Hammersley 1946). The line is lifted to the
+    ///   window's median. A spike that the window holds was the beginning of it.
     pub fn read(&mut self, day: &Day) {
         let at = self.at;
         self.at += 1;

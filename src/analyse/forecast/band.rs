@@ -12,7 +12,7 @@ use crate::domain::forecast::BandForecast;
 /// What is not certain is never told as less or more sure than this.
 const SUREST: f64 = 0.001;
 
-impl MonthEnd {
+impl MonthEnd<'_> {
     /// Holds the month's end against a floor and a ceiling.
     ///
     /// A probability is the one at which the quantile function reaches the limit, by bisection.

@@ -52,6 +52,8 @@ pub struct Learned {
     pub shifts: Vec<usize>,
     /// How many days have no figure.
     pub gaps: usize,
+    /// Whether any figure is below zero.
+    pub any_negative: bool,
 }
 
 impl Learned {
@@ -89,6 +91,7 @@ impl Learned {
             judged: Vec::new(),
             shifts: Vec::new(),
             gaps: 0,
+            any_negative: false,
         }
     }
 
@@ -111,12 +114,17 @@ impl Learned {
         }
     }
 
+    fn hold(&mut self, value: f64) {
+        self.values.push(value);
+        self.gaps += usize::from(!value.is_finite());
+        self.any_negative |= value < 0.0;
+    }
+
     /// Reads a day as it came, as the only state.
     fn read_raw(&mut self, value: f64) {
         let at = self.values.len();
         let mut raw = std::mem::take(&mut self.raw);
-        self.values.push(value);
-        self.gaps += usize::from(!value.is_finite());
+        self.hold(value);
         if let Some(excess) = self.step(&mut raw, at, value) {
             self.marks.push(Mark { at, excess });
         }
@@ -126,8 +134,7 @@ impl Learned {
     /// Reads a day as it came beside the state without lumps.
     fn mark_raw(&mut self, value: f64) {
         let at = self.values.len();
-        self.values.push(value);
-        self.gaps += usize::from(!value.is_finite());
+        self.hold(value);
         if value.is_finite() {
             let seen = self.raw.read(value, (self.weekday + at) % 7);
             if let Some(expected) = seen.expected.filter(|_| seen.stands_out) {
@@ -215,6 +222,11 @@ impl Learned {
     /// The charges that come on their day of the month.
     pub fn lumps(&self) -> &[Lump] {
         &self.lumps
+    }
+
+    /// Whether a day has no figure.
+    pub fn is_gap(&self, at: usize) -> bool {
+        self.values.get(at).is_some_and(|value| !value.is_finite())
     }
 
     /// The figure of a day without its lumps, a gap filled.

@@ -4,20 +4,16 @@
 pub mod watch;
 
 use jiff::civil::Date;
-use rust_decimal::Decimal;
-use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::analyse::anomaly::watch::{Event, Least, Watch};
-use crate::analyse::forecast::figures;
+use crate::analyse::forecast::{estimated, figures};
 use crate::analyse::forecast::learned::Learned;
 use crate::analyse::forecast::statistics::median;
 use crate::domain::anomaly::{Anomaly, AnomalyFloors, AnomalyKind, Cause};
 use crate::domain::breakdown::Dimension;
 use crate::domain::forecast::CostSeries;
 use crate::domain::money::Currency;
-
-/// Significant digits of an estimated amount.
-const DIGITS: u32 = 9;
 
 /// Finds what stood out in a series, oldest first, what is over among it.
 pub fn find(series: &CostSeries, floors: &AnomalyFloors) -> Vec<Anomaly> {
@@ -37,7 +33,6 @@ pub fn find_in(learned: &Learned, currency: Currency, floors: &AnomalyFloors) ->
 }
 
 fn told(event: &Event, learned: &Learned, currency: Currency) -> Option<Anomaly> {
-    let amount = |value: f64| Decimal::from_f64(value)?.round_sf(DIGITS);
     let days = event.days.max(1) as f64;
     let difference = event.actual - event.expected;
     let excess = match event.kind {
@@ -51,9 +46,9 @@ fn told(event: &Event, learned: &Learned, currency: Currency) -> Option<Anomaly>
         found: learned.date(event.found),
         ended: event.ended.map(|at| learned.date(at)),
         currency,
-        actual_per_day: amount(event.actual / days)?,
-        expected_per_day: amount(event.expected / days)?,
-        excess: amount(excess)?,
+        actual_per_day: estimated(event.actual / days)?,
+        expected_per_day: estimated(event.expected / days)?,
+        excess: estimated(excess)?,
         sigmas: event.sigmas,
         cause: None,
     })
@@ -91,7 +86,7 @@ pub fn likely_cause(anomaly: &Anomaly, parts: &[Part<'_>]) -> Option<Cause> {
     Some(Cause {
         dimension: part.dimension,
         key: part.key.to_owned(),
-        excess: Decimal::from_f64(*moved)?.round_sf(DIGITS)?,
+        excess: estimated(*moved)?,
         share: (moved / whole).clamp(0.0, 1.0),
     })
 }

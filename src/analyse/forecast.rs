@@ -375,7 +375,7 @@ impl MonthEnd<'_> {
             gaps: self.learned.gaps,
             past_forecasts: self.outlook.past_forecasts(),
             past_error: self.outlook.past_error(),
-            shifted_on: self.learned.shifts.last().map(|at| self.learned.date(*at)),
+            shifted_on: self.learned.newest_shift().map(|at| self.learned.date(at)),
             expected_charges: self.expected.iter().filter_map(expected).collect(),
             nowcast_days: self.nowcast_days,
             prior: self.prior,
@@ -384,6 +384,12 @@ impl MonthEnd<'_> {
 }
 
 /// An estimate as an amount of nine significant digits. None past 28 digits.
-fn estimated(amount: f64) -> Option<Decimal> {
+pub fn estimated(amount: f64) -> Option<Decimal> {
+    let magnitude = amount.abs().log10().floor();
+    let decimals = f64::from(DIGITS) - 1.0 - magnitude;
+    if (0.0..=18.0).contains(&decimals) {
+        let digits = (amount * 10_f64.powi(decimals as i32)).round();
+        return Some(Decimal::new(digits as i64, decimals as u32).normalize());
+    }
     Decimal::from_f64(amount)?.round_sf(DIGITS)
 }

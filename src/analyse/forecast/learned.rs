@@ -24,151 +24,31 @@ const WARM: usize = 14;
 /// How many days are read at most; older ones are let go.
 pub const MOST_READ: usize = 800;
 
-/// A series as it was read.
+/// What forecasts and judgement look back on.
 #[derive(Debug, Clone)]
-pub struct Learned {
-    first: Date,
-    /// The weekday of the first day, Monday 0.
-    weekday: usize,
+struct Kept {
     /// The first day's number, from which the stride is counted: the same days are kept whatever
     /// day a series begins on.
     number: usize,
-    /// The figures as they came; not a number for a gap.
-    values: Vec<f64>,
-    marks: Vec<Mark>,
-    lumps: Vec<Lump>,
-    /// The state of the figures as they came.
-    raw: Level,
-    /// The state of the figures without their lumps, where there are any.
-    smooth: Option<Level>,
     /// Running sums of the figures without lumps, gaps filled with what was expected. One more than
     /// there are days.
     sums: Vec<f64>,
     origins: VecDeque<(usize, Origin)>,
-    newest: Origin,
-    /// What was expected of each day before it was known, and its weekday's factor: for judging.
+    /// What was expected of each day before it was known, and its weekday's factor.
     judged: Vec<(f32, f32)>,
-    /// The days on which the level had shifted.
-    pub shifts: Vec<usize>,
-    /// How many days have no figure.
-    pub gaps: usize,
-    /// Whether any figure is below zero.
-    pub any_negative: bool,
+    shifts: Vec<usize>,
 }
 
-impl Learned {
-    /// Reads a series from its first day. A figure that is not finite is a gap.
-    pub fn read(first: Date, values: &[f64]) -> Self {
-        let skipped = values.len().saturating_sub(MOST_READ);
-        let first = day_after(first, skipped);
-        let mut learned = Self::empty(first);
-        learned.values.reserve(values.len() - skipped + LONGEST);
-        learned.sums.reserve(values.len() - skipped + LONGEST);
-        learned.judged.reserve(values.len() - skipped + LONGEST);
-        for value in values.iter().skip(skipped) {
-            learned.read_raw(*value);
-        }
-        learned.lumps = lumps::find(&learned.marks, first, learned.values.len());
-        if !learned.lumps.is_empty() {
-            learned.read_without_lumps();
-        }
-        learned
-    }
-
-    fn empty(first: Date) -> Self {
-        Self {
-            first,
-            weekday: usize::from(first.weekday().to_monday_zero_offset().unsigned_abs()),
-            number: days_between(Date::constant(1, 1, 1), first).unwrap_or(0),
-            values: Vec::new(),
-            marks: Vec::new(),
-            lumps: Vec::new(),
-            raw: Level::default(),
-            smooth: None,
-            sums: vec![0.0],
-            origins: VecDeque::new(),
-            newest: Origin::default(),
-            judged: Vec::new(),
-            shifts: Vec::new(),
-            gaps: 0,
-            any_negative: false,
-        }
-    }
-
-    /// Reads one more day. A series at its longest is read anew once a month.
-    pub fn push(&mut self, value: f64) {
-        let day = self.date(self.values.len());
-        let due = self.lumps.iter().any(|lump| lump.is_due(day));
-        let marked = self.marks.len();
-        let too_long = self.values.len() >= MOST_READ + LONGEST;
-        match self.smooth.take() {
-            None => self.read_raw(value),
-            Some(mut smooth) => {
-                self.mark_raw(value);
-                self.follow(&mut smooth, value);
-                self.smooth = Some(smooth);
-            }
-        }
-        if due || self.marks.len() > marked || too_long {
-            *self = Self::read(self.first, &self.values);
-        }
-    }
-
-    fn hold(&mut self, value: f64) {
-        self.values.push(value);
-        self.gaps += usize::from(!value.is_finite());
-        self.any_negative |= value < 0.0;
-    }
-
-    /// Reads a day as it came, as the only state.
-    fn read_raw(&mut self, value: f64) {
-        let at = self.values.len();
-        let mut raw = std::mem::take(&mut self.raw);
-        self.hold(value);
-        if let Some(excess) = self.step(&mut raw, at, value) {
-            self.marks.push(Mark { at, excess });
-        }
-        self.raw = raw;
-    }
-
-    /// Reads a day as it came beside the state without lumps.
-    fn mark_raw(&mut self, value: f64) {
-        let at = self.values.len();
-        self.hold(value);
-        if value.is_finite() {
-            let seen = self.raw.read(value, (self.weekday + at) % 7);
-            if let Some(expected) = seen.expected.filter(|_| seen.stands_out) {
-                self.marks.push(Mark { at, excess: value - expected });
-            }
-        }
-    }
-
-    fn follow(&mut self, smooth: &mut Level, value: f64) {
-        let at = self.values.len() - 1;
-        self.step(smooth, at, value);
-    }
-
-    fn read_without_lumps(&mut self) {
-        let mut smooth = Level::default();
-        let mut values = self.values.clone();
-        for mark in self.lumps.iter().flat_map(|lump| &lump.marks) {
-            if let Some(value) = values.get_mut(mark.at) {
-                *value -= mark.excess;
-            }
-        }
+impl Kept {
+    fn begin_again(&mut self) {
         self.sums.truncate(1);
         self.origins.clear();
         self.judged.clear();
         self.shifts.clear();
-        for (at, value) in values.into_iter().enumerate() {
-            self.step(&mut smooth, at, value);
-        }
-        self.smooth = Some(smooth);
     }
 
-    /// Takes a day into a state, the sums and the origins. Returns by how much it stands out.
-    fn step(&mut self, level: &mut Level, at: usize, value: f64) -> Option<f64> {
-        let weekday = (self.weekday + at) % 7;
+    /// Takes a day into a state. Returns by how much it stands out, where it does.
+    fn step(&mut self, level: &mut Level, at: usize, weekday: usize, value: f64) -> Option<f64> {
         let before = self.sums.last().copied().unwrap_or(0.0);
         let mut marked = None;
         if value.is_finite() {
@@ -184,14 +64,138 @@ impl Learned {
             self.sums.push(before + expected);
             self.judged.push((expected as f32, 1.0));
         }
-        self.newest = level.origin(weekday + 1);
         if level.days() > WARM && (self.number + at).is_multiple_of(STRIDE) {
-            self.origins.push_back((at, self.newest));
+            self.origins.push_back((at, level.origin(weekday + 1)));
             if self.origins.front().is_some_and(|(old, _)| old + REACH + LONGEST < at) {
                 self.origins.pop_front();
             }
         }
         marked
+    }
+}
+
+/// A series as it was read.
+#[derive(Debug, Clone)]
+pub struct Learned {
+    first: Date,
+    /// The weekday of the first day, Monday 0.
+    weekday: usize,
+    /// The figures as they came; not a number for a gap.
+    values: Vec<f64>,
+    marks: Vec<Mark>,
+    lumps: Vec<Lump>,
+    /// The state of the figures as they came.
+    raw: Level,
+    /// The state of the figures without their lumps, where there are any.
+    smooth: Option<Box<Level>>,
+    kept: Kept,
+    /// How many days have no figure.
+    pub gaps: usize,
+    /// Whether any figure is below zero.
+    pub any_negative: bool,
+}
+
+impl Learned {
+    /// Reads a series from its first day. A figure that is not finite is a gap.
+    pub fn read(first: Date, values: &[f64]) -> Self {
+        let skipped = values.len().saturating_sub(MOST_READ);
+        let first = day_after(first, skipped);
+        let mut learned = Self::empty(first);
+        learned.values.reserve(values.len() - skipped + LONGEST);
+        learned.kept.sums.reserve(values.len() - skipped + LONGEST);
+        learned.kept.judged.reserve(values.len() - skipped + LONGEST);
+        for value in values.iter().skip(skipped) {
+            learned.read_raw(*value);
+        }
+        learned.lumps = lumps::find(&learned.marks, first, learned.values.len());
+        if !learned.lumps.is_empty() {
+            learned.read_without_lumps();
+        }
+        learned
+    }
+
+    fn empty(first: Date) -> Self {
+        Self {
+            first,
+            weekday: usize::from(first.weekday().to_monday_zero_offset().unsigned_abs()),
+            values: Vec::new(),
+            marks: Vec::new(),
+            lumps: Vec::new(),
+            raw: Level::default(),
+            smooth: None,
+            kept: Kept {
+                number: days_between(Date::constant(1, 1, 1), first).unwrap_or(0),
+                sums: vec![0.0],
+                origins: VecDeque::new(),
+                judged: Vec::new(),
+                shifts: Vec::new(),
+            },
+            gaps: 0,
+            any_negative: false,
+        }
+    }
+
+    /// Reads one more day. A series at its longest is read anew once a month.
+    pub fn push(&mut self, value: f64) {
+        let day = self.date(self.values.len());
+        let due = self.lumps.iter().any(|lump| lump.is_due(day));
+        let marked = self.marks.len();
+        let too_long = self.values.len() >= MOST_READ + LONGEST;
+        if self.smooth.is_some() {
+            self.read_both(value);
+        } else {
+            self.read_raw(value);
+        }
+        if due || self.marks.len() > marked || too_long {
+            *self = Self::read(self.first, &self.values);
+        }
+    }
+
+    fn hold(&mut self, value: f64) {
+        self.values.push(value);
+        self.gaps += usize::from(!value.is_finite());
+        self.any_negative |= value < 0.0;
+    }
+
+    /// Reads a day as it came, as the only state.
+    fn read_raw(&mut self, value: f64) {
+        let at = self.values.len();
+        self.hold(value);
+        let weekday = (self.weekday + at) % 7;
+        if let Some(excess) = self.kept.step(&mut self.raw, at, weekday, value) {
+            self.marks.push(Mark { at, excess });
+        }
+    }
+
+    /// Reads a day as it came beside the state without lumps.
+    fn read_both(&mut self, value: f64) {
+        let at = self.values.len();
+        self.hold(value);
+        let weekday = (self.weekday + at) % 7;
+        if value.is_finite() {
+            let seen = self.raw.read(value, weekday);
+            if let Some(expected) = seen.expected.filter(|_| seen.stands_out) {
+                self.marks.push(Mark { at, excess: value - expected });
+            }
+        }
+        if let Some(smooth) = &mut self.smooth {
+            self.kept.step(smooth, at, weekday, value);
+        }
+    }
+
+    fn read_without_lumps(&mut self) {
+        let mut values = self.values.clone();
+        for mark in self.lumps.iter().flat_map(|lump| &lump.marks) {
+            if let Some(value) = values.get_mut(mark.at) {
+                *value -= mark.excess;
+            }
+        }
+        self.kept.begin_again();
+        let mut smooth = Box::<Level>::default();
+        for (at, value) in values.into_iter().enumerate() {
+            self.kept.step(&mut smooth, at, (self.weekday + at) % 7, value);
+        }
+        self.smooth = Some(smooth);
     }
 
     /// The day at an index.
@@ -216,7 +220,12 @@ impl Learned {
 
     /// The state that forecasts are made from.
     pub fn level(&self) -> &Level {
-        self.smooth.as_ref().unwrap_or(&self.raw)
+        self.smooth.as_deref().unwrap_or(&self.raw)
+    }
+
+    /// The newest day on which the level had shifted.
+    pub fn newest_shift(&self) -> Option<usize> {
+        self.kept.shifts.last().copied()
     }
 
     /// The charges that come on their day of the month.
@@ -236,7 +245,7 @@ impl Learned {
 
     /// Every day as anomalies are found in it: without lumps, not a number for a gap.
     pub fn judged(&self) -> impl Iterator<Item = Day> {
-        self.judged.iter().enumerate().map(|(at, (expected, factor))| {
+        self.kept.judged.iter().enumerate().map(|(at, (expected, factor))| {
             let known = self.values.get(at).is_some_and(|value| value.is_finite());
             Day {
                 value: if known { self.value(at) } else { f64::NAN },
@@ -248,7 +257,7 @@ impl Learned {
 
     /// The sum of so many days from an index, without lumps, gaps filled.
     pub fn sum(&self, from: usize, days: usize) -> f64 {
-        let at = |index: usize| self.sums.get(index).or(self.sums.last()).copied().unwrap_or(0.0);
+        let at = |index: usize| self.kept.sums.get(index).or(self.kept.sums.last()).copied().unwrap_or(0.0);
         at(from.saturating_add(days)) - at(from)
     }
 
@@ -264,7 +273,7 @@ impl Learned {
     pub fn past(&self, horizon: usize) -> impl Iterator<Item = (usize, &Origin)> {
         let newest = self.len().saturating_sub(horizon + 1);
         let oldest = newest.saturating_sub(REACH);
-        self.origins
+        self.kept.origins
             .iter()
             .map(|(at, origin)| (*at, origin))
             .filter(move |(at, _)| (oldest..=newest).contains(at) && at + horizon < self.len())
@@ -272,17 +281,18 @@ impl Learned {
 
     /// What each candidate says of the sum of the next days.
     pub fn ahead(&self, horizon: usize) -> [f64; CANDIDATES] {
-        self.candidates(self.len().saturating_sub(1), &self.newest, horizon)
+        let next_weekday = self.weekday + self.len();
+        let origin = self.level().origin(next_weekday);
+        self.candidates(self.len().saturating_sub(1), &origin, horizon)
     }
 
     /// What each candidate said after a day of the sum of the days that followed: each level times
     /// the sum of the weekday factors, the drift times `h (h + 1) / 2`, and the week before again.
     pub fn candidates(&self, at: usize, origin: &Origin, horizon: usize) -> [f64; CANDIDATES] {
         let (weeks, rest) = (horizon / 7, horizon % 7);
-        let whole: f32 = origin.factors.iter().sum();
-        let next = usize::from(origin.next_weekday);
-        let begun: f32 = (0..rest).map(|step| origin.factors[(next + step) % 7]).sum();
-        let factors = whole * weeks as f32 + begun;
+        let [.., whole] = origin.factors;
+        let begun = rest.checked_sub(1).and_then(|last| origin.factors.get(last)).copied();
+        let factors = whole * weeks as f32 + begun.unwrap_or(0.0);
         let mut said = [0.0; CANDIDATES];
         for (said, level) in said.iter_mut().zip(origin.levels) {
             *said = f64::from(level * factors);
@@ -290,8 +300,8 @@ impl Learned {
         let steps = (horizon * (horizon + 1) / 2) as f32;
         said[LEVELS - 1] += f64::from(origin.drift * steps);
         let week = (at + 1).saturating_sub(7);
-        said[LEVELS] =
-            self.sum(week, at + 1 - week) * weeks as f64 + self.sum(week, rest.min(at + 1 - week));
+        let days = at + 1 - week;
+        said[LEVELS] = self.sum(week, days) * weeks as f64 + self.sum(week, rest.min(days));
         said
     }
 }

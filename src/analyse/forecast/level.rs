@@ -2,7 +2,7 @@
 //! days on which it jumped. The fold takes about a tenth of a microsecond a day.
 
 use crate::analyse::forecast::line::Line;
-use crate::analyse::forecast::statistics::median;
+use crate::analyse::forecast::statistics::{median, middle};
 
 /// How many weeks the weekly rhythm remembers.
 const WEEKS: usize = 8;
@@ -18,17 +18,15 @@ const SHIFT_DAYS: i32 = 3;
 pub const LEVELS: usize = 6;
 
 /// What a forecast made on a day needs to know: the levels, the drift of the last of them, and the
-/// weekday factors. In single precision, since many are kept.
+/// factors of the days that follow. In single precision, since many are kept.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Origin {
     /// Weekday median of 7 and 28 days, smoothing by 0.3, 0.6 and 1, and by 0.6 with drift.
     pub levels: [f32; LEVELS],
     /// What the last level gains a day.
     pub drift: f32,
-    /// The factor of each weekday, Monday first, mean 1.
+    /// The sum of the weekday factors of the next 1 to 7 days.
     pub factors: [f32; 7],
-    /// The weekday of the next day.
-    pub next_weekday: u8,
 }
 
 /// What a day was held against.
@@ -49,14 +47,18 @@ pub struct Seen {
 pub struct Level {
     rhythm: Rhythm,
     /// The last days over their weekday's factor, since the last shift.
-    recent: Ring<LONG>,
+    recent: Recent<7>,
+    /// The same with a longer memory.
+    longer: Recent<LONG>,
     /// The last days as they are.
-    raw: Ring<7>,
+    raw: Recent<7>,
     smoothed: [f64; 3],
     /// A robust sigma of the days over their factor around the level.
     sigma: f64,
     run: i32,
     seen: usize,
+    /// The median of the last 7 days over their factor.
+    level: f64,
     slope: Line,
 }
 
@@ -64,12 +66,14 @@ impl Default for Level {
     fn default() -> Self {
         Self {
             rhythm: Rhythm::default(),
-            recent: Ring::default(),
-            raw: Ring::default(),
+            recent: Recent::default(),
+            longer: Recent::default(),
+            raw: Recent::default(),
             smoothed: [0.0; 3],
             sigma: 0.0,
             run: 0,
             seen: 0,
+            level: 0.0,
             slope: Line::default(),
         }
     }
@@ -84,12 +88,12 @@ impl Level {
     /// What a weekday is expected to cost: the median of the last 7 days over their factors, times
     /// the weekday's own. Zero before the first day.
     pub fn expected(&self, weekday: usize) -> f64 {
-        self.recent.median::<7>() * self.rhythm.factor(weekday)
+        self.level * self.rhythm.factor(weekday)
     }
 
     /// The robust sigma around the level, relative to it.
     pub fn relative_sigma(&self) -> f64 {
-        let level = self.recent.median::<7>().abs();
+        let level = self.level.abs();
         if level > 0.0 { self.sigma / level } else { 0.0 }
     }
 
@@ -97,18 +101,23 @@ impl Level {
     pub fn origin(&self, next_weekday: usize) -> Origin {
         let [slow, quick, last] = self.smoothed;
         let levels = [
-            self.recent.median::<7>(),
-            self.recent.median::<LONG>(),
+            self.level,
+            self.longer.median(),
             slow,
             quick,
             last,
             quick,
         ];
+        let mut sum = 0.0;
+        let mut factors = [0.0; 7];
+        for (step, held) in factors.iter_mut().enumerate() {
+            sum += self.rhythm.factor(next_weekday + step);
+            *held = sum as f32;
+        }
         Origin {
             levels: levels.map(|level| level as f32),
             drift: (0.5 * self.slope.per_day()) as f32,
-            factors: self.rhythm.factors.map(|factor| factor as f32),
-            next_weekday: (next_weekday % 7) as u8,
+            factors,
         }
     }
 
@@ -123,9 +132,8 @@ impl Level {
         let mut seen = Seen { expected: None, factor, ..Seen::default() };
         if self.seen == 0 {
             self.smoothed = [day; 3];
-            self.recent.push(day);
         } else {
-            let level = self.recent.median::<7>();
+            let level = self.level;
             let residual = day - level;
             seen.expected = Some(level * factor);
             let known = self.recent.len() >= 7;
@@ -142,10 +150,13 @@ impl Level {
             let rate = if self.seen < 14 { 0.2 } else { 0.05 };
             // The mean absolute deviation of a normal variable is sigma / 1.25.
             self.sigma += rate * (1.25 * residual.abs().min(most) - self.sigma);
-            self.recent.push(day);
             if self.run.abs() >= SHIFT_DAYS {
-                let begun = self.recent.median::<3>();
-                self.recent.keep_last(3);
+                // With today these are the days of the shift.
+                let earlier = SHIFT_DAYS.unsigned_abs() as usize - 1;
+                self.recent.keep_last(earlier);
+                self.longer.keep_last(earlier);
+                let days = self.recent.newest(earlier);
+                let begun = median::<4>(days.chain([day]));
                 self.smoothed = [begun; 3];
                 self.run = 0;
                 seen.shifted = true;
@@ -155,49 +166,83 @@ impl Level {
                 }
             }
         }
+        self.recent.push(day);
+        self.longer.push(day);
+        self.level = self.recent.median();
         self.raw.push(value);
         self.seen += 1;
         if self.raw.len() >= 7 {
-            self.rhythm.read(value, self.raw.median::<7>(), weekday);
+            self.rhythm.read(value, self.raw.median(), weekday);
         }
         self.slope.read(self.smoothed[1]);
         seen
     }
 }
 
-/// The last `N` figures.
+/// The last `N` figures, in turn and in ascending order: a window that moves by one day has its
+/// median without sorting.
 #[derive(Debug, Clone)]
-struct Ring<const N: usize> {
+struct Recent<const N: usize> {
     values: [f64; N],
+    sorted: [f64; N],
+    /// Where the next figure goes; the oldest one stands there when the window is full.
     next: usize,
     held: usize,
 }
 
-impl<const N: usize> Default for Ring<N> {
+impl<const N: usize> Default for Recent<N> {
     fn default() -> Self {
-        Self { values: [0.0; N], next: 0, held: 0 }
+        Self { values: [0.0; N], sorted: [0.0; N], next: 0, held: 0 }
     }
 }
 
-impl<const N: usize> Ring<N> {
+impl<const N: usize> Recent<N> {
     fn push(&mut self, value: f64) {
+        let below = self.below(value);
+        if self.held == N {
+            let oldest = self.values[self.next];
+            let from = self.below(oldest).min(N - 1);
+            let place = below - usize::from(oldest < value);
+            if from < place {
+                self.sorted.copy_within(from + 1..=place, from);
+            } else {
+                self.sorted.copy_within(place..from, place + 1);
+            }
+            self.sorted[place] = value;
+        } else {
+            self.sorted.copy_within(below..self.held, below + 1);
+            self.sorted[below] = value;
+            self.held += 1;
+        }
         self.values[self.next] = value;
-        self.next = (self.next + 1) % N;
-        self.held = (self.held + 1).min(N);
+        self.next = if self.next + 1 == N { 0 } else { self.next + 1 };
+    }
+
+    /// How many figures lie below one.
+    fn below(&self, value: f64) -> usize {
+        self.sorted.iter().take(self.held).map(|held| usize::from(*held < value)).sum()
     }
 
     fn len(&self) -> usize {
         self.held
     }
 
-    fn keep_last(&mut self, count: usize) {
-        self.held = self.held.min(count);
+    /// The newest figures, the newest first.
+    fn newest(&self, count: usize) -> impl Iterator<Item = f64> + '_ {
+        (1..=count.min(self.held)).map(|back| self.values[(self.next + N - back) % N])
     }
 
-    /// The median of the last `M`.
-    fn median<const M: usize>(&self) -> f64 {
-        let newest_first = (1..=self.held.min(M)).map(|back| self.values[(self.next + N - back) % N]);
-        median::<M>(newest_first)
+    fn keep_last(&mut self, count: usize) {
+        let before = self.clone();
+        let kept = self.held.min(count);
+        *self = Self::default();
+        for value in (0..kept).rev().filter_map(|back| before.newest(back + 1).last()) {
+            self.push(value);
+        }
+    }
+
+    fn median(&self) -> f64 {
+        middle(&self.sorted[..self.held])
     }
 }
 
@@ -206,7 +251,7 @@ impl<const N: usize> Ring<N> {
 /// estimator of James and Stein 1961).
 #[derive(Debug, Clone)]
 struct Rhythm {
-    ratios: [Ring<WEEKS>; 7],
+    ratios: [Recent<WEEKS>; 7],
     medians: [f64; 7],
     /// The variance of each median.
     noise: [f64; 7],
@@ -237,9 +282,9 @@ impl Rhythm {
         let weekday = weekday % 7;
         let ratios = &mut self.ratios[weekday];
         ratios.push(ratio.clamp(0.0, 5.0));
-        let centre = ratios.median::<WEEKS>();
+        let centre = ratios.median();
         let count = ratios.len();
-        let deviations = ratios.values.iter().take(count).map(|ratio| (ratio - centre).abs());
+        let deviations = ratios.sorted.iter().take(count).map(|ratio| (ratio - centre).abs());
         let sigma = 1.4826 * median::<WEEKS>(deviations);
         self.medians[weekday] = centre;
         // The variance of a median is pi / 2 of that of a mean.
@@ -253,10 +298,11 @@ impl Rhythm {
             return;
         }
         let noise = self.noise.iter().sum::<f64>() / 7.0;
-        let spread = self.medians.iter().map(|held| (held / mean - 1.0).powi(2)).sum::<f64>() / 6.0;
+        let scale = mean.recip();
+        let spread = self.medians.iter().map(|held| (held * scale - 1.0).powi(2)).sum::<f64>() / 6.0;
         let kept = (1.0 - noise / spread.max(1e-12)).clamp(0.0, 1.0);
         for (factor, centre) in self.factors.iter_mut().zip(self.medians) {
-            *factor = (1.0 + kept * (centre / mean - 1.0)).clamp(0.02, 7.0);
+            *factor = (1.0 + kept * (centre * scale - 1.0)).clamp(0.02, 7.0);
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::score::series;
 /// Reads worlds and writes every anomaly with the index of its first day and of the day on which it
 /// was found.
 pub fn write(worlds: &str, found: &str) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(worlds).with_context(|| format!("failed to read `{worlds}`"))?;
+    let text =
+        std::fs::read_to_string(worlds).with_context(|| format!("failed to read `{worlds}`"))?;
     let mut out = BufWriter::new(std::fs::File::create(found)?);
     writeln!(out, "world,kind,first,found")?;
     for line in text.lines() {

@@ -13,12 +13,17 @@ use rust_decimal::prelude::FromPrimitive;
 
 /// Reads origins and writes a forecast for each.
 pub fn write(origins: &str, ours: &str) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(origins).with_context(|| format!("failed to read `{origins}`"))?;
+    let text =
+        std::fs::read_to_string(origins).with_context(|| format!("failed to read `{origins}`"))?;
     let mut out = BufWriter::new(std::fs::File::create(ours)?);
-    writeln!(out, "set,series,start,day,method,total,q025,q050,q100,q250,q500,q750,q900,q950,q975")?;
+    writeln!(
+        out,
+        "set,series,start,day,method,total,q025,q050,q100,q250,q500,q750,q900,q950,q975"
+    )?;
     for line in text.lines() {
         let fields: Vec<&str> = line.trim_end().split(',').collect();
-        let [set, name, first, start, _length, day, _newest, amounts @ ..] = fields.as_slice() else {
+        let [set, name, first, start, _length, day, _newest, amounts @ ..] = fields.as_slice()
+        else {
             anyhow::bail!("failed to read the line `{line}`");
         };
         let start: Date = start.parse()?;

@@ -13,7 +13,6 @@ import worlds
 
 DAYS = (3, 7, 15, 22)
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
-# The widest interval among the quantiles of the agent is 90 %; 95 % is exported beside them.
 BANDS = {80: ("q10", "q90"), 95: ("q025", "q975")}
 
 
@@ -61,8 +60,12 @@ def baselines(series, values, start, length, newest):
         rank = min(len(errors), int(numpy.ceil((len(errors) + 1) * level)))
         return errors[rank - 1] * abs(mean)
 
-    quantiles = {f"q{int(l * 1000):03}": booked + mean + numpy.sign(l - 0.5) * bound(abs(2 * l - 1)) if l != 0.5 else booked + mean
-                 for l in (0.025,) + LEVELS + (0.975,)}
+    def quantile(level):
+        half = 0.0 if level == 0.5 else bound(abs(2 * level - 1))
+        return booked + mean + numpy.sign(level - 0.5) * half
+
+    levels = (0.025, *LEVELS, 0.975)
+    quantiles = {f"q{int(level * 1000):03}": quantile(level) for level in levels}
     yield "seasonal naive", booked + mean, quantiles
 
 
@@ -120,7 +123,8 @@ def score(folder, files):
         cells = [mean_ratio(losses[g, d, method]) for g in groups for d in DAYS]
         if not numpy.isnan(cells[0]):
             overall = numpy.nanmean(cells)
-            print(f"{method:<16}" + "".join(f"{100 * c:>14.3f}" for c in cells) + f"  mean {100 * overall:.3f}")
+            text = "".join(f"{100 * cell:>14.3f}" for cell in cells)
+            print(f"{method:<16}{text}  mean {100 * overall:.3f}")
     print("\ncoverage with the 95 % interval of a bootstrap over series and quarters")
     for key in inside:
         print(f"{' '.join(map(str, key)):<32}", coverage(inside[key]))

@@ -7,9 +7,9 @@ use jiff::civil::Date;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::analyse::anomaly::watch::{Event, Least, Watch};
-use crate::analyse::forecast::{estimated, figures};
 use crate::analyse::forecast::learned::Learned;
 use crate::analyse::forecast::statistics::median;
+use crate::analyse::forecast::{estimated, figures};
 use crate::domain::anomaly::{Anomaly, AnomalyFloors, AnomalyKind, Cause};
 use crate::domain::breakdown::Dimension;
 use crate::domain::forecast::CostSeries;
@@ -108,3 +108,6 @@ fn difference(series: &CostSeries, first: Date, last: Date) -> f64 {
         })
         .sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,3 +199,67 @@ fn told(tallies: &Tallies) -> Vec<DayScore> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::civil::date;
+    use rust_decimal::Decimal;
+
+    use super::*;
+    use crate::domain::forecast::CostDay;
+    use crate::domain::money::Currency;
+
+    /// 100 a day from the first of January, 1,000 more on the first of each month.
+    fn with_fee(days: usize) -> CostSeries {
+        let first = date(2026, 1, 1);
+        let mut series =
+            CostSeries { currency: Currency::USD, first, days: Vec::new(), charges: Vec::new() };
+        for at in 0..days {
+            let fee = if series.date(at).day() == 1 { 1000 } else { 0 };
+            let noise = Decimal::new((at * 7 % 13) as i64, 1);
+            let amount = Some(Decimal::from(100 + fee) + noise);
+            series.days.push(CostDay { amount, quantity: None, complete: true });
+        }
+        series
+    }
+
+    fn of(scores: &Scores, method: ScoredMethod, day: u8) -> DayScore {
+        let found = scores.scores.iter().find(|held| held.method == method && held.day == day);
+        *found.unwrap()
+    }
+
+    #[test]
+    fn only_whole_months_with_history_are_scored_and_later_days_are_not_seen() {
+        let series = with_fee(212);
+        let told = backtest(&[("fleet".to_owned(), &series)], 2);
+        assert_eq!(told.overall.months, 6, "February to July; January has no history");
+        let mut other = with_fee(200);
+        let base = backtest(&[("fleet".to_owned(), &other)], 2);
+        for day in other.days.iter_mut().skip(181) {
+            day.amount = Some(Decimal::from(7_000));
+        }
+        let moved = backtest(&[("fleet".to_owned(), &other)], 2);
+        assert_eq!(base.overall, moved.overall, "July is not whole and tells nothing of June");
+    }
+
+    #[test]
+    fn the_fee_of_the_first_ruins_the_run_rate_and_not_the_forecast() {
+        let series = with_fee(365);
+        let told = backtest(&[("fleet".to_owned(), &series)], 2).overall;
+        let ours = of(&told, ScoredMethod::Costband, 3);
+        let run_rate = of(&told, ScoredMethod::RunRate, 3);
+        assert!(ours.wape.unwrap() < 0.1 * run_rate.wape.unwrap(), "{ours:?} {run_rate:?}");
+        assert!(run_rate.wape.unwrap() > 3.0, "{run_rate:?}");
+        assert_eq!(run_rate.pinball, None);
+        assert!(ours.coverage_95.unwrap() >= ours.coverage_80.unwrap());
+    }
+
+    #[test]
+    fn a_series_without_a_whole_month_has_no_score() {
+        let series = with_fee(40);
+        let told = backtest(&[("short".to_owned(), &series)], 2);
+        assert_eq!((told.overall.months, told.series[0].scores.len()), (0, 0));
+        assert_eq!(backtest(&[], 2).overall.months, 0);
+    }
+}

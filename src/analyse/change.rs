@@ -89,7 +89,8 @@ fn side(series: &CostSeries, whole: &CostSeries, from: usize) -> Option<Side> {
         seen = true;
         sum.cost = sum.cost.checked_add(amount)?;
         // A day that cost nothing used nothing.
-        let used = if amount.is_zero() { Some(day.quantity.unwrap_or_default()) } else { day.quantity };
+        let used =
+            if amount.is_zero() { Some(day.quantity.unwrap_or_default()) } else { day.quantity };
         sum.quantity = sum.quantity.zip(used).and_then(|(held, more)| held.checked_add(more));
     }
     sum.quantity = sum.quantity.filter(|quantity| seen && *quantity > Decimal::ZERO);
@@ -140,4 +141,69 @@ fn effects(found: &[(&Value<'_>, Side, Side)]) -> Option<ChangeEffects> {
         effects.mix = effects.mix.checked_add(later.checked_sub(even)?)?;
     }
     Some(effects)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::domain::forecast::CostDay;
+    use crate::domain::money::Currency;
+
+    /// A week at one cost and quantity a day, and a week at another.
+    fn series(before: (i64, i64), after: (i64, i64)) -> CostSeries {
+        let week = |(cost, quantity): (i64, i64)| CostDay {
+            amount: Some(cost.into()),
+            quantity: (quantity > 0).then(|| quantity.into()),
+            complete: true,
+        };
+        let days = (0..14).map(|at| week(if at < 7 { before } else { after })).collect();
+        let first = date(2026, 3, 1);
+        CostSeries { currency: Currency::USD, first, days, charges: Vec::new() }
+    }
+
+    fn value<'a>(key: &'a str, series: &'a CostSeries) -> Value<'a> {
+        Value { dimension: Dimension::ServiceName, key, unit: Some("Hrs"), series }
+    }
+
+    #[test]
+    fn price_quantity_and_mix_sum_to_the_change() {
+        let whole = series((130, 0), (280, 0));
+        // 10 h at 10 become 20 h at 12; 30 h at 1 become 40 h at 1.
+        let (gpu, disk) = (series((100, 10), (240, 20)), series((30, 30), (40, 40)));
+        let change = since_last_week(&whole, &[value("disk", &disk), value("gpu", &gpu)]).unwrap();
+        assert_eq!((change.before, change.after), (910.into(), 1960.into()));
+        let along = &change.along[0];
+        let keys: Vec<&str> = along.parts.iter().map(|part| part.key.as_str()).collect();
+        assert_eq!(keys, ["gpu", "disk"], "the largest first");
+        assert_eq!(along.parts[0].price, Some(280.into()), "140 h at 2 more");
+        assert_eq!(along.parts[0].quantity, Some(700.into()), "70 h more at 10");
+        let effects = along.effects;
+        assert_eq!(effects.price, 280.into());
+        assert_eq!(effects.quantity, 455.into(), "140 h more at 3.25");
+        assert_eq!(effects.mix, 315.into());
+        let sum = effects.price + effects.quantity + effects.mix + effects.untold;
+        assert_eq!(sum, change.after - change.before);
+    }
+
+    #[test]
+    fn what_is_new_or_without_a_quantity_is_untold_and_not_lost() {
+        let whole = series((100, 0), (150, 0));
+        let (old, new) = (series((100, 0), (120, 0)), series((0, 0), (30, 3)));
+        let change = since_last_week(&whole, &[value("new", &new), value("old", &old)]).unwrap();
+        let along = &change.along[0];
+        assert_eq!(along.effects, ChangeEffects { untold: 350.into(), ..Default::default() });
+        assert!(along.parts.iter().all(|part| part.price.is_none()));
+    }
+
+    #[test]
+    fn two_weeks_with_a_day_missing_are_not_compared() {
+        let mut whole = series((100, 0), (150, 0));
+        whole.days[3].complete = false;
+        assert_eq!(since_last_week(&whole, &[]), None);
+        whole.days.truncate(2);
+        assert_eq!(since_last_week(&whole, &[]), None);
+    }
 }

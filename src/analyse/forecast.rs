@@ -134,7 +134,8 @@ fn newest_in(series: &CostSeries, period: BillingPeriod) -> Result<usize, Foreca
     let nothing = ForecastError::NothingBefore(period);
     let end = days_between(series.first, period.end_day()).filter(|end| *end > 0).ok_or(nothing)?;
     let read = series.days.get(..end).unwrap_or(&series.days);
-    let newest = read.iter().rposition(|day| day.complete && day.amount.is_some()).ok_or(nothing)?;
+    let newest =
+        read.iter().rposition(|day| day.complete && day.amount.is_some()).ok_or(nothing)?;
     let start = days_between(series.first, period.first_day()).unwrap_or(0);
     if start > newest + 1 + OLDEST {
         return Err(ForecastError::TooOld { period, newest: series.date(newest) });
@@ -336,9 +337,8 @@ impl MonthEnd<'_> {
     /// # Errors
     /// [`ForecastError::Overflow`] where an amount has more than 28 digits.
     pub fn forecast(&self) -> Result<Forecast, ForecastError> {
-        let at = |probability| {
-            self.quantile(probability).ok_or(ForecastError::Overflow(self.period))
-        };
+        let at =
+            |probability| self.quantile(probability).ok_or(ForecastError::Overflow(self.period));
         let quantiles = PROBABILITIES
             .into_iter()
             .map(|probability| Ok(Quantile { probability, amount: at(probability)? }))
@@ -393,3 +393,6 @@ pub fn estimated(amount: f64) -> Option<Decimal> {
     }
     Decimal::from_f64(amount)?.round_sf(DIGITS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,7 +143,8 @@ impl Watch {
     /// Reads the next day.
     ///
     /// - *Spike*: the residual from the weekday's median level is beyond 4 robust sigmas (a mean
-    ///   absolute deviation cut at three sigmas, times 1.25) and both floors.
+    ///   absolute deviation cut at three sigmas, times 1.25) and both floors. Three of them in a
+    ///   row on one side are a level shift.
     /// - *Level shift*: the mean difference of the last week from where the line of a week before
     ///   puts it is beyond 3.75 standard errors, or that of its last 3 to 6 days beyond 5.5; a day
     ///   counts for at most 3.5 sigmas, and at most one of more than four lies on the other side.
@@ -167,18 +168,20 @@ impl Watch {
         let stands_out = judged
             && sigmas.abs() > SPIKE_SIGMAS
             && self.least.allows(day.value - day.expected, day.expected);
-        self.spike(at, day, sigmas, stands_out);
+        let stays = self.spike(at, day, sigmas, stands_out);
         let [.., Lagged { level: lagged, sigma, .. }] = self.lagged;
         let difference = level - lagged;
         let far = if sigma > 0.0 { difference / sigma } else { difference.signum() * 9.0 };
         let far = if difference == 0.0 { 0.0 } else { far.clamp(-MOST_SIGMAS, MOST_SIGMAS) };
         let before = self.window.first().filter(|_| self.held > 0).map_or(0.0, |held| held.sigmas);
         self.window.rotate_right(1);
-        self.window[0] =
-            Held { at, level, factor: day.factor, value: day.value, sigmas: far };
+        self.window[0] = Held { at, level, factor: day.factor, value: day.value, sigmas: far };
         self.held = (self.held + 1).min(LONGEST);
         self.learn(residual, difference, (before, far), level);
-        if self.seen >= WARM_SHIFT {
+        if stays {
+            let days = self.window.iter().take(SHORTEST.min(self.held));
+            self.lift(median::<SHORTEST>(days.map(|held| held.level)));
+        } else if self.seen >= WARM_SHIFT {
             self.shift(at);
         }
         self.settle(at);
@@ -208,7 +211,8 @@ impl Watch {
         };
     }
 
-    fn spike(&mut self, at: usize, day: &Day, sigmas: f64, stands_out: bool) {
+    /// Opens, goes on with or ends a spike. Returns whether today made it a shift: the third day.
+    fn spike(&mut self, at: usize, day: &Day, sigmas: f64, stands_out: bool) -> bool {
         let open = self.events.last_mut().filter(|event| event.ended.is_none());
         let up = sigmas > 0.0;
         match open {
@@ -221,17 +225,23 @@ impl Watch {
                     if sigmas.abs() > event.sigmas.abs() {
                         event.sigmas = sigmas;
                     }
-                    return;
+                    if event.days < SHORTEST {
+                        return false;
+                    }
+                    event.kind = AnomalyKind::LevelShift;
+                    return true;
                 }
                 event.ended = Some(at);
-                // A day that came alone is no part of a shift.
+                // Days that came alone are no part of a shift.
                 let first = event.first;
                 for held in self.window.iter_mut().filter(|held| held.at >= first) {
                     held.sigmas = 0.0;
                 }
             }
             // The first days of a shift that the median level has not followed yet.
-            Some(event) if (event.sigmas > 0.0) == up && at <= event.found + SHORTEST => return,
+            Some(event) if (event.sigmas > 0.0) == up && at <= event.last + SHORTEST => {
+                return false;
+            }
             _ => {}
         }
         if stands_out {
@@ -247,6 +257,7 @@ impl Watch {
                 sigmas,
             });
         }
+        false
     }
 
     fn shift(&mut self, at: usize) {
@@ -284,9 +295,7 @@ impl Watch {
         }
         let sigmas = window.iter().map(|held| held.sigmas).sum::<f64>() / count;
         let first = window.last().map_or(at, |held| held.at);
-        let levels = median::<LONGEST>(
-            window.iter().map(|held| held.level),
-        );
+        let levels = median::<LONGEST>(window.iter().map(|held| held.level));
         // What began within the window was this.
         let mut found = at;
         while let Some(event) = self.events.last()
@@ -311,7 +320,12 @@ impl Watch {
             days,
             sigmas,
         });
-        self.line.lift(levels - self.line.at(0.0));
+        self.lift(levels);
+    }
+
+    /// Begins anew at a level: what was held against the one before is forgotten.
+    fn lift(&mut self, level: f64) {
+        self.line.lift(level - self.line.at(0.0));
         let sigma = self.lagged.last().map_or(self.far, |lagged| lagged.sigma);
         self.far = sigma;
         for (back, lagged) in self.lagged.iter_mut().enumerate() {

@@ -24,6 +24,11 @@ const WARM: usize = 14;
 /// How many days are read at most; older ones are let go.
 pub const MOST_READ: usize = 800;
 
+/// Whether a figure is one: finite, and no more than an exact amount can hold.
+fn is_figure(value: f64) -> bool {
+    value.abs() <= 1e29
+}
+
 /// What forecasts and judgement look back on.
 #[derive(Debug, Clone)]
 struct Kept {
@@ -51,7 +56,7 @@ impl Kept {
     fn step(&mut self, level: &mut Level, at: usize, weekday: usize, value: f64) -> Option<f64> {
         let before = self.sums.last().copied().unwrap_or(0.0);
         let mut marked = None;
-        if value.is_finite() {
+        if is_figure(value) {
             let seen = level.read(value, weekday);
             if seen.shifted {
                 self.shifts.push(at);
@@ -96,7 +101,8 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Reads a series from its first day. A figure that is not finite is a gap.
+    /// Reads a series from its first day. A figure that is not finite, or larger than an exact amount
+    /// can be, is a gap.
     pub fn read(first: Date, values: &[f64]) -> Self {
         let skipped = values.len().saturating_sub(MOST_READ);
         let first = day_after(first, skipped);
@@ -153,7 +159,7 @@ impl Learned {
 
     fn hold(&mut self, value: f64) {
         self.values.push(value);
-        self.gaps += usize::from(!value.is_finite());
+        self.gaps += usize::from(!is_figure(value));
         self.any_negative |= value < 0.0;
     }
 
@@ -172,7 +178,7 @@ impl Learned {
         let at = self.values.len();
         self.hold(value);
         let weekday = (self.weekday + at) % 7;
-        if value.is_finite() {
+        if is_figure(value) {
             let seen = self.raw.read(value, weekday);
             if let Some(expected) = seen.expected.filter(|_| seen.stands_out) {
                 self.marks.push(Mark { at, excess: value - expected });
@@ -235,7 +241,7 @@ impl Learned {
 
     /// Whether a day has no figure.
     pub fn is_gap(&self, at: usize) -> bool {
-        self.values.get(at).is_some_and(|value| !value.is_finite())
+        self.values.get(at).is_some_and(|value| !is_figure(*value))
     }
 
     /// The figure of a day without its lumps, a gap filled.
@@ -246,7 +252,7 @@ impl Learned {
     /// Every day as anomalies are found in it: without lumps, not a number for a gap.
     pub fn judged(&self) -> impl Iterator<Item = Day> {
         self.kept.judged.iter().enumerate().map(|(at, (expected, factor))| {
-            let known = self.values.get(at).is_some_and(|value| value.is_finite());
+            let known = self.values.get(at).is_some_and(|value| is_figure(*value));
             Day {
                 value: if known { self.value(at) } else { f64::NAN },
                 expected: f64::from(*expected),
@@ -257,7 +263,9 @@ impl Learned {
 
     /// The sum of so many days from an index, without lumps, gaps filled.
     pub fn sum(&self, from: usize, days: usize) -> f64 {
-        let at = |index: usize| self.kept.sums.get(index).or(self.kept.sums.last()).copied().unwrap_or(0.0);
+        let at = |index: usize| {
+            self.kept.sums.get(index).or(self.kept.sums.last()).copied().unwrap_or(0.0)
+        };
         at(from.saturating_add(days)) - at(from)
     }
 
@@ -273,7 +281,8 @@ impl Learned {
     pub fn past(&self, horizon: usize) -> impl Iterator<Item = (usize, &Origin)> {
         let newest = self.len().saturating_sub(horizon + 1);
         let oldest = newest.saturating_sub(REACH);
-        self.kept.origins
+        self.kept
+            .origins
             .iter()
             .map(|(at, origin)| (*at, origin))
             .filter(move |(at, _)| (oldest..=newest).contains(at) && at + horizon < self.len())
@@ -301,6 +310,11 @@ impl Learned {
         said[LEVELS - 1] += f64::from(origin.drift * steps);
         let week = (at + 1).saturating_sub(7);
         let days = at + 1 - week;
+        if !origin.week_is_even {
+            // The week before is of another level: its rhythm at the new one.
+            said[LEVELS] = said[0];
+            return said;
+        }
         said[LEVELS] = self.sum(week, days) * weeks as f64 + self.sum(week, rest.min(days));
         said
     }

@@ -27,6 +27,8 @@ pub struct Origin {
     pub drift: f32,
     /// The sum of the weekday factors of the next 1 to 7 days.
     pub factors: [f32; 7],
+    /// Whether the last seven days are of one level: no shift lies among them.
+    pub week_is_even: bool,
 }
 
 /// What a day was held against.
@@ -56,6 +58,8 @@ pub struct Level {
     /// A robust sigma of the days over their factor around the level.
     sigma: f64,
     run: i32,
+    /// Days since the newest shift, its own days among them.
+    since_shift: usize,
     seen: usize,
     /// The median of the last 7 days over their factor.
     level: f64,
@@ -72,6 +76,7 @@ impl Default for Level {
             smoothed: [0.0; 3],
             sigma: 0.0,
             run: 0,
+            since_shift: 7,
             seen: 0,
             level: 0.0,
             slope: Line::default(),
@@ -100,14 +105,7 @@ impl Level {
     /// What a forecast made now needs to know.
     pub fn origin(&self, next_weekday: usize) -> Origin {
         let [slow, quick, last] = self.smoothed;
-        let levels = [
-            self.level,
-            self.longer.median(),
-            slow,
-            quick,
-            last,
-            quick,
-        ];
+        let levels = [self.level, self.longer.median(), slow, quick, last, quick];
         let mut sum = 0.0;
         let mut factors = [0.0; 7];
         for (step, held) in factors.iter_mut().enumerate() {
@@ -118,6 +116,7 @@ impl Level {
             levels: levels.map(|level| level as f32),
             drift: (0.5 * self.slope.per_day()) as f32,
             factors,
+            week_is_even: self.since_shift >= 7,
         }
     }
 
@@ -138,7 +137,9 @@ impl Level {
             seen.expected = Some(level * factor);
             let known = self.recent.len() >= 7;
             let beyond = |sigmas: f64, share: f64| {
-                known && residual.abs() > sigmas * self.sigma && residual.abs() > share * level.abs()
+                known
+                    && residual.abs() > sigmas * self.sigma
+                    && residual.abs() > share * level.abs()
             };
             seen.stands_out = beyond(3.5, 0.2);
             self.run = match (beyond(SHIFT_SIGMAS, 0.03), residual > 0.0) {
@@ -159,8 +160,10 @@ impl Level {
                 let begun = median::<4>(days.chain([day]));
                 self.smoothed = [begun; 3];
                 self.run = 0;
+                self.since_shift = earlier + 1;
                 seen.shifted = true;
             } else {
+                self.since_shift = (self.since_shift + 1).min(7);
                 for (smoothed, share) in self.smoothed.iter_mut().zip(SMOOTHING) {
                     *smoothed += share * (day - *smoothed).clamp(-most, most);
                 }
@@ -260,12 +263,7 @@ struct Rhythm {
 
 impl Default for Rhythm {
     fn default() -> Self {
-        Self {
-            ratios: Default::default(),
-            medians: [1.0; 7],
-            noise: [0.0; 7],
-            factors: [1.0; 7],
-        }
+        Self { ratios: Default::default(), medians: [1.0; 7], noise: [0.0; 7], factors: [1.0; 7] }
     }
 }
 
@@ -299,7 +297,8 @@ impl Rhythm {
         }
         let noise = self.noise.iter().sum::<f64>() / 7.0;
         let scale = mean.recip();
-        let spread = self.medians.iter().map(|held| (held * scale - 1.0).powi(2)).sum::<f64>() / 6.0;
+        let spread =
+            self.medians.iter().map(|held| (held * scale - 1.0).powi(2)).sum::<f64>() / 6.0;
         let kept = (1.0 - noise / spread.max(1e-12)).clamp(0.0, 1.0);
         for (factor, centre) in self.factors.iter_mut().zip(self.medians) {
             *factor = (1.0 + kept * (centre * scale - 1.0)).clamp(0.02, 7.0);

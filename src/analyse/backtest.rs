@@ -230,10 +230,26 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_months_with_history_are_scored_and_later_days_are_not_seen() {
+    fn a_forecast_of_the_third_sees_the_first_and_nothing_later() {
+        let mut series = with_fee(90);
+        for day in series.days.iter_mut().skip(60) {
+            day.amount = day.amount.map(|amount| amount * Decimal::from(4));
+        }
+        // March is four times dearer from its second day on: day 3 cannot know, day 15 does.
+        let told = backtest(&[("fleet".to_owned(), &series)], 2).overall;
+        let early = of(&told, ScoredMethod::Costband, 3).wape.unwrap();
+        let late = of(&told, ScoredMethod::Costband, 15).wape.unwrap();
+        assert!(early > 0.3 && late < 0.1, "{early} {late}");
+    }
+
+    #[test]
+    fn only_whole_months_with_history_are_scored() {
         let series = with_fee(212);
         let told = backtest(&[("fleet".to_owned(), &series)], 2);
         assert_eq!(told.overall.months, 6, "February to July; January has no history");
+        let mut gap = series.clone();
+        gap.days[100].complete = false;
+        assert_eq!(backtest(&[("fleet".to_owned(), &gap)], 2).overall.months, 5, "not April");
         let mut other = with_fee(200);
         let base = backtest(&[("fleet".to_owned(), &other)], 2);
         for day in other.days.iter_mut().skip(181) {

@@ -311,8 +311,7 @@ impl MonthEnd<'_> {
     fn rest(&self, probability: f64) -> f64 {
         let before = self.choice.combine(&self.learned.ahead(self.between));
         let due = self.expected_sum(self.period.end_day());
-        let rest = self.outlook.quantile(probability) - before + due + self.gaps + self.nowcast;
-        if self.may_fall { rest } else { rest.max(self.provisional()) }
+        self.outlook.quantile(probability) - before + due + self.gaps + self.nowcast
     }
 
     /// What is booked on days that are not complete.
@@ -320,11 +319,8 @@ impl MonthEnd<'_> {
         (self.booked - self.exact).to_f64().unwrap_or(0.0)
     }
 
-    /// The month's end at a probability.
+    /// The month's end at a probability; never below what is booked, unless the sum may fall.
     fn quantile(&self, probability: f64) -> Option<Decimal> {
-        if self.is_actual() {
-            return Some(self.exact);
-        }
         let rest = self.rest(probability);
         if !self.may_fall && rest <= self.provisional() {
             return Some(self.booked);

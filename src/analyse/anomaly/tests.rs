@@ -124,5 +124,9 @@ fn the_service_that_moved_is_the_cause() {
     assert_eq!(cause.key, "gpu");
     assert!(cause.share > 0.9, "{cause:?}");
     assert!((cause.excess.to_f64().unwrap() - 500.0).abs() < 60.0, "{cause:?}");
+    let mut half = fleet(150);
+    scale(&mut half, 120..121, 125);
+    let cause = likely_cause(&told[0], &[part("half", &half), part("gpu", &gpu)]).unwrap();
+    assert!((cause.share - 2.0 / 3.0).abs() < 0.1, "{cause:?}");
     assert_eq!(likely_cause(&told[0], &[]), None);
 }

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod backfill;
+pub mod backtest;
 #[cfg(feature = "simulate")]
 pub mod demo;
 pub mod gpu;

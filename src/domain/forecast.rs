@@ -335,6 +335,15 @@ pub struct BandForecast {
     pub allowed_per_day: Option<Decimal>,
 }
 
+/// Where a band's month will end, and what that says of its limits.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BandOutlook {
+    /// The month's end.
+    pub forecast: Forecast,
+    /// Held against floor and ceiling.
+    pub against: BandForecast,
+}
+
 /// Why no forecast can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForecastError {

@@ -56,7 +56,7 @@ pub struct Band {
     pub complete_spend: Option<String>,
     /// How many days are complete.
     pub complete_days: i64,
-    /// The month end at the pace of the complete days. A stand-in for a forecast.
+    /// The month end at the pace of the complete days; `/api/v1/forecast` says more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_rate: Option<String>,
     /// Spend as a share of the ceiling.

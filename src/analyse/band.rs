@@ -409,6 +409,13 @@ impl Facts<'_> {
             && let Some(median) = outlook.forecast.at(0.5)
         {
             let [low, high] = outlook.forecast.interval_80;
+            if outlook.forecast.days_left == 0 {
+                let reason = format!(
+                    "{}: every day is complete, and may still be restated",
+                    self.money(median)
+                );
+                return self.view(view, *status, reason);
+            }
             let reason = format!(
                 "{} expected, {} to {} with a probability of 80 %, from {} complete days up to {}",
                 self.money(median),

@@ -98,6 +98,12 @@ fn tier(cluster: &ClusterTier, language: Language) -> Markup {
     }
 }
 
+/// Whole units, and hundredths of what is little.
+fn amount_of(amount: Decimal, currency: Currency) -> String {
+    let digits = if amount.abs() < Decimal::ONE_HUNDRED { 2 } else { 0 };
+    Money::new(amount, currency).grouped(digits)
+}
+
 fn percent(part: Decimal, whole: Decimal) -> f64 {
     let share = part.checked_div(whole).and_then(|share| share.to_f64()).unwrap_or(0.0);
     (share * 100.0).clamp(0.0, 100.0)
@@ -111,25 +117,29 @@ fn states(
 ) -> Markup {
     let word = |english, korean| language.pick(english, korean);
     let total = money.total();
-    let told = |amount| Money::new(amount, currency).grouped(0);
+    let told = |amount| amount_of(amount, currency);
     let spent = || money.states.iter().filter(|(_, amount)| !amount.is_zero());
     html! {
         section.band {
             h3 {
                 (cloud.map_or(word("on premises", "온프레미스"), Provider::as_str))
-                " " (told(total))
-                small.note {
-                    (word("idle", "유휴")) " " (told(money.idle()))
-                    (format!(" ({:.0} %)", percent(money.idle(), total)))
-                    @if !money.estimated.is_zero() {
-                        " · " (word("estimated", "추정")) " " (told(money.estimated))
+                @if spent().next().is_some() {
+                    " " (told(total))
+                    small.note {
+                        (word("idle", "유휴")) " " (told(money.idle()))
+                        (format!(" ({:.0} %)", percent(money.idle(), total)))
+                        @if !money.estimated.is_zero() {
+                            " · " (word("estimated", "추정")) " " (told(money.estimated))
+                        }
                     }
                 }
             }
-            div.stack {
-                @for (state, amount) in spent() {
-                    span class=(state.as_str()) title=(language.gpu_state(*state))
-                        style=(format!("width:{:.2}%", percent(*amount, total))) {}
+            @if spent().next().is_some() {
+                div.stack {
+                    @for (state, amount) in spent() {
+                        span class=(state.as_str()) title=(language.gpu_state(*state))
+                            style=(format!("width:{:.2}%", percent(*amount, total))) {}
+                    }
                 }
             }
             dl {
@@ -162,8 +172,8 @@ fn workloads(period: &PeriodPicture, language: Language) -> Markup {
                     @for one in wasteful {
                         tr {
                             td { (one.of.namespace) "/" (one.of.name) }
-                            td.number { (Money::new(one.idle_cost, one.currency).grouped(0)) }
-                            td.number { (Money::new(one.cost, one.currency).grouped(0)) }
+                            td.number { (amount_of(one.idle_cost, one.currency)) }
+                            td.number { (amount_of(one.cost, one.currency)) }
                         }
                     }
                 }
@@ -178,7 +188,7 @@ fn paid_not_running(period: &PeriodPicture, language: Language) -> Markup {
             p.note {
                 (language.pick("Paid and not seen running", "비용을 냈지만 실행이 보이지 않음")) ": "
                 (paid.group.machine) " (" (paid.group.region_id) "), "
-                (Money::new(paid.cost, paid.currency).grouped(0))
+                (amount_of(paid.cost, paid.currency))
             }
         }
     }

@@ -28,9 +28,22 @@ use tokio::sync::Semaphore;
 use super::gpu_money::{group, hours, target};
 use super::harness::*;
 
-const STEP: SignedDuration = SignedDuration::from_secs(60);
-/// Silences up to this are filled with what is read after them.
-const GAP: SignedDuration = SignedDuration::from_secs(180);
+/// How an agent watches.
+#[derive(Clone, Copy)]
+struct Watch {
+    /// How often exporters are read.
+    step: SignedDuration,
+    /// Silences up to this are filled with what is read after them.
+    gap: SignedDuration,
+    /// How many times the world's machines are there.
+    scale: u32,
+}
+
+const EACH_MINUTE: Watch =
+    Watch { step: SignedDuration::from_secs(60), gap: SignedDuration::from_secs(180), scale: 1 };
+/// Hundreds of nodes, every four minutes.
+const HUNDREDS: Watch =
+    Watch { step: SignedDuration::from_mins(4), gap: SignedDuration::from_mins(12), scale: 40 };
 
 /// What happens to the agent at a step.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,7 +73,7 @@ impl Draw {
         let mut fates = vec![Fate::Reads; steps];
         for _ in 0..3 + self.below(3) {
             let from = self.below(steps as u64) as usize;
-            let length = 5 + self.below(90) as usize;
+            let length = steps / 288 + self.below(steps as u64 / 16) as usize;
             fates.iter_mut().skip(from).take(length).for_each(|fate| *fate = Fate::Silent);
         }
         for fate in [Fate::Restarts, Fate::Crashes] {
@@ -77,6 +90,7 @@ impl Draw {
 struct Life {
     provider: Provider,
     day: Date,
+    watch: Watch,
     world: Arc<Scenario>,
     clock: Arc<ShiftedClock>,
     bench: Bench,
@@ -85,20 +99,21 @@ struct Life {
 }
 
 impl Life {
-    async fn lived(provider: Provider, seed: u64) -> Self {
+    async fn lived(provider: Provider, seed: u64, watch: Watch) -> Self {
         let mut draw = Draw(seed);
         let day: Date = "2026-10-01".parse().unwrap();
         let day =
             day.saturating_add(jiff::Span::new().days(i64::try_from(draw.below(20)).unwrap()));
         let zone = provider.billing_zone();
-        let begin = zone.start_of(day) - SignedDuration::from_mins(3);
+        let begin = zone.start_of(day) - watch.step * 3;
         let clock = Arc::new(ShiftedClock::standing_at(begin));
-        let options = ScenarioOptions { seed, ..ScenarioOptions::default() };
+        let options =
+            ScenarioOptions { seed, gpu_scale: watch.scale, ..ScenarioOptions::default() };
         let world = Arc::new(Scenario::with_options(options, clock.clone()));
         let bench =
             Bench::start(&[provider], world.clone(), clock.clone(), Options::default(), json!([]))
                 .await;
-        let mut life = Self { provider, day, world, clock, bench, dark: Vec::new() };
+        let mut life = Self { provider, day, watch, world, clock, bench, dark: Vec::new() };
         life.live(&mut draw).await;
         life
     }
@@ -118,7 +133,8 @@ impl Life {
 
     async fn begun(&self) -> Accountant {
         let marks = self.bench.polling.handle.call(|ledger| ledger.gpu_marks());
-        Accountant::new(StateRules::default(), marks.await.unwrap().unwrap())
+        let rules = StateRules { gap: self.watch.gap, ..StateRules::default() };
+        Accountant::new(rules, marks.await.unwrap().unwrap())
     }
 
     async fn live(&mut self, draw: &mut Draw) {
@@ -127,10 +143,10 @@ impl Life {
             Server::start(dcgm::router(self.world.clone(), Arc::clone(&faults)), faults).await;
         let client = reqwest::Client::new();
         let target = target(self.provider, &exporters.url);
-        let fates = draw.fates(24 * 60);
+        let fates = draw.fates(24 * 3_600 / usize::try_from(self.watch.step.as_secs()).unwrap());
         let mut counter = self.begun().await;
         let (mut read_at, mut kept_at) = (self.clock.now(), self.clock.now());
-        let end = self.provider.billing_zone().end_of(self.day) + SignedDuration::from_mins(2);
+        let end = self.provider.billing_zone().end_of(self.day) + self.watch.step * 2;
         let mut fates = [Fate::Reads; 4].into_iter().chain(fates);
         while self.clock.now() < end {
             let now = self.clock.now();
@@ -159,7 +175,7 @@ impl Life {
                         assert!(nodes.is_empty(), "{error}");
                     }
                 }
-                if now.duration_since(read_at) > GAP {
+                if now.duration_since(read_at) > self.watch.gap {
                     self.dark.push((read_at, now));
                 }
                 read_at = now;
@@ -169,7 +185,7 @@ impl Life {
                 self.keep(&mut counter).await;
                 kept_at = now;
             }
-            self.clock.advance(STEP);
+            self.clock.advance(self.watch.step);
         }
         self.keep(&mut counter).await;
     }
@@ -180,7 +196,7 @@ impl Life {
         let mut spans: Vec<_> = self
             .dark
             .iter()
-            .filter(|(from, until)| until.duration_since(*from) > GAP)
+            .filter(|(from, until)| until.duration_since(*from) > self.watch.gap)
             .map(|(from, until)| {
                 ((*from).max(zone.start_of(self.day)), (*until).min(zone.end_of(self.day)))
             })
@@ -216,7 +232,8 @@ impl Life {
             add(&gpu.times.observable, price(&gpu), Decimal::ONE);
         }
         for (from, until) in self.dark() {
-            let before = self.world.gpu_truth_between(self.provider, from - STEP * 2, from);
+            let before =
+                self.world.gpu_truth_between(self.provider, from - self.watch.step * 2, from);
             let known: BTreeSet<String> = before.into_iter().map(|gpu| gpu.uuid).collect();
             for gpu in self.world.gpu_truth_between(self.provider, from, until) {
                 let price = price(&gpu);
@@ -246,8 +263,8 @@ impl Life {
     }
 }
 
-async fn conserves(provider: Provider, seed: u64) {
-    let life = Life::lived(provider, seed).await;
+async fn conserves(provider: Provider, seed: u64, watch: Watch) {
+    let life = Life::lived(provider, seed, watch).await;
     let key = (Some(provider), Currency::USD);
     let what = format!("{provider}, seed {seed}, {}", life.day);
     // The bill of a day comes late: until then all of it is an estimate, or has no price.
@@ -300,20 +317,25 @@ async fn conserves(provider: Provider, seed: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn amazon_days_add_up_whatever_happens_to_the_agent() {
     for seed in [3, 4] {
-        conserves(Provider::Aws, seed).await;
+        conserves(Provider::Aws, seed, EACH_MINUTE).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn google_days_add_up_whatever_happens_to_the_agent() {
     for seed in [5, 6] {
-        conserves(Provider::Gcp, seed).await;
+        conserves(Provider::Gcp, seed, EACH_MINUTE).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azure_days_add_up_whatever_happens_to_the_agent() {
     for seed in [7, 8] {
-        conserves(Provider::Azure, seed).await;
+        conserves(Provider::Azure, seed, EACH_MINUTE).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_hundreds_of_nodes_adds_up() {
+    conserves(Provider::Aws, 9, HUNDREDS).await;
 }

@@ -10,7 +10,7 @@ mod export_reach;
 mod first_days;
 mod gpu_money;
 mod gpu_random;
-mod harness;
+pub mod harness;
 mod isolation;
 mod list_prices;
 mod month_end;

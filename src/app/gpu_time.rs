@@ -299,3 +299,6 @@ fn books(
         seen,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
 //! Judgement: what the ledger's rows mean. Pure: rows and an instant in, figures out.
 
+pub mod anomaly;
+pub mod backtest;
 pub mod band;
+pub mod change;
+pub mod forecast;
 pub mod gpu_bill;
 pub mod gpu_money;
 pub mod gpu_picture;

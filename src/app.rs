@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod backfill;
+pub mod backtest;
 pub mod central;
 #[cfg(feature = "simulate")]
 pub mod demo;

@@ -12,6 +12,7 @@ use crate::config::problems::Problems;
 use crate::telemetry::log::{self, LogFormat};
 
 mod backfill;
+mod backtest;
 mod check;
 #[cfg(feature = "simulate")]
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
     Report(report::Report),
     /// Fills history into the ledger, after printing its price.
     Backfill(backfill::Backfill),
+    /// Scores the forecasts on the stored history.
+    Backtest(backtest::BacktestCommand),
     /// Prints the configuration's JSON Schema.
     Schema(schema::Schema),
 }
@@ -130,6 +133,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Check(check) => block_on(check.run()),
         Command::Report(report) => block_on(report.run()),
         Command::Backfill(backfill) => block_on(backfill.run()),
+        Command::Backtest(backtest) => backtest.run(),
         Command::Schema(schema) => schema.run(),
     }
 }

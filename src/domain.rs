@@ -1,9 +1,13 @@
 //! The words of the field as types: money, periods, breakdowns, bands, GPUs, and the ports through
 //! which the rest of the program reaches a clock or a disk. Pure: no clock, no I/O, no runtime.
 
+pub mod anomaly;
+pub mod backtest;
 pub mod band;
 pub mod breakdown;
+pub mod change;
 pub mod exchange;
+pub mod forecast;
 pub mod gpu;
 pub mod gpu_family;
 pub mod gpu_money;

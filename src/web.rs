@@ -70,6 +70,7 @@ pub fn router(face: Face) -> Router {
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))
+        .route("/api/v1/forecast", get(|face: State<Face>| document(face, api::forecasts)))
         .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
         .route("/api/v1/sources", get(|face: State<Face>| document(face, api::sources)))
         .route("/api/v1/gpu", get(gpu))

@@ -3,6 +3,8 @@
 //! *Unknown* is a status of its own: it is taken only when the newest reading is too old, and only
 //! where the money already booked does not decide. An amount that was never known stays absent.
 
+mod outlook;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -15,6 +17,7 @@ use crate::domain::band::{
     Band, BandJudgement, BandLimits, BandStatus, BandView, PeriodLabel, ViewJudgement,
 };
 use crate::domain::exchange::ExchangeRates;
+use crate::domain::forecast::BandOutlook;
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::spend::{PeriodSpend, SourceSpend};
@@ -30,6 +33,17 @@ pub struct BandSource<'a> {
     pub series: &'a DailySeries,
     /// The newest committed poll.
     pub last_success: Option<Timestamp>,
+    /// The band's money in it of earlier months; none where it was not read.
+    pub history: Option<SourceHistory<'a>>,
+}
+
+/// A band's money in a source over all days that the ledger holds.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceHistory<'a> {
+    /// The money.
+    pub series: &'a DailySeries,
+    /// The days that are complete.
+    pub complete_days: &'a BTreeSet<Date>,
 }
 
 /// Judges a band for its open or its previous period. None where no limits are in force for it, or
@@ -61,10 +75,12 @@ pub fn judge(
     let (spend, complete) = (booked.spend(), booked.complete(sources, period, zone));
     let least = booked.sum();
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
+    let looks = !facts.is_final && facts.stale.is_none() && spend.is_ok();
+    let outlook = looks.then(|| outlook::outlook(band, limits, sources, rates, period)).flatten();
     let views = vec![
         facts.actual(&spend, least),
         facts.pace(&spend, complete),
-        facts.forecast(&spend, least, complete, run_rate),
+        facts.forecast(&spend, least, complete, run_rate, outlook.as_ref()),
     ];
     let money = |amount| Money::new(amount, band.currency);
     let known = spend.ok();
@@ -72,6 +88,7 @@ pub fn judge(
         band: band.name.clone(),
         period,
         label,
+        zone,
         is_final: facts.is_final,
         basis: band.basis,
         floor: money(limits.floor),
@@ -80,6 +97,7 @@ pub fn judge(
         complete_spend: known.and(complete).map(|complete| money(complete.sum)),
         complete_days: complete.map_or(0, |complete| complete.days),
         run_rate: run_rate.map(money),
+        outlook: outlook.map(|(outlook, _)| outlook),
         ceiling_used_ratio: known.and_then(|spend| ratio(spend, limits.ceiling)),
         views,
         as_of: sources.iter().map(|source| source.last_success).min().flatten(),
@@ -102,6 +120,12 @@ impl BandSource<'_> {
     /// primary breakdown: a scope that costs nothing on a day waits for no row of its own.
     fn is_complete(&self, day: Date) -> bool {
         self.spend.is_some_and(|spend| spend.complete_days.contains(&day))
+    }
+
+    /// The same of any day that the ledger holds.
+    fn is_known_complete(&self, day: Date) -> bool {
+        let before = self.history.is_some_and(|history| history.complete_days.contains(&day));
+        before || self.is_complete(day)
     }
 }
 
@@ -356,13 +380,15 @@ impl Facts<'_> {
         self.view(view, self.place(complete.sum, floor, ceiling), reason)
     }
 
-    /// The expected month end. Until there is a forecast, a run-rate that says so.
+    /// The expected month end: the median of the forecast. Where nothing can be forecast, a run-rate
+    /// that says so.
     fn forecast(
         &self,
         spend: &Result<Decimal, String>,
         least: Option<Decimal>,
         complete: Option<Complete>,
         run_rate: Option<Decimal>,
+        outlook: Option<&(BandOutlook, BandStatus)>,
     ) -> ViewJudgement {
         let view = BandView::Forecast;
         if let Err(problem) = spend {
@@ -378,6 +404,27 @@ impl Facts<'_> {
             let status = self.place(*spend, self.limits.floor, self.limits.ceiling);
             let reason = format!("the month is final at {}", self.money(*spend));
             return self.view(view, status, reason);
+        }
+        if let Some((outlook, status)) = outlook
+            && let Some(median) = outlook.forecast.at(0.5)
+        {
+            let [low, high] = outlook.forecast.interval_80;
+            if outlook.forecast.days_left == 0 {
+                let reason = format!(
+                    "{}: every day is complete, and may still be restated",
+                    self.money(median)
+                );
+                return self.view(view, *status, reason);
+            }
+            let reason = format!(
+                "{} expected, {} to {} with a probability of 80 %, from {} complete days up to {}",
+                self.money(median),
+                self.money(low),
+                self.money(high),
+                outlook.forecast.used.days,
+                outlook.forecast.made_from
+            );
+            return self.view(view, *status, reason);
         }
         match (self.judgeable(spend, complete), run_rate) {
             (Ok(complete), Some(run_rate)) => {

@@ -45,6 +45,14 @@ pub struct Selection {
     pub counts: Vec<ChargeCategory>,
 }
 
+impl Selection {
+    /// Whether rows of a breakdown may belong to it.
+    pub fn reads(&self, breakdown: &Breakdown) -> bool {
+        breakdown.query == self.query
+            || (breakdown.role == BreakdownRole::Categories && !self.counts.is_empty())
+    }
+}
+
 /// A sum in which one unknown amount makes the sum of that basis unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct AmountSum {

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::notices;
-use crate::app::spend::{Reading, SpendReader};
+use crate::app::spend::{History, Reading, SpendReader};
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
@@ -23,7 +23,7 @@ use crate::export::metrics::Renderer;
 use crate::export::page::Page;
 use crate::runtime::readiness::Readiness;
 use crate::snapshot::Snapshot;
-use crate::store::LedgerHandle;
+use crate::store::{LedgerError, LedgerHandle};
 use crate::telemetry::self_metrics::SelfMetrics;
 use crate::web::Published;
 
@@ -33,6 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a reading of the ledger is judged again before days may have become complete.
 const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long earlier months are taken for unchanged.
+const HISTORY_EVERY: SignedDuration = SignedDuration::from_hours(6);
 
 /// The newest report of each GPU telemetry source and cluster.
 pub type GpuReports = BTreeMap<(SourceId, String), Arc<GpuReport>>;
@@ -65,20 +68,28 @@ pub struct Publisher {
     pub renderer: Renderer,
 }
 
+/// What was read, with what forecasts learn from and when that was read.
+type Found = (Reading, Arc<History>, Timestamp);
+
 struct Read {
     reading: Reading,
     at: Timestamp,
     /// What snapshots show of it, shared by all of them.
     spend: Arc<Vec<SourceSpend>>,
     sources: Arc<Vec<SourceStatus>>,
+    /// What forecasts learn from, and when it was read.
+    history: Arc<History>,
+    history_at: Timestamp,
     /// What was made of it and of which books, on which days of the billing zones.
     gpu: Option<(Arc<GpuBooks>, [Date; 2], Arc<GpuPicture>)>,
 }
 
 impl Read {
-    fn new(reading: Reading, at: Timestamp) -> Self {
+    fn new((reading, history, history_at): Found, at: Timestamp) -> Self {
         Self {
             at,
+            history,
+            history_at,
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             sources: Arc::new(reading.sources.clone()),
             reading,
@@ -118,8 +129,8 @@ impl Publisher {
             });
             if self.changed.has_changed().unwrap_or(false) || old {
                 self.changed.mark_unchanged();
-                match self.read(now).await {
-                    Ok(reading) => read = Some(Read::new(reading, now)),
+                match self.read(read.as_ref(), now).await {
+                    Ok(found) => read = Some(Read::new(found, now)),
                     Err(error) => {
                         // What changed is still to be read, though not at once again.
                         tokio::time::sleep(RETRY_AFTER).await;
@@ -145,17 +156,31 @@ impl Publisher {
         }
     }
 
-    async fn read(&self, now: Timestamp) -> Result<Reading, String> {
+    /// Reads the ledger; the history that forecasts learn from only where it is old.
+    async fn read(&self, before: Option<&Read>, now: Timestamp) -> Result<Found, String> {
         let reader = self.reader.clone();
-        match self.ledger.call(move |ledger| reader.read(ledger, now)).await {
-            Ok(Ok(reading)) => Ok(reading),
+        let fresh = before.filter(|before| {
+            let age = now.duration_since(before.history_at);
+            !age.is_negative() && age < HISTORY_EVERY
+        });
+        let fresh = fresh.map(|before| (before.history.clone(), before.history_at));
+        let read = self.ledger.call(move |ledger| {
+            let reading = reader.read(ledger, now)?;
+            let (history, at) = match fresh {
+                Some(fresh) => fresh,
+                None => (Arc::new(reader.history(ledger, now)?), now),
+            };
+            Ok::<_, LedgerError>((reading, history, at))
+        });
+        match read.await {
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => Err(error.to_string()),
             Err(gone) => Err(gone.to_string()),
         }
     }
 
     async fn publish(&mut self, read: &mut Read, now: Timestamp) {
-        let judged = self.reader.judge(&read.reading, now);
+        let judged = self.reader.judge(&read.reading, &read.history, now);
         self.queue(judged.clone(), now).await;
         let gpus: Vec<Arc<GpuReport>> = self.gpus.borrow_and_update().values().cloned().collect();
         let books = self.gpu_books.borrow_and_update().clone();

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::watch;
 
-use crate::analyse::band::{BandSource, judge};
+use crate::analyse::band::{BandSource, SourceHistory, judge};
 use crate::analyse::gpu_bill::{GpuBill, SourceBill};
 use crate::analyse::gpu_picture::{GpuBooks, picture};
 use crate::analyse::gpu_price::PriceBook;
@@ -20,7 +21,7 @@ use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::money::Money;
 use crate::domain::node::NodeInventory;
-use crate::domain::period::{BillingPeriod, BillingZone, Window};
+use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use crate::domain::price::SkuPrice;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::store::{Ledger, LedgerError};
@@ -40,6 +41,16 @@ struct ReadSource {
     monthly_cap: Option<Money>,
     bands: Vec<usize>,
     selections: Vec<Selection>,
+}
+
+/// How far back forecasts look: a year and the month that it began in.
+const HISTORY_DAYS: i32 = 400;
+
+/// What bands cost in each source on all days that forecasts learn from.
+#[derive(Debug, Default)]
+pub struct History {
+    /// For each source its series of each selection, and its complete days.
+    sources: Vec<(Vec<DailySeries>, BTreeSet<Date>)>,
 }
 
 /// What the ledger says of every source at one instant.
@@ -123,19 +134,55 @@ impl SpendReader {
         picture(books, &reading.gpu_bill, &prices, &self.bands, now)
     }
 
+    /// Reads what bands cost in all days that forecasts learn from.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn history(&self, ledger: &Ledger, now: Timestamp) -> Result<History, LedgerError> {
+        let today = BillingZone::Utc.day_of(now);
+        let window = Window::new(today.saturating_sub(HISTORY_DAYS.days()), next_day(today));
+        let mut sources = Vec::new();
+        for ReadSource { rules, selections, .. } in self.sources.iter() {
+            let breakdowns = ledger.breakdowns(&rules.id)?;
+            let mut fold = SpendFold::new(rules, &breakdowns, selections);
+            for (index, breakdown) in breakdowns.iter().enumerate() {
+                if selections.iter().any(|selection| selection.reads(breakdown)) {
+                    ledger.for_each_row_in_days(breakdown, &window, |row| fold.row(index, row))?;
+                }
+            }
+            let readings = ledger.day_readings(&rules.id, &window)?;
+            let empty = ledger.empty_days(&rules.id, &window)?;
+            let data_through = ledger.schedule(&rules.id)?.data_through;
+            let known = KnownDays { readings: &readings, empty: &empty, data_through };
+            let (spend, series) = fold.finish(&known, now);
+            sources.push((series, spend.complete_days));
+        }
+        Ok(History { sources })
+    }
+
     /// Judges every band against its open and its previous period.
-    pub fn judge(&self, reading: &Reading, now: Timestamp) -> Vec<BandJudgement> {
+    pub fn judge(
+        &self,
+        reading: &Reading,
+        history: &History,
+        now: Timestamp,
+    ) -> Vec<BandJudgement> {
         let mut judged = Vec::new();
         for label in PeriodLabel::ALL {
             for (index, band) in self.bands.iter().enumerate() {
-                let held = self.band_sources(reading, index);
+                let held = self.band_sources(reading, history, index);
                 judged.extend(judge(band, &held, &self.rates, label, now));
             }
         }
         judged
     }
 
-    fn band_sources<'a>(&'a self, reading: &'a Reading, band: usize) -> Vec<BandSource<'a>> {
+    fn band_sources<'a>(
+        &'a self,
+        reading: &'a Reading,
+        history: &'a History,
+        band: usize,
+    ) -> Vec<BandSource<'a>> {
         self.sources
             .iter()
             .enumerate()
@@ -145,6 +192,9 @@ impl SpendReader {
                     rules: &source.rules,
                     spend: reading.spend.get(index)?.as_ref(),
                     series: reading.series.get(index)?.get(place)?,
+                    history: history.sources.get(index).and_then(|(series, complete_days)| {
+                        Some(SourceHistory { series: series.get(place)?, complete_days })
+                    }),
                     // A query of the band's own that was not asked yet is not read yet.
                     last_success: if *reading.held.get(index)?.get(place)? {
                         reading.sources.get(index)?.last_success

@@ -106,12 +106,13 @@ impl Report {
             Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
         let reading = reader.read(&ledger, now).map_err(anyhow::Error::from)?;
+        let history = reader.history(&ledger, now).map_err(anyhow::Error::from)?;
         let times = gpu_time::read(&ledger, now, None).map_err(anyhow::Error::from)?;
         let books = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let gpu = Arc::new(reader.gpu(&reading, &books, now));
         let snapshot = Snapshot {
             at: now,
-            bands: Arc::new(reader.judge(&reading, now)),
+            bands: Arc::new(reader.judge(&reading, &history, now)),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             gpus: Arc::new(Vec::new()),
             gpu,
@@ -177,7 +178,7 @@ const HEADINGS: [&str; 8] =
 fn cells(band: &BandJudgement) -> [String; 8] {
     let unknown = || "unknown".to_owned();
     let status = |view| band.status(view).as_str().to_owned();
-    let run_rate = band.run_rate.map(|rate| format!(" ({})", amount(rate))).unwrap_or_default();
+    let month_end = band.month_end().map(|end| format!(" ({})", amount(end))).unwrap_or_default();
     [
         band.band.clone(),
         format!("{}{}", band.period, if band.is_final { " final" } else { "" }),
@@ -186,7 +187,7 @@ fn cells(band: &BandJudgement) -> [String; 8] {
         amount(band.ceiling),
         status(BandView::Actual),
         status(BandView::Pace),
-        format!("{}{run_rate}", status(BandView::Forecast)),
+        format!("{}{month_end}", status(BandView::Forecast)),
     ]
 }
 
@@ -253,7 +254,7 @@ fn markdown(snapshot: &Snapshot) -> String {
 /// Exact amounts for spreadsheets (RFC 4180). An unknown amount is an empty field.
 fn csv(snapshot: &Snapshot) -> String {
     let mut out = String::from(
-        "band,period,is_final,basis,currency,floor,ceiling,spend,complete_days,run_rate,actual,pace,forecast\r\n",
+        "band,period,is_final,basis,currency,floor,ceiling,spend,complete_days,run_rate,actual,pace,forecast,month_end,probability_above\r\n",
     );
     for band in snapshot.bands.iter() {
         let exact = |money: Option<Money>| {
@@ -274,6 +275,10 @@ fn csv(snapshot: &Snapshot) -> String {
             band.status(BandView::Actual).as_str().to_owned(),
             band.status(BandView::Pace).as_str().to_owned(),
             band.status(BandView::Forecast).as_str().to_owned(),
+            exact(band.month_end().map(|end| Money::new(end.amount.round_dp(2), end.currency))),
+            band.outlook.as_ref().map_or_else(String::new, |outlook| {
+                format!("{:.3}", outlook.against.above_ceiling)
+            }),
         ];
         out.push_str(&fields.join(","));
         out.push_str("\r\n");

@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::breakdown::{ChargeCategory, Dimension};
+use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
@@ -181,6 +182,8 @@ pub struct BandJudgement {
     pub period: BillingPeriod,
     /// The open one or the one before.
     pub label: PeriodLabel,
+    /// The zone of its days.
+    pub zone: BillingZone,
     /// Whether every source of the scope calls the period final.
     pub is_final: bool,
     /// The basis.
@@ -195,9 +198,11 @@ pub struct BandJudgement {
     pub complete_spend: Option<Money>,
     /// Complete days of the period counted.
     pub complete_days: i64,
-    /// The month end at the pace of the complete days: a run-rate, marked as such, until there is
-    /// a forecast. None without a complete day.
+    /// The month end at the pace of the complete days. None without a complete day.
     pub run_rate: Option<Money>,
+    /// Where the month will end, as a distribution; none for a final period, a reading that is too
+    /// old, or too little to tell.
+    pub outlook: Option<BandOutlook>,
     /// `spend / ceiling`.
     pub ceiling_used_ratio: Option<f64>,
     /// The views, in the order of [`BandView::ALL`].
@@ -213,6 +218,14 @@ pub struct BandJudgement {
 }
 
 impl BandJudgement {
+    /// The expected end of the month: the forecast's median, or the run-rate where there is none.
+    pub fn month_end(&self) -> Option<Money> {
+        let median = |outlook: &BandOutlook| {
+            Some(Money::new(outlook.forecast.at(0.5)?, outlook.forecast.currency))
+        };
+        self.outlook.as_ref().and_then(median).or(self.run_rate)
+    }
+
     /// The status under a view.
     pub fn status(&self, view: BandView) -> BandStatus {
         self.views

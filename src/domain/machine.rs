@@ -164,7 +164,7 @@ impl Machine {
 }
 
 #[rustfmt::skip] // A table is read in rows.
-static MACHINES: [Machine; 34] = {
+static MACHINES: [Machine; 67] = {
     use Provider::{Aws, Azure, Gcp};
     [
         machine(Aws, "p4d.24xlarge", 8, &A100_40, Some(8_000), &[("us-east-1", "21.957642"), ("us-west-2", "21.957642"), ("eu-west-1", "23.716"), ("ap-northeast-1", "30.098")]),
@@ -179,6 +179,39 @@ static MACHINES: [Machine; 34] = {
         machine(Aws, "g6.48xlarge", 8, &L4, Some(7_520), &[("us-east-1", "13.3504")]),
         machine(Aws, "g6e.48xlarge", 8, &L40S, Some(7_600), &[("us-east-1", "30.13118")]),
         machine(Aws, "g7e.48xlarge", 8, &RTX_PRO, None, &[("us-east-1", "33.14432")]),
+        machine(Aws, "g4dn.xlarge", 1, &T4, None, &[]),
+        machine(Aws, "g4dn.2xlarge", 1, &T4, None, &[]),
+        machine(Aws, "g4dn.4xlarge", 1, &T4, None, &[]),
+        machine(Aws, "g4dn.8xlarge", 1, &T4, None, &[]),
+        machine(Aws, "g4dn.16xlarge", 1, &T4, None, &[]),
+        machine(Aws, "g4dn.12xlarge", 4, &T4, None, &[]),
+        machine(Aws, "g4dn.metal", 8, &T4, None, &[]),
+        machine(Aws, "g5.xlarge", 1, &A10G, None, &[]),
+        machine(Aws, "g5.2xlarge", 1, &A10G, None, &[]),
+        machine(Aws, "g5.4xlarge", 1, &A10G, None, &[]),
+        machine(Aws, "g5.8xlarge", 1, &A10G, None, &[]),
+        machine(Aws, "g5.16xlarge", 1, &A10G, None, &[]),
+        machine(Aws, "g5.12xlarge", 4, &A10G, None, &[]),
+        machine(Aws, "g5.24xlarge", 4, &A10G, None, &[]),
+        machine(Aws, "g6.xlarge", 1, &L4, None, &[]),
+        machine(Aws, "g6.2xlarge", 1, &L4, None, &[]),
+        machine(Aws, "g6.4xlarge", 1, &L4, None, &[]),
+        machine(Aws, "g6.8xlarge", 1, &L4, None, &[]),
+        machine(Aws, "g6.16xlarge", 1, &L4, None, &[]),
+        machine(Aws, "g6.12xlarge", 4, &L4, None, &[]),
+        machine(Aws, "g6.24xlarge", 4, &L4, None, &[]),
+        machine(Aws, "gr6.4xlarge", 1, &L4, None, &[]),
+        machine(Aws, "gr6.8xlarge", 1, &L4, None, &[]),
+        machine(Aws, "g6e.xlarge", 1, &L40S, None, &[]),
+        machine(Aws, "g6e.2xlarge", 1, &L40S, None, &[]),
+        machine(Aws, "g6e.4xlarge", 1, &L40S, None, &[]),
+        machine(Aws, "g6e.8xlarge", 1, &L40S, None, &[]),
+        machine(Aws, "g6e.16xlarge", 1, &L40S, None, &[]),
+        machine(Aws, "g6e.12xlarge", 4, &L40S, None, &[]),
+        machine(Aws, "g6e.24xlarge", 4, &L40S, None, &[]),
+        machine(Aws, "p3.2xlarge", 1, &V100, None, &[]),
+        machine(Aws, "p3.8xlarge", 4, &V100, None, &[]),
+        machine(Aws, "p3.16xlarge", 8, &V100, None, &[]),
         machine(Gcp, "a2-highgpu-1g", 1, &A100_40, Some(0), &[("us-central1", "3.673385")]).with(12, 85),
         machine(Gcp, "a2-highgpu-2g", 2, &A100_40, Some(0), &[("us-central1", "7.34677")]).with(24, 170),
         machine(Gcp, "a2-highgpu-4g", 4, &A100_40, Some(0), &[("us-central1", "14.69354")]).with(48, 340),
@@ -280,6 +313,22 @@ mod tests {
         for name in ["Tesla K80", "", "NVIDIA L400", "NVIDIA A10", "NVIDIA L40"] {
             assert_eq!(GpuModel::of(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn the_smaller_sizes_of_a_family_have_their_gpus() {
+        let gpus = |name| Machine::of(Provider::Aws, name).map(|machine| machine.gpus);
+        for (name, wanted) in [
+            ("g5.xlarge", 1),
+            ("g5.16xlarge", 1),
+            ("g5.12xlarge", 4),
+            ("g6e.24xlarge", 4),
+            ("g4dn.metal", 8),
+            ("p3.8xlarge", 4),
+        ] {
+            assert_eq!(gpus(name), Some(wanted), "{name}");
+        }
+        assert_eq!(gpus("g5g.xlarge"), None, "a family that is not known is not guessed");
     }
 
     #[test]

@@ -15,9 +15,11 @@ use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 
 mod documents;
+mod forecast;
 mod gpu;
 mod gpu_range;
 
+pub use forecast::{Forecasts, forecasts};
 pub use gpu::{NodeDocument, node_named};
 pub use gpu_range::{GpuRangeDocument, gpu_range};
 
@@ -215,6 +217,8 @@ fn list_price(source: &SourceId, price: &SkuPrice) -> ListPriceView {
         price: text(price.price.amount),
         currency: price.price.currency.to_string(),
         effective_at: price.effective_at.map(|at| at.to_string()),
+        instance_type: price.instance_type.clone(),
+        read_at: price.read_at.map(|at| at.to_string()),
     }
 }
 
@@ -236,6 +240,8 @@ fn gpu_source(report: &GpuReport) -> GpuSourceView {
                 utilization_ratio: gpu.utilization.map(|utilization| utilization.ratio()),
                 memory_used_bytes: gpu.memory_used_bytes,
                 memory_total_bytes: gpu.memory_total_bytes,
+                healthy: gpu.healthy,
+                xid: gpu.xid,
             })
             .collect(),
     }
@@ -249,6 +255,11 @@ fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str
             "/api/v1/bands",
             "Every band against its open and its previous billing period",
             generator.subschema_for::<Bands>(),
+        ),
+        of(
+            "/api/v1/forecast",
+            "Where every band's month will end, as a distribution",
+            generator.subschema_for::<Forecasts>(),
         ),
         of("/api/v1/spend", "What every source has billed", generator.subschema_for::<Spend>()),
         of("/api/v1/sources", "How polling goes", generator.subschema_for::<Sources>()),

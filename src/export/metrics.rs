@@ -11,9 +11,10 @@ use rust_decimal::Decimal;
 
 use crate::domain::band::BandStatus;
 use crate::domain::breakdown::{Amounts, Dimension};
+use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::SourceId;
 use crate::domain::money::Currency;
-use crate::domain::period::BillingPeriod;
+use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::role::Role;
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 use crate::snapshot::Snapshot;
@@ -217,12 +218,34 @@ fn bands(page: &mut Series, snapshot: &Snapshot) {
         if let Some(ratio) = judged.ceiling_used_ratio {
             page.add(&names::BAND_CEILING_USED_RATIO, &labels, ratio);
         }
+        if let Some(outlook) = &judged.outlook {
+            forecast(page, labels, outlook, judged.zone);
+        }
         for view in &judged.views {
             for status in BandStatus::ALL {
                 let [band, currency, period] = labels;
                 let labels = [band, currency, period, view.view.as_str(), status.as_str()];
                 page.add(&names::BAND_STATUS, &labels, u8::from(view.status == status));
             }
+        }
+    }
+}
+
+fn forecast(page: &mut Series, labels: [&str; 3], outlook: &BandOutlook, zone: BillingZone) {
+    let [band, currency, period] = labels;
+    let BandOutlook { forecast, against } = outlook;
+    for quantile in &forecast.quantiles {
+        let probability = quantile.probability.to_string();
+        let labels = [band, currency, period, &probability];
+        page.known(&names::BAND_FORECAST, &labels, Some(quantile.amount));
+    }
+    for (side, probability) in [("above", against.above_ceiling), ("below", against.below_floor)] {
+        page.add(&names::BAND_BREACH_PROBABILITY, &[band, currency, period, side], probability);
+    }
+    for (probability, day) in [("0.5", against.crossing_p50), ("0.8", against.crossing_p80)] {
+        if let Some(day) = day {
+            let labels = [band, currency, period, probability];
+            page.add(&names::BAND_CROSSING, &labels, zone.end_of(day).as_second());
         }
     }
 }

@@ -97,6 +97,12 @@ families! {
         "Spend of the billing period as a share of the ceiling.";
     BAND_STATUS = Gauge "band_status" ["band", "currency", "period", "view", "status"]
         "1 for the status that holds under a view, 0 for the others.";
+    BAND_FORECAST = Gauge "band_forecast" ["band", "currency", "period", "probability"]
+        "What spend of the billing period will stay under with a probability.";
+    BAND_BREACH_PROBABILITY = Gauge "band_breach_probability" ["band", "currency", "period", "side"]
+        "Probability that the billing period ends above the ceiling or below the floor.";
+    BAND_CROSSING = Gauge "band_crossing_timestamp_seconds" ["band", "currency", "period", "probability"]
+        "End of the first day on which spend reaches the ceiling with a probability. Absent within the period.";
     GPUS = Gauge "gpus" ["provider", "cluster", "model", "capacity_type"]
         "GPUs that telemetry sees, each device once, however it is split.";
     GPU_INFO = Gauge "gpu_info" ["gpu_uuid", "model", "tier"]

@@ -117,7 +117,7 @@ impl Language {
         match view {
             BandView::Actual => self.pick("Booked so far", "현재까지 청구"),
             BandView::Pace => self.pick("Pace", "진행 속도"),
-            BandView::Forecast => self.pick("Month end (run-rate)", "월말 예상(현재 속도)"),
+            BandView::Forecast => self.pick("Month end", "월말 예상"),
         }
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod empty_days;
 mod export_reach;
 mod first_days;
+mod forecast;
 mod gpu_money;
 mod gpu_random;
 pub mod harness;

@@ -135,6 +135,7 @@ impl World {
             spend: spend.as_ref(),
             series: &series,
             last_success: self.last_success,
+            history: None,
         };
         judge(band, &[source], &rates(), label, at(now))
     }
@@ -411,8 +412,15 @@ fn a_band_of_two_sources_is_not_known_by_one_of_them() {
             spend: spend.as_ref(),
             series: &series,
             last_success: read.last_success,
+            history: None,
         },
-        BandSource { rules: &unread.rules, spend: None, series: &empty, last_success: None },
+        BandSource {
+            rules: &unread.rules,
+            spend: None,
+            series: &empty,
+            last_success: None,
+            history: None,
+        },
     ];
     let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
         .expect("limits are in force");
@@ -430,9 +438,15 @@ fn money_over_the_ceiling_is_above_whatever_another_source_does_not_tell() {
         spend: spend.as_ref(),
         series: &series,
         last_success: read.last_success,
+        history: None,
     };
-    let unknown =
-        BandSource { rules: &unread.rules, spend: None, series: &empty, last_success: None };
+    let unknown = BandSource {
+        rules: &unread.rules,
+        spend: None,
+        series: &empty,
+        last_success: None,
+        history: None,
+    };
     let sources = [known, unknown];
     let judged = judge(&band("1", "9999"), &sources, &rates(), PeriodLabel::Current, at(NOON))
         .expect("limits are in force");
@@ -500,12 +514,14 @@ fn complete_days_of_both(read: &World, idle: &World) -> i64 {
             spend: spend.as_ref(),
             series: &series,
             last_success: read.last_success,
+            history: None,
         },
         BandSource {
             rules: &idle.rules,
             spend: none.as_ref(),
             series: &empty,
             last_success: idle.last_success,
+            history: None,
         },
     ];
     let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))

@@ -56,7 +56,7 @@ pub struct Band {
     pub complete_spend: Option<String>,
     /// How many days are complete.
     pub complete_days: i64,
-    /// The month end at the pace of the complete days. A stand-in for a forecast.
+    /// The month end at the pace of the complete days; `/api/v1/forecast` says more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_rate: Option<String>,
     /// Spend as a share of the ceiling.
@@ -266,6 +266,9 @@ pub struct ListPriceView {
     pub region_id: String,
     /// `on_demand` or `spot`.
     pub capacity_type: String,
+    /// The machine type, where it is the price of whole machines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
     /// What the price is for, in UCUM: `h`, `GiBy.h`.
     pub unit: String,
     /// The price of one unit.
@@ -275,6 +278,9 @@ pub struct ListPriceView {
     /// Since when it holds, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_at: Option<String>,
+    /// When it was read, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<String>,
 }
 
 /// What one telemetry source sees.
@@ -317,4 +323,10 @@ pub struct GpuView {
     /// Frame buffer in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_total_bytes: Option<u64>,
+    /// What its own health check says, where the exporter has one (AMD).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// The newest XID error that the driver told; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xid: Option<u32>,
 }

@@ -53,7 +53,7 @@ async fn report_is_the_golden_one_and_its_exit_code_follows_fail_on() {
         (
             ["--as-of", "2025-10-16", "--fail-on", "forecast-above"],
             2,
-            "costband: forecast-above: aws, all\n",
+            "costband: forecast-above: aws\n",
         ),
     ] {
         let (code, out, err) = report(&path, &arguments).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use costband::app::agent::Polling;
 use costband::app::setup::Setup;
-use costband::app::spend::{Reading, SpendReader};
+use costband::app::spend::{History, Reading, SpendReader};
 use costband::collect::poller::Poller;
 use costband::collect::{SOURCES, Source};
 use costband::config::problems::Problems;
@@ -429,8 +429,14 @@ impl Bench {
     }
 
     pub async fn judge(&self) -> Vec<BandJudgement> {
-        let reading = self.read().await;
-        self.reader.judge(&reading, self.clock.now())
+        let (reading, history) = (self.read().await, self.history().await);
+        self.reader.judge(&reading, &history, self.clock.now())
+    }
+
+    async fn history(&self) -> History {
+        let (reader, now) = (self.reader.clone(), self.clock.now());
+        let read = self.polling.handle.call(move |ledger| reader.history(ledger, now));
+        read.await.unwrap().unwrap()
     }
 
     pub async fn judged(&self, band: &str, label: PeriodLabel) -> BandJudgement {
@@ -447,7 +453,7 @@ impl Bench {
     pub async fn page(&self) -> String {
         let reading = self.read().await;
         let at = self.clock.now();
-        let bands = self.reader.judge(&reading, at);
+        let bands = self.reader.judge(&reading, &self.history().await, at);
         let snapshot = Snapshot {
             at,
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::peers::{peer, script};
 use super::world::{HOSTILE, Shown, snapshot};
 
-const DOCUMENTS: [&str; 4] = ["/api/v1/bands", "/api/v1/spend", "/api/v1/sources", "/api/v1/gpu"];
+const DOCUMENTS: [&str; 5] =
+    ["/api/v1/bands", "/api/v1/forecast", "/api/v1/spend", "/api/v1/sources", "/api/v1/gpu"];
 
 #[tokio::test]
 async fn readiness_follows_the_first_snapshot_and_never_the_age_of_a_bill() {
@@ -65,6 +66,13 @@ async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
         assert!(dark.get(key).is_none(), "{key}: {dark}");
     }
     assert_eq!((&previous["period"], &previous["is_final"]), (&"2025-09".into(), &true.into()));
+
+    let forecast = get("/api/v1/forecast").await;
+    let told = forecast["bands"].as_array().unwrap();
+    assert_eq!(told.len(), 1, "what is final or unknown has none");
+    assert_eq!(told[0]["quantiles"][3]["amount"], "90000");
+    assert_eq!(told[0]["crossing_p80"], "2025-10-30");
+    assert!(told[0].get("crossing_p50").is_none(), "{forecast}");
 
     let spend = get("/api/v1/spend").await;
     let (aws, gcp) = (&spend["sources"][0], &spend["sources"][1]);

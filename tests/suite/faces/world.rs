@@ -8,6 +8,9 @@ use costband::config::file::Language;
 use costband::config::secret::SecretRef;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
+use costband::domain::forecast::{
+    BandForecast, BandOutlook, Forecast, ForecastInputs, ForecastMethod, PROBABILITIES, Quantile,
+};
 use costband::domain::gpu::{
     DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
 };
@@ -21,7 +24,7 @@ use costband::domain::identity::{Provider, SourceId};
 use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
-use costband::domain::period::{BillingPeriod, Window};
+use costband::domain::period::{BillingPeriod, BillingZone, Window};
 use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
@@ -214,6 +217,7 @@ fn bands() -> Vec<BandJudgement> {
         band: "aws".to_owned(),
         period: period("2025-10"),
         label: PeriodLabel::Current,
+        zone: BillingZone::Utc,
         is_final: false,
         basis: CostBasis::Effective,
         floor: money("50000 USD"),
@@ -222,6 +226,7 @@ fn bands() -> Vec<BandJudgement> {
         complete_spend: Some(money("38000.25 USD")),
         complete_days: 14,
         run_rate: Some(money("84143.4107142857142857 USD")),
+        outlook: Some(outlook()),
         ceiling_used_ratio: Some(0.411_204_75),
         views: views(
             [BandStatus::Below, BandStatus::Within, BandStatus::Within],
@@ -238,6 +243,7 @@ fn bands() -> Vec<BandJudgement> {
         complete_spend: None,
         complete_days: 0,
         run_rate: None,
+        outlook: None,
         ceiling_used_ratio: None,
         views: views([BandStatus::Unknown; 3], "`azure-main` was never read"),
         as_of: None,
@@ -252,11 +258,45 @@ fn bands() -> Vec<BandJudgement> {
         is_final: true,
         spend: Some(money("103999.999 USD")),
         ceiling_used_ratio: Some(1.039_999_99),
+        outlook: None,
         views: views([BandStatus::Above; 3], "the month is final at 104,000.00 USD"),
         exchange_rates: Vec::new(),
         ..known.clone()
     };
     vec![known, unknown, previous]
+}
+
+/// A month's end that probably passes the ceiling.
+fn outlook() -> BandOutlook {
+    let amounts = ["70000", "75000.5", "80000", "90000", "100001", "110000", "120000"];
+    let quantile =
+        |(probability, amount): (f64, &str)| Quantile { probability, amount: decimal(amount) };
+    BandOutlook {
+        forecast: Forecast {
+            period: "2025-10".parse().unwrap(),
+            currency: Currency::USD,
+            method: ForecastMethod::Combination,
+            booked: decimal("41120.4750000001"),
+            made_from: "2025-10-14".parse().unwrap(),
+            days_left: 17,
+            quantiles: PROBABILITIES.into_iter().zip(amounts).map(quantile).collect(),
+            interval_80: [decimal("75000.5"), decimal("110000")],
+            interval_95: [decimal("65000"), decimal("130000")],
+            used: ForecastInputs {
+                days: 100,
+                past_error: Some(0.05),
+                past_forecasts: 12,
+                ..ForecastInputs::default()
+            },
+        },
+        against: BandForecast {
+            above_ceiling: 0.25,
+            below_floor: 0.001,
+            crossing_p50: None,
+            crossing_p80: Some("2025-10-30".parse().unwrap()),
+            allowed_per_day: Some(decimal("3463.5")),
+        },
+    }
 }
 
 /// One fleet of which half is idle, with a workload that wastes.

@@ -1,0 +1,122 @@
+"""Worlds with injected spikes and shifts, and how well they are found.
+
+    anomalies.py write WORLDS.csv
+    anomalies.py score FOUND.csv
+
+The sizes are in sigmas of the series' own daily noise. Nothing here knows how anything is found.
+"""
+
+import collections
+import csv
+import datetime
+import sys
+
+import numpy
+
+FIRST = datetime.date(2025, 1, 1)
+DAYS = 330
+WARM = 150
+SIZES = (2, 3, 4, 5, 6, 7, 8, 10, 14)
+SHIFTS = (1, 1.5, 2, 3, 5, 8)
+MEMORY = (0.0, 0.3, 0.5)
+EACH = 60
+
+
+def base(rng, memory):
+    """A fleet with weekends and growth, and noise of one sigma, as `(values, level, sigma)`."""
+    time = numpy.arange(DAYS)
+    weekday = numpy.array([(FIRST + datetime.timedelta(int(t))).weekday() for t in time])
+    level = rng.uniform(500, 20000) * (1 + rng.uniform(-0.01, 0.03)) ** (time / 30.4)
+    dip = rng.uniform(0, 0.5)
+    level *= numpy.where(weekday >= 5, 1 - dip, 1.0)
+    sigma = rng.uniform(0.02, 0.06)
+    noise = numpy.zeros(DAYS)
+    fresh = rng.normal(0, sigma * numpy.sqrt(1 - memory**2), DAYS)
+    for t in time[1:]:
+        noise[t] = memory * noise[t - 1] + fresh[t]
+    return level * (1 + noise), level, sigma
+
+
+def worlds():
+    """`(name, values, truth)`; truth is a list of `(kind, index, size)`."""
+    for memory in MEMORY:
+        seed = int(memory * 10)
+        for number in range(200):
+            rng = numpy.random.default_rng([1, seed, number])
+            yield f"quiet/{memory}/0/{number}", base(rng, memory)[0], None
+        for size in SIZES:
+            for number in range(EACH):
+                rng = numpy.random.default_rng([2, seed, size, number])
+                values, level, sigma = base(rng, memory)
+                at = WARM + rng.integers(0, DAYS - WARM - 20)
+                sign = 1 if number % 3 else -1
+                # A spike of so many sigmas stands that far above what the day is expected to be.
+                values[at] = level[at] * (1 + sign * size * sigma)
+                yield f"spike/{memory}/{size}/{number}", values, at
+        for size in SHIFTS:
+            for number in range(EACH):
+                rng = numpy.random.default_rng([3, seed, int(size * 10), number])
+                values, level, sigma = base(rng, memory)
+                at = WARM + rng.integers(0, DAYS - WARM - 40)
+                sign = 1 if number % 2 else -1
+                values[at:] += level[at:] * sign * size * sigma
+                yield f"shift/{memory}/{size}/{number}", values, at
+
+
+def write(path):
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        for name, values, _ in worlds():
+            writer.writerow([name, FIRST] + [f"{value:.4f}" for value in values])
+
+
+def score(path):
+    found = collections.defaultdict(list)
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            found[row["world"]].append((row["kind"], int(row["first"]), int(row["found"])))
+    cells = collections.defaultdict(lambda: collections.Counter())
+    for name, _, at in worlds():
+        kind, memory, size, _ = name.split("/")
+        cell = cells[kind, float(memory), float(size)]
+        cell["worlds"] += 1
+        told = [event for event in found[name] if event[2] >= WARM]
+        if kind == "quiet":
+            cell["false"] += len(told)
+            continue
+        if kind == "spike":
+            hits = [event for event in told if event[1] <= at <= event[1] + 1 and event[2] == at]
+            after = []
+        else:
+            # Known on the complete day `at + 6` at the latest: seven days of the new level.
+            near = [event for event in told if at - 3 <= event[1] and at <= event[2] <= at + 30]
+            hits = [event for event in near if event[2] <= at + 6]
+            shifts = [event for event in near if event[0] == "level_shift"]
+            after = near[1:]
+            cell["said"] += len(near)
+            cell["known"] += bool(near)
+            cell["as shift"] += bool(shifts)
+        cell["found"] += bool(hits)
+        cell["true"] += len(hits)
+        cell["other"] += len([event for event in told if event not in hits and event not in after])
+    months = (DAYS - WARM) / 30.4
+    print("false alarms in 200 quiet series-months, by how alike neighbouring days are")
+    for (kind, memory, _), cell in cells.items():
+        if kind == "quiet":
+            rate = cell["false"] / (cell["worlds"] * months) * 200
+            print(f"  r {memory}: {rate:.2f}  ({cell['false']} in {cell['worlds'] * months:.0f} series-months)")
+    print("spikes: recall and precision by size in sigmas")
+    for (kind, memory, size), cell in cells.items():
+        if kind == "spike":
+            precision = cell["true"] / max(1, cell["true"] + cell["other"])
+            print(f"  r {memory} size {size:>4}: recall {cell['found'] / cell['worlds']:.2f} precision {precision:.2f}")
+    print("shifts: found within 7 complete days, and alerts for one shift, by size in sigmas")
+    for (kind, memory, size), cell in cells.items():
+        if kind == "shift":
+            once = cell["said"] / max(1, cell["known"])
+            line = f"recall {cell['found'] / cell['worlds']:.2f} in 30 days {cell['known'] / cell['worlds']:.2f}"
+            print(f"  r {memory} size {size:>4}: {line} alerts {once:.2f} as shift {cell['as shift'] / cell['worlds']:.2f}")
+
+
+if __name__ == "__main__":
+    write(sys.argv[2]) if sys.argv[1] == "write" else score(sys.argv[2])

@@ -1,0 +1,112 @@
+//! Charges that come on their day of the month: support fees, commitments, subscriptions, credits.
+
+use jiff::civil::Date;
+
+use crate::analyse::forecast::statistics::median;
+use crate::domain::forecast::day_after;
+
+/// How many of the newest months are looked at.
+const MONTHS: usize = 3;
+/// How far, as a share, a charge may lie from its median.
+const ALIKE: f64 = 0.35;
+/// The last day of a month, whichever it is.
+const LAST_DAY: i8 = 32;
+
+/// A day that stands out from its level, by how much.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mark {
+    /// The index of the day.
+    pub at: usize,
+    /// The figure less what was expected.
+    pub excess: f64,
+}
+
+/// A charge of a day of the month.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lump {
+    /// 1 to 31, or 32 for the last day of a month.
+    month_day: i8,
+    /// The median of the newest occurrences.
+    pub amount: f64,
+    /// How far, in the same unit, the next one may lie from it: a robust sigma.
+    pub sigma: f64,
+    /// The days that it was found on.
+    pub marks: Vec<Mark>,
+}
+
+impl Lump {
+    /// Whether the charge is due on a day.
+    pub fn is_due(&self, day: Date) -> bool {
+        month_day(day) == self.month_day
+    }
+}
+
+fn month_day(day: Date) -> i8 {
+    if day.day() == day.days_in_month() { LAST_DAY } else { day.day() }
+}
+
+/// Finds the days of the month that stood out in at least two of their newest three months on the
+/// same side and by alike amounts (within 35 % of their median); in a series that stands out often,
+/// where two such days would meet by chance more than once in twenty, three of three are wanted.
+pub fn find(marks: &[Mark], first: Date, length: usize) -> Vec<Lump> {
+    let mut by_day: Vec<(i8, Mark)> =
+        marks.iter().map(|mark| (month_day(day_after(first, mark.at)), *mark)).collect();
+    by_day.sort_by_key(|(day, mark)| (*day, mark.at));
+    let share = marks.len() as f64 / length.max(1) as f64;
+    let wanted = if 31.0 * share * share * 0.3 > 0.05 { 3 } else { 2 };
+    by_day
+        .chunk_by(|(one, _), (other, _)| one == other)
+        .filter(|found| found.len() >= 2)
+        .filter_map(|found| {
+            let month_day = found.first()?.0;
+            let marks: Vec<Mark> = found.iter().map(|(_, mark)| *mark).collect();
+            lump(month_day, marks, first, length, wanted)
+        })
+        .collect()
+}
+
+fn lump(
+    wanted_day: i8,
+    marks: Vec<Mark>,
+    first: Date,
+    length: usize,
+    wanted: usize,
+) -> Option<Lump> {
+    let mut newest = [0.0; MONTHS];
+    let mut held = 0;
+    let mut at = length;
+    while held < MONTHS && at > 0 {
+        at -= 1;
+        let day = day_after(first, at);
+        if month_day(day) != wanted_day {
+            // Two such days are at least 27 days apart.
+            at = at.saturating_sub(skip(day, wanted_day));
+            continue;
+        }
+        let excess = marks.iter().find(|mark| mark.at == at).map_or(0.0, |mark| mark.excess);
+        newest[held] = excess;
+        held += 1;
+    }
+    let newest = &newest[..held];
+    let amount = median::<MONTHS>(newest.iter().copied());
+    let alike = newest.iter().filter(|excess| (*excess - amount).abs() <= ALIKE * amount.abs());
+    if amount == 0.0 || alike.count() < wanted {
+        return None;
+    }
+    let spread = median::<MONTHS>(newest.iter().map(|excess| (excess - amount).abs()));
+    let marks = marks.into_iter().filter(|mark| mark.excess * amount > 0.0).collect();
+    let sigma = (1.4826 * spread).max(0.02 * amount.abs());
+    Some(Lump { month_day: wanted_day, amount, sigma, marks })
+}
+
+/// How many days before `day` can surely be passed over on the way back to a day of the month.
+fn skip(day: Date, wanted: i8) -> usize {
+    let back = i32::from(day.day()) - i32::from(wanted);
+    // Behind it in this month: go straight there. Else the month before ends `day.day()` days ago.
+    let days = match (wanted == LAST_DAY, back > 0) {
+        (true, _) => i32::from(day.day()) - 1,
+        (false, true) => back - 1,
+        (false, false) => i32::from(day.day()) - 1,
+    };
+    usize::try_from(days).unwrap_or(0)
+}

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod backfill;
 pub mod backtest;
+pub mod central;
 #[cfg(feature = "simulate")]
 pub mod demo;
 pub mod gpu;

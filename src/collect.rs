@@ -7,6 +7,7 @@
 pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
+pub mod central;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod gpu;

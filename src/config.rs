@@ -38,12 +38,19 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::node::Node;
 use crate::domain::price::CapacityType;
+use crate::domain::role::Role;
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the HTTP face listens.
     pub listen: SocketAddr,
+    /// What the agent is for.
+    pub role: Role,
+    /// The own node's name, where it is configured.
+    pub node: Option<String>,
+    /// The central agent that is asked of the own node; none for a central agent.
+    pub central: Option<CentralConfig>,
     /// The token that requests must bear; none asks for none.
     pub bearer_token: Option<SecretRef>,
     /// The language of the page and of messages.
@@ -73,6 +80,19 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// How many values of one dimension become series.
     pub series_limit_per_dimension: u32,
+}
+
+/// A central agent to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CentralConfig {
+    /// Its page's address, before `/api/v1`.
+    pub url: Address,
+    /// Its bearer token.
+    pub bearer: Option<SecretRef>,
+    /// How often it is asked.
+    pub every: Duration,
+    /// How long it may take to answer.
+    pub timeout: Duration,
 }
 
 /// What the agent says about itself.

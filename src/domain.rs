@@ -21,4 +21,5 @@ pub mod period;
 pub mod ports;
 pub mod price;
 pub mod report;
+pub mod role;
 pub mod spend;

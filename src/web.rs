@@ -253,7 +253,7 @@ async fn node(State(face): State<Face>, Path(name): Path<String>) -> Response {
     match api::node_named(&published.snapshot, &name) {
         Some(node) => json(StatusCode::OK, &node),
         None => {
-            let error = serde_json::json!({"error": "no telemetry tells of a node of that name"});
+            let error = serde_json::json!({"error": "neither telemetry nor the inventory of nodes tells of a node of that name"});
             json(StatusCode::NOT_FOUND, &error)
         }
     }

@@ -14,8 +14,10 @@ use costband::domain::price::CapacityType;
 use crate::measure::{cpu_of, median, milliseconds, quotient};
 use crate::table::Table;
 
-const NODES: usize = 1_250;
-const GPUS: usize = 8;
+/// Nodes of the fleet.
+pub const NODES: usize = 1_250;
+/// GPUs of a node.
+pub const GPUS: usize = 8;
 const TIMES: usize = 5;
 /// A body comes from the socket in pieces of about this size.
 const PIECE: usize = 16 << 10;
@@ -36,7 +38,7 @@ const SERIES: [(&str, &str); 12] = [
 ];
 
 /// A node's page in the exporter's label order, every GPU held by a pod.
-fn page(node: usize) -> String {
+pub fn page(node: usize) -> String {
     let mut page = String::new();
     for (name, value) in SERIES {
         let _ = writeln!(page, "# HELP {name} What it is.\n# TYPE {name} gauge");

@@ -9,6 +9,7 @@ mod measure;
 mod poll;
 mod publish;
 mod requests;
+mod roles;
 mod scrape;
 mod start;
 mod table;
@@ -38,13 +39,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// Everything, or with the argument `roles` what stands beside GPUs alone.
 fn measure_all(table: &mut Table) -> anyhow::Result<()> {
+    if std::env::args().any(|argument| argument == "roles") {
+        return roles::measure(table);
+    }
     let folder = tempfile::tempdir().context("failed to make a folder")?;
     let program =
         std::fs::metadata(PROGRAM).with_context(|| format!("failed to look at `{PROGRAM}`"))?;
     let megabytes = measure::millionths(program.len());
     table.row("7", "stripped binary, every feature", format!("{megabytes:.1} MB"), "<= 20 MB");
     gpu::measure(table).context("failed to measure the reading of GPUs")?;
+    roles::measure(table).context("failed to measure the roles")?;
     start::measure(table, folder.path()).context("failed to measure the start")?;
     poll::measure(table, folder.path()).context("failed to measure a poll")?;
     scrape::measure(table, folder.path()).context("failed to measure scrapes")?;

@@ -1,7 +1,7 @@
 //! Puts together what is known of GPUs: time from the ledger, money from the bill, nodes and states
 //! of now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,11 +15,11 @@ use crate::analyse::gpu_tier::clusters;
 use crate::analyse::gpu_time::Figures;
 use crate::domain::band::{Band, PeriodLabel};
 use crate::domain::gpu_money::{
-    Coverage, Expected, FleetNow, GpuPicture, NodeNow, NotGpu, PeriodPicture, zone_of,
+    Coverage, Expected, FleetNow, GpuHourPrice, GpuPicture, NodeNow, NotGpu, PeriodPicture, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
 use crate::domain::identity::Provider;
-use crate::domain::machine::{GpuModel, model_name};
+use crate::domain::machine::{GpuModel, Machine, model_name};
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::{Fleet, Node};
 use crate::domain::period::BillingZone;
@@ -95,6 +95,7 @@ pub fn picture(
     now: Timestamp,
 ) -> GpuPicture {
     let fleets = fleets(books, book, now);
+    let silent_nodes = silent_nodes(books);
     let periods = PeriodLabel::ALL
         .into_iter()
         .map(|label| {
@@ -120,6 +121,8 @@ pub fn picture(
         scores: nowcast_scores(&books.times.days, &bill.days, book),
         totals: books.times.totals.clone(),
         nodes: books.nodes.clone(),
+        silent_prices: prices(&silent_nodes, book, now),
+        silent_nodes,
         node_times: books.times.nodes.clone(),
     }
 }
@@ -143,6 +146,43 @@ fn fleets(books: &GpuBooks, book: &PriceBook, now: Timestamp) -> Vec<FleetNow> {
         }
     };
     gpus.into_iter().map(fleet_now).collect()
+}
+
+/// Nodes that are known of and that no telemetry here tells of: node agents may read it.
+fn silent_nodes(books: &GpuBooks) -> Vec<NodeNow> {
+    let told: BTreeSet<&str> = books.nodes.iter().map(|node| node.name.as_str()).collect();
+    let silent = books.inventory.iter().filter(|node| !told.contains(node.name.as_str()));
+    let now = silent.map(|node| {
+        let machine = node.provider.zip(node.instance_type.as_deref());
+        let machine = machine.and_then(|(provider, name)| Machine::of(provider, name));
+        NodeNow {
+            name: node.name.clone(),
+            fleet: Fleet {
+                provider: node.provider,
+                cluster: node.cluster.clone(),
+                instance_type: node.instance_type.clone(),
+                region_id: node.region_id.clone(),
+                capacity_type: node.capacity_type,
+                model: machine.map_or("unknown", |machine| machine.gpu.name).to_owned(),
+            },
+            gpus: node.gpus.or(machine.map(|machine| machine.gpus)).unwrap_or(0),
+            guessed: false,
+            states: BTreeMap::new(),
+        }
+    });
+    now.collect()
+}
+
+fn prices(
+    nodes: &[NodeNow],
+    book: &PriceBook,
+    now: Timestamp,
+) -> BTreeMap<Fleet, Vec<GpuHourPrice>> {
+    let fleets: BTreeSet<&Fleet> = nodes.iter().map(|node| &node.fleet).collect();
+    let priced = fleets
+        .into_iter()
+        .map(|fleet| (fleet.clone(), book.prices(fleet, zone_of(fleet.provider).day_of(now))));
+    priced.collect()
 }
 
 /// What the rest of the bill went to: the GPU machines are part of what is neither storage nor

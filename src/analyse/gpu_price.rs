@@ -11,7 +11,7 @@ use crate::domain::gpu_money::{GpuHourPrice, PriceGroup, PriceSource};
 use crate::domain::identity::Provider;
 use crate::domain::machine::{Machine, listed_on};
 use crate::domain::money::{Currency, Money};
-use crate::domain::node::Fleet;
+use crate::domain::node::{Fleet, ToldPrices};
 use crate::domain::period::BillingZone;
 use crate::domain::price::{CapacityType, SkuPrice};
 
@@ -27,6 +27,7 @@ pub struct PriceBook {
     billed: BTreeMap<PriceGroup, BilledDays>,
     listed: Vec<SkuPrice>,
     configured: BTreeMap<String, Money>,
+    told: Option<ToldPrices>,
 }
 
 impl PriceBook {
@@ -43,16 +44,40 @@ impl PriceBook {
             let days = groups.entry(day.group.clone()).or_default();
             days.insert((day.day, day.currency), (day.cost, hours));
         }
-        Self { billed: groups, listed, configured }
+        Self { billed: groups, listed, configured, told: None }
+    }
+
+    /// With what the central agent tells of the own node's GPUs: it goes before what is known here.
+    #[must_use]
+    pub fn with_told(self, told: Option<ToldPrices>) -> Self {
+        Self { told, ..self }
     }
 
     /// Every price of a fleet's GPU-hour, the best first; billed ones of the days before `before`.
     pub fn prices(&self, fleet: &Fleet, before: Date) -> Vec<GpuHourPrice> {
-        [self.billed(fleet, before), self.listed(fleet), self.configured(fleet)]
-            .into_iter()
-            .flatten()
-            .filter(|price| price.price.amount > Decimal::ZERO)
-            .collect()
+        let told = self.told(fleet);
+        let own = [self.billed(fleet, before), self.listed(fleet), self.configured(fleet)];
+        let own = own.into_iter().flatten().filter(|price| {
+            price.price.amount > Decimal::ZERO
+                && told.iter().all(|told| told.source != price.source)
+        });
+        let is_untold = self.told.is_some() && told.is_empty();
+        let own = own.map(|price| match is_untold {
+            true => {
+                GpuHourPrice { note: format!("{}; told by no central agent", price.note), ..price }
+            }
+            false => price,
+        });
+        told.iter().cloned().chain(own).collect()
+    }
+
+    /// What the central agent tells: all GPUs of an agent beside them are of one node.
+    fn told(&self, fleet: &Fleet) -> &[GpuHourPrice] {
+        let told = self.told.as_ref().filter(|told| {
+            told.provider == fleet.provider
+                && (told.instance_type.is_none() || told.instance_type == fleet.instance_type)
+        });
+        told.map_or(&[], |told| &told.prices)
     }
 
     /// The best price.

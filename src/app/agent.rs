@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::analyse::gpu_picture::GpuBooks;
+use crate::app::central::CentralAsker;
 use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 #[cfg(feature = "kubernetes")]
@@ -19,7 +20,7 @@ use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
-use crate::app::{gpu, nodes};
+use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
@@ -149,6 +150,20 @@ impl Agent {
             anyhow::ensure!(setup.config.kubernetes.is_empty(), "this build has no Kubernetes");
             std::future::ready(())
         };
+        let asked = setup.config.central.clone().map(|central| {
+            let (once, asked) = watch::channel(false);
+            let asker = CentralAsker {
+                central,
+                config: setup.config.clone(),
+                client: client.clone(),
+                clock: clock.clone(),
+                reports: gpus.clone(),
+                inventory: inventory.clone(),
+                once,
+            };
+            spawn(&mut supervisor, "central", asker.run());
+            asked
+        });
         let now = clock.now();
         let known = polling.handle.call(move |ledger| {
             Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now, None)?))
@@ -168,7 +183,8 @@ impl Agent {
             ledger: polling.handle.clone(),
             clock: clock.clone(),
             heard: hearing,
-            inventory: nodes,
+            inventory: nodes.clone(),
+            role: setup.config.role.clone(),
             rules: setup.config.gpu_states,
             books,
             metrics: polling.metrics.clone(),
@@ -177,12 +193,16 @@ impl Agent {
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
             let reading = gpu::Reading::new(source, counted(source), &clock)?;
+            let reading = reading.of_node(setup.config.node.clone());
             let (reports, heard) = (reports.clone(), heard.clone());
             let metrics = polling.metrics.clone();
             let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);
-            let nodes_known = nodes_known.clone();
+            let (nodes_known, asked) = (nodes_known.clone(), asked.clone());
             spawn(&mut supervisor, format!("gpu:{}", source.name), async move {
                 nodes_known.await;
+                if let Some(asked) = asked {
+                    central::answered(asked).await;
+                }
                 reading.await;
             });
         }
@@ -192,9 +212,10 @@ impl Agent {
             .iter()
             .map(|webhook| (webhook.name.clone(), receiver(webhook, &client)))
             .collect();
+        let reader = SpendReader::new(setup).with_inventory(nodes);
         let publisher = Publisher {
             ledger: polling.handle.clone(),
-            reader: SpendReader::new(setup),
+            reader: reader.clone(),
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
             gpus,
@@ -206,7 +227,8 @@ impl Agent {
             metrics: polling.metrics.clone(),
             renderer: Renderer::new(
                 usize::try_from(setup.config.series_limit_per_dimension).unwrap_or(usize::MAX),
-            ),
+            )
+            .of_role(setup.config.role.clone()),
         };
         // Both live as long as the publisher listens to them.
         let kept = (polling.changed.clone(), reports, heard, inventory);
@@ -229,7 +251,7 @@ impl Agent {
         spawn(&mut supervisor, "ledger", async move { handle.ended().await });
         let history = LedgerHistory {
             ledger: polling.handle.clone(),
-            reader: SpendReader::new(setup),
+            reader,
             clock: history_clock,
             turn: Semaphore::new(1),
         };

@@ -215,6 +215,8 @@ pub struct Reading {
     id: SourceId,
     every: Duration,
     reader: Reader,
+    /// The node of all GPUs that are read, whatever the page calls it.
+    node: Option<String>,
     beside: Option<BoxFuture<'static, ()>>,
 }
 
@@ -229,7 +231,13 @@ impl Reading {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let (reader, beside) = Reader::new(source, read_until, clock)?;
-        Ok(Self { id: source.name.clone(), every: source.every, reader, beside })
+        Ok(Self { id: source.name.clone(), every: source.every, reader, node: None, beside })
+    }
+
+    /// Of the GPUs of one node, whose name is known: a page may tell its exporter's instead.
+    #[must_use]
+    pub fn of_node(self, node: Option<String>) -> Self {
+        Self { node, ..self }
     }
 
     /// Reads for ever.
@@ -270,7 +278,11 @@ impl Reading {
                 ticks.tick().await;
             }
             let said = match self.reader.read(&client, clock.now()).await {
-                Ok(read) => {
+                Ok(mut read) => {
+                    if let Some(node) = &self.node {
+                        let samples = read.iter_mut().flat_map(|report| &mut report.gpus);
+                        samples.for_each(|sample| sample.hostname = Some(node.clone()));
+                    }
                     if last_error.take().is_some() {
                         tracing::info!(source = %self.id, "GPU telemetry recovered");
                     }

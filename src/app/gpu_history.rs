@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 
 use crate::analyse::gpu_bill::GpuBill;
 use crate::analyse::gpu_money::{gpu_money, part_money};
-use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::spend::{KnownDays, complete_days};
 use crate::app::gpu_bill::Gatherer;
 use crate::app::spend::SpendReader;
@@ -71,7 +70,7 @@ fn read(
         listed.extend(ledger.list_prices(&rules.id)?);
     }
     let bill = GpuBill::of(bills);
-    let book = PriceBook::new(&bill.days, listed, reader.gpu_hour_prices().clone());
+    let book = reader.price_book(&bill, listed);
     let days = ledger.gpu_days(&window)?;
     let money = gpu_money(&days, &bill.days, &book, now, |_, day| window.contains(day));
     let nodes: Vec<_> = ledger

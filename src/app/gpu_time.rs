@@ -10,15 +10,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::analyse::gpu_picture::{FleetGauge, GpuBooks, GpuTimes};
-use crate::analyse::gpu_time::{Accountant, Counted};
+use crate::analyse::gpu_time::{Accountant, Counted, DeviceView};
 use crate::domain::band::PeriodLabel;
-use crate::domain::gpu::GpuReport;
+use crate::domain::gpu::{GpuReport, Pod};
 use crate::domain::gpu_money::{NodeNow, zone_of};
-use crate::domain::gpu_time::{GpuMark, GpuState, StateRules, StateTime};
+use crate::domain::gpu_time::{GpuMark, GpuState, GpuTime, HeldBy, StateRules, StateTime};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::node::{Fleet, NodeInventory};
 use crate::domain::period::{BillingZone, Window};
 use crate::domain::ports::Clock;
+use crate::domain::role::Role;
 use crate::runtime::supervisor::Shutdown;
 use crate::store::{Ledger, LedgerError, LedgerHandle};
 use crate::telemetry::self_metrics::SelfMetrics;
@@ -32,6 +33,41 @@ const KEEP_EVERY: SignedDuration = SignedDuration::from_secs(60);
 const FIRST_AFTER: Duration = Duration::from_secs(2);
 /// The zones of billing days.
 const ZONES: [BillingZone; 2] = [BillingZone::Utc, BillingZone::Pacific];
+
+/// What of a node's GPUs is the agent's: everything, but for a sidecar what its own pod holds.
+///
+/// All of them are counted, since a machine is guessed from all its GPUs and a shared GPU's time is
+/// split among all who hold it.
+struct OwnGpus {
+    pod: Option<(Pod, HeldBy)>,
+    /// The devices that the pod holds a part of, by source.
+    held: BTreeMap<SourceId, BTreeSet<String>>,
+}
+
+impl OwnGpus {
+    fn new(role: &Role) -> Self {
+        let pod = role.own_pod().map(|pod| (pod.clone(), HeldBy::of_pod(pod)));
+        Self { pod, held: BTreeMap::new() }
+    }
+
+    fn observe(&mut self, report: &GpuReport) {
+        let Some((pod, _)) = &self.pod else { return };
+        let held = report.gpus.iter().filter(|sample| sample.is_held_by(pod));
+        let held = held.map(|sample| sample.key.uuid.clone()).collect();
+        self.held.insert(report.source.clone(), held);
+    }
+
+    /// Whether time that was counted is the agent's.
+    fn counts(&self, time: &GpuTime) -> bool {
+        self.pod.as_ref().is_none_or(|(_, own)| time.held_by.as_ref() == Some(own))
+    }
+
+    /// Whether a device is shown.
+    fn shows(&self, device: &DeviceView<'_>) -> bool {
+        self.pod.is_none()
+            || self.held.get(device.source).is_some_and(|held| held.contains(device.uuid))
+    }
+}
 
 /// What a telemetry source has to say.
 #[derive(Debug)]
@@ -60,6 +96,8 @@ pub struct GpuTimekeeper {
     pub inventory: watch::Receiver<Arc<NodeInventory>>,
     /// When a GPU is in which state.
     pub rules: StateRules,
+    /// What the agent is for: a sidecar counts what its own pod holds.
+    pub role: Role,
     /// Where figures go.
     pub books: watch::Sender<Arc<GpuBooks>>,
     /// Counts what the ledger refuses.
@@ -75,6 +113,7 @@ impl GpuTimekeeper {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = BTreeSet::new();
+        let mut own = OwnGpus::new(&self.role);
         let mut first = None;
         loop {
             let mut ending = false;
@@ -86,6 +125,7 @@ impl GpuTimekeeper {
                         failing.remove(&report.source);
                         let inventory = self.inventory.borrow().clone();
                         accountant.observe(&report, &inventory);
+                        own.observe(&report);
                         if known.insert(report.source.clone()) {
                             first.get_or_insert(Instant::now() + FIRST_AFTER);
                         }
@@ -104,22 +144,23 @@ impl GpuTimekeeper {
                     accountant.pass(self.clock.now(), &failing, &self.read_until, &inventory);
                     let since = self.clock.now().duration_since(kept_at);
                     if since.abs() < KEEP_EVERY {
-                        self.tell(&accountant, None);
+                        self.tell(&accountant, &own, None);
                         continue;
                     }
                 }
                 () = shutdown.requested() => ending = true,
             }
             kept_at = self.clock.now();
-            if !self.keep(&mut accountant).await || ending {
+            if !self.keep(&mut accountant, &own).await || ending {
                 return;
             }
         }
     }
 
     /// Keeps what was counted and tells the new figures; false where the ledger is gone.
-    async fn keep(&mut self, accountant: &mut Accountant) -> bool {
-        let counted = accountant.take();
+    async fn keep(&mut self, accountant: &mut Accountant, own: &OwnGpus) -> bool {
+        let mut counted = accountant.take();
+        counted.times.retain(|time| own.counts(time));
         let now = self.clock.now();
         let before = self.books.borrow().times.clone();
         let work = move |ledger: &mut Ledger| {
@@ -134,7 +175,7 @@ impl GpuTimekeeper {
         };
         match self.ledger.call(work).await {
             Ok((_, Ok(times))) => {
-                self.tell(accountant, Some(times));
+                self.tell(accountant, own, Some(times));
                 true
             }
             Ok((counted, Err(error))) => {
@@ -150,10 +191,10 @@ impl GpuTimekeeper {
     }
 
     /// Tells what GPUs do now, beside their time as it was read last.
-    fn tell(&self, accountant: &Accountant, times: Option<GpuTimes>) {
+    fn tell(&self, accountant: &Accountant, own: &OwnGpus, times: Option<GpuTimes>) {
         let inventory = self.inventory.borrow().clone();
         let times = times.map_or_else(|| self.books.borrow().times.clone(), Arc::new);
-        self.books.send_replace(Arc::new(books(times, accountant, &inventory)));
+        self.books.send_replace(Arc::new(books(times, accountant, own, &inventory)));
     }
 }
 
@@ -219,11 +260,16 @@ fn of_period<T>(
     Ok(all)
 }
 
-fn books(times: Arc<GpuTimes>, accountant: &Accountant, inventory: &NodeInventory) -> GpuBooks {
+fn books(
+    times: Arc<GpuTimes>,
+    accountant: &Accountant,
+    own: &OwnGpus,
+    inventory: &NodeInventory,
+) -> GpuBooks {
     let mut nodes: BTreeMap<(&str, &Fleet), NodeNow> = BTreeMap::new();
     let mut seen: BTreeMap<(Option<Provider>, String), u32> = BTreeMap::new();
     let mut gauges: BTreeMap<Fleet, FleetGauge> = BTreeMap::new();
-    for device in accountant.devices() {
+    for device in accountant.devices().filter(|device| own.shows(device)) {
         let node = nodes.entry((device.node, device.fleet)).or_insert_with(|| NodeNow {
             name: device.node.to_owned(),
             fleet: device.fleet.clone(),
@@ -253,3 +299,6 @@ fn books(times: Arc<GpuTimes>, accountant: &Accountant, inventory: &NodeInventor
         seen,
     }
 }
+
+#[cfg(test)]
+mod tests;

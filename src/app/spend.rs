@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
+use tokio::sync::watch;
 
 use crate::analyse::band::{BandSource, SourceHistory, judge};
 use crate::analyse::gpu_bill::{GpuBill, SourceBill};
@@ -19,7 +20,9 @@ use crate::domain::breakdown::{Breakdown, BreakdownRole};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::money::Money;
+use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
+use crate::domain::price::SkuPrice;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::store::{Ledger, LedgerError};
 
@@ -30,6 +33,7 @@ pub struct SpendReader {
     bands: Arc<Vec<Band>>,
     rates: Arc<ExchangeRates>,
     gpu_hour_prices: Arc<BTreeMap<String, Money>>,
+    inventory: Option<watch::Receiver<Arc<NodeInventory>>>,
 }
 
 struct ReadSource {
@@ -82,7 +86,14 @@ impl SpendReader {
             bands: Arc::new(setup.config.bands.clone()),
             rates: Arc::new(setup.config.exchange_rates.clone()),
             gpu_hour_prices: Arc::new(setup.config.gpu_hour_prices.clone()),
+            inventory: None,
         }
+    }
+
+    /// With prices that the central agent tells.
+    #[must_use]
+    pub fn with_inventory(self, inventory: watch::Receiver<Arc<NodeInventory>>) -> Self {
+        Self { inventory: Some(inventory), ..self }
     }
 
     /// Reads the open and the previous period of every source.
@@ -119,11 +130,7 @@ impl SpendReader {
     /// GPU time and money.
     pub fn gpu(&self, reading: &Reading, books: &GpuBooks, now: Timestamp) -> GpuPicture {
         let listed = reading.spend.iter().flatten().flat_map(|spend| spend.list_prices.clone());
-        let prices = PriceBook::new(
-            &reading.gpu_bill.days,
-            listed.collect(),
-            self.gpu_hour_prices.as_ref().clone(),
-        );
+        let prices = self.price_book(&reading.gpu_bill, listed.collect());
         picture(books, &reading.gpu_bill, &prices, &self.bands, now)
     }
 
@@ -204,9 +211,10 @@ impl SpendReader {
         self.sources.iter().map(|source| &source.rules)
     }
 
-    /// What is configured for an hour of a machine type.
-    pub fn gpu_hour_prices(&self) -> &BTreeMap<String, Money> {
-        &self.gpu_hour_prices
+    /// Prices of GPU-hours: of a bill, of lists, of the configuration and of the central agent.
+    pub fn price_book(&self, bill: &GpuBill, listed: Vec<SkuPrice>) -> PriceBook {
+        let told = self.inventory.as_ref().and_then(|known| known.borrow().told.clone());
+        PriceBook::new(&bill.days, listed, self.gpu_hour_prices.as_ref().clone()).with_told(told)
     }
 
     /// Who is told of a band: its receiver, or none for all of them.

@@ -8,9 +8,11 @@ use rust_decimal::RoundingStrategy;
 
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
+use crate::domain::gpu::Pod;
 use crate::domain::money::Money;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::Clock;
+use crate::domain::role::Role;
 use crate::runtime::clock::SystemClock;
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +64,7 @@ async fn online(_: &Setup) -> Result<(), Failure> {
 
 fn describe(setup: &Setup, clock: &dyn Clock) -> String {
     let mut out = String::from("The configuration is valid.\n");
+    describe_role(setup, &mut out);
     for source in &setup.sources {
         let descriptor = source.descriptor();
         let today = descriptor.provider.billing_zone().day_of(clock.now());
@@ -111,7 +114,9 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
             out.push_str("  WARNING: that may be less than once a day; raise `monthly_cap`\n");
         }
     }
-    out.push_str("\nbands\n");
+    if setup.config.role == Role::Central {
+        out.push_str("\nbands\n");
+    }
     for (index, band) in setup.config.bands.iter().enumerate() {
         for limits in &band.limits {
             let _ = write!(
@@ -147,6 +152,32 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
         let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);
     }
     out
+}
+
+/// What an agent beside its GPUs tells, and whom it asks.
+fn describe_role(setup: &Setup, out: &mut String) {
+    let config = &setup.config;
+    match &config.role {
+        Role::Central => {
+            if !config.gpu.is_empty() {
+                out.push_str("\nGPUs are counted here: no node agent may count them too\n");
+            }
+            return;
+        }
+        Role::Node => out.push_str("\na node agent: the GPUs of its own node\n"),
+        Role::Sidecar(Pod { namespace, name }) => {
+            let _ = writeln!(out, "\na sidecar: the GPUs of the pod `{namespace}/{name}`");
+        }
+    }
+    let _ = match &config.central {
+        Some(central) => writeln!(
+            out,
+            "  the node's machine and prices: asked of {} every {}",
+            central.url,
+            span(central.every)
+        ),
+        None => writeln!(out, "  the node's machine and prices: inferred from its GPUs"),
+    };
 }
 
 /// A price for people, rounded up to a hundredth of a cent; `free` where there is none.

@@ -4,6 +4,7 @@
 //! that what is sound of a faulty file can still be looked at; `required` stands in the schema.
 
 mod kubernetes;
+mod role;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::config::secret::SecretRef;
 use crate::config::values::{Amount, CurrencyCode, Day, Figure, Span};
 use crate::domain::price;
 pub use kubernetes::{KubernetesFile, PodPortWord, PodsFile, SchemeWord};
+pub use role::{CentralFile, PodFile, RoleWord};
 
 /// The configuration of costband. Durations and sizes carry a unit, secrets are named by file or
 /// environment variable, and any key can be overridden by a variable such as
@@ -25,6 +27,16 @@ pub use kubernetes::{KubernetesFile, PodPortWord, PodsFile, SchemeWord};
 pub struct FileConfig {
     /// The address of metrics, JSON and the page; `127.0.0.1:9750` by default.
     pub listen: Option<String>,
+    /// What the agent is for, so that one role exports a GPU; `central` by default.
+    pub role: Option<RoleWord>,
+    /// The own node's name, for `role: node` and `role: sidecar`. `$(VARIABLE)` is replaced from the
+    /// environment, as in `$(NODE_NAME)`; by default what the exporter's page calls it.
+    pub node: Option<String>,
+    /// The own pod, for `role: sidecar`.
+    pub pod: Option<PodFile>,
+    /// The central agent that knows the own node's machine and prices, for `role: node` and
+    /// `role: sidecar`; without it both are inferred.
+    pub central: Option<CentralFile>,
     /// The HTTP face.
     pub web: Option<WebFile>,
     /// The language of the page and of messages; `en` by default.
@@ -106,7 +118,9 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreFile {
-    /// The ledger's file; `costband.db` in the working directory by default.
+    /// The ledger's file; `costband.db` in the working directory by default. `:memory:` keeps it
+    /// in memory, for node agents and sidecars without a disk: counters then begin anew with the
+    /// process.
     pub path: Option<PathBuf>,
     /// How long days are kept; `800d` by default, `93d` at least.
     pub retention: Option<Span>,

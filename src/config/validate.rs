@@ -4,6 +4,7 @@
 mod bands;
 mod gpu;
 mod kubernetes;
+mod role;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use rust_decimal::Decimal;
 
 use crate::config::file::{
-    ExchangeRateFile, FileConfig, LogFile, NotifyFile, StoreFile, WebhookFile,
+    ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, StoreFile, WebhookFile,
 };
 use crate::config::structure::Findings;
 use crate::config::values::Span;
@@ -31,6 +32,7 @@ pub(super) fn validate(
     environment: &BTreeMap<String, String>,
     findings: &mut Findings,
 ) -> Config {
+    let (role, node, central) = role::role(&file, environment, findings);
     let mut names = Names::default();
     let sources = sources(&file, &mut names, findings);
     let entries = file.gpu.as_deref().unwrap_or_default();
@@ -42,8 +44,15 @@ pub(super) fn validate(
     let gpu_states = gpu::states(file.gpu_states.as_ref(), &gpu, findings);
     let written = ["sources", "gpu"].iter().any(|key| !findings.is_sound(key));
     if sources.is_empty() && file.gpu.iter().flatten().next().is_none() && !written {
-        findings
-            .add("", "there is nothing to read: want a bill under `sources` or a page under `gpu`");
+        let message = match file.role.unwrap_or_default() {
+            RoleWord::Central => {
+                "there is nothing to read: want a bill under `sources` or a page under `gpu`"
+            }
+            RoleWord::Node | RoleWord::Sidecar => {
+                "there is nothing to read: want the own node's exporter under `gpu`"
+            }
+        };
+        findings.add("", message);
     }
     let webhooks = webhooks(file.notify.as_ref(), environment, findings);
     let receivers = Known {
@@ -54,6 +63,9 @@ pub(super) fn validate(
     let log = file.log.unwrap_or_default();
     Config {
         listen: listen(file.listen.as_deref(), findings),
+        role,
+        node,
+        central,
         bearer_token: file.web.and_then(|web| web.bearer_token),
         language: file.language.unwrap_or_default(),
         log: log_config(log),

@@ -146,6 +146,13 @@ pub struct GpuSample {
     pub healthy: Option<bool>,
 }
 
+impl GpuSample {
+    /// Whether a pod holds it, alone or with others.
+    pub fn is_held_by(&self, pod: &Pod) -> bool {
+        self.holders.iter().any(|holder| holder.pod == *pod)
+    }
+}
+
 /// Why a value was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {

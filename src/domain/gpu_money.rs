@@ -379,6 +379,11 @@ pub struct PeriodPicture {
 pub struct GpuPicture {
     /// Nodes, by name.
     pub nodes: Vec<NodeNow>,
+    /// Nodes that are known of and that no telemetry here tells of: how many GPUs each should have,
+    /// and no state.
+    pub silent_nodes: Vec<NodeNow>,
+    /// Prices of their GPUs, the one that is used first.
+    pub silent_prices: BTreeMap<Fleet, Vec<GpuHourPrice>>,
     /// Time by node and fleet, of the open period.
     pub node_times: Arc<BTreeMap<(String, Fleet), StateTime>>,
     /// Fleets.

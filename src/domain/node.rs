@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::gpu_money::GpuHourPrice;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::price::CapacityType;
@@ -44,6 +45,19 @@ pub struct NodeInventory {
     pub whole: BTreeSet<(Option<Provider>, String)>,
     /// What is configured of the nodes of a telemetry source, where no node of that name is known.
     pub defaults: BTreeMap<SourceId, NodeDefaults>,
+    /// What the central agent tells of prices; nothing where this is one.
+    pub told: Option<ToldPrices>,
+}
+
+/// What the central agent tells an agent beside its GPUs of their prices.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToldPrices {
+    /// The cloud of the node; none on premises.
+    pub provider: Option<Provider>,
+    /// The node's machine type.
+    pub instance_type: Option<String>,
+    /// Prices of one GPU for an hour, the one that is used first. None while it tells nothing.
+    pub prices: Vec<GpuHourPrice>,
 }
 
 /// What a telemetry source's configuration says of all its nodes.
@@ -70,7 +84,7 @@ impl NodeInventory {
             by_name.entry(node.name.clone()).or_default().push(place);
             by_short_name.entry(short(&node.name).to_owned()).or_default().push(place);
         }
-        Self { nodes, by_name, by_short_name, whole, defaults }
+        Self { nodes, by_name, by_short_name, whole, defaults, told: None }
     }
 
     /// The nodes.

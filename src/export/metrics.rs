@@ -15,6 +15,7 @@ use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::SourceId;
 use crate::domain::money::Currency;
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::role::Role;
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 use crate::snapshot::Snapshot;
 use crate::telemetry::names::{self, Family};
@@ -33,6 +34,7 @@ pub struct Renderer {
     members: Members,
     folded: BTreeMap<(SourceId, Dimension), BTreeSet<(BillingPeriod, String)>>,
     workloads: gpu::Workloads,
+    role: Role,
 }
 
 impl Renderer {
@@ -43,17 +45,38 @@ impl Renderer {
             members: HashMap::new(),
             folded: BTreeMap::new(),
             workloads: gpu::Workloads::default(),
+            role: Role::Central,
         }
+    }
+
+    /// For an agent of a role, which tells what its role exports and nothing else.
+    #[must_use]
+    pub fn of_role(self, role: Role) -> Self {
+        Self { role, ..self }
     }
 
     /// Renders the business series of a snapshot.
     pub fn render(&mut self, snapshot: &Snapshot) -> String {
         let mut page = Series::default();
+        match &self.role {
+            Role::Central => {}
+            Role::Node => {
+                gpu::gpu(&mut page, &snapshot.gpu, &mut self.workloads, self.limit);
+                gpu::info(&mut page, &snapshot.gpus, None);
+                return page.finish();
+            }
+            Role::Sidecar(pod) => {
+                gpu::own_workload(&mut page, &snapshot.gpu, pod);
+                gpu::info(&mut page, &snapshot.gpus, Some(pod));
+                return page.finish();
+            }
+        }
         for spend in snapshot.spend.iter() {
             self.spend(&mut page, spend);
         }
         bands(&mut page, snapshot);
         gpu::gpu(&mut page, &snapshot.gpu, &mut self.workloads, self.limit);
+        gpu::clusters(&mut page, &snapshot.gpu);
         for status in snapshot.sources.iter() {
             let labels = [status.source.as_str(), status.provider.as_str()];
             if let Some(up) = status.up {

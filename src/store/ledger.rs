@@ -18,6 +18,9 @@ use crate::store::sql::{count, error_kind, noted_source, parsed_option, run, sta
 /// How long a reader or a checkpoint may hold the writer up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The path of a ledger that is kept in memory (SQLite's own word for it).
+const IN_MEMORY: &str = ":memory:";
+
 /// To how much the write-ahead log is cut after a checkpoint, in bytes.
 const LOG_LIMIT: i64 = 4 << 20;
 
@@ -38,7 +41,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens a ledger for reading and writing, and makes or migrates it where needed. A new file
-    /// belongs to its user alone (0600).
+    /// belongs to its user alone (0600). `:memory:` is no file: that ledger ends with the process.
     ///
     /// # Errors
     /// [`LedgerError::InUse`] while another process writes to it, [`LedgerError::NewerSchema`] and
@@ -46,8 +49,11 @@ impl Ledger {
     /// [`LedgerError::Io`] and [`LedgerError::Database`] for what the disk refuses.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let path = path.as_ref();
-        let lock = lock(path)?;
-        create(path)?;
+        let is_file = path != Path::new(IN_MEMORY);
+        let lock = if is_file { Some(lock(path)?) } else { None };
+        if is_file {
+            create(path)?;
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = (|| {
             let mut connection = Connection::open_with_flags(path, flags)?;
@@ -67,7 +73,7 @@ impl Ledger {
             Ok(connection)
         })()
         .map_err(|fault: Fault| fault.during(Operation::Open, path))?;
-        Ok(Self { connection, path: path.to_path_buf(), read_only: false, _lock: Some(lock) })
+        Ok(Self { connection, path: path.to_path_buf(), read_only: false, _lock: lock })
     }
 
     /// Opens a ledger for reading, also while another process writes to it. All that is read

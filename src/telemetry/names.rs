@@ -105,6 +105,8 @@ families! {
         "End of the first day on which spend reaches the ceiling with a probability. Absent within the period.";
     GPUS = Gauge "gpus" ["provider", "cluster", "model", "capacity_type"]
         "GPUs that telemetry sees, each device once, however it is split.";
+    GPU_INFO = Gauge "gpu_info" ["gpu_uuid", "model", "tier"]
+        "A GPU of the agent's own node or pod and where it stands against the hardware guide; always 1. Of node agents and sidecars.";
     GPU_UTILIZATION_RATIO = Gauge "gpu_utilization_ratio" ["provider", "cluster", "model", "capacity_type"]
         "Mean utilization of the GPUs whose utilization is known, 0 to 1.";
     GPU_MEMORY_USED_BYTES = Gauge "gpu_memory_used_bytes" ["provider", "cluster", "model", "capacity_type"]
@@ -129,6 +131,8 @@ families! {
         "By how much estimates of the newest complete days were above their bills, as a share of the bills.";
     CLUSTER_TIER = Gauge "cluster_tier" ["provider", "cluster", "tier"]
         "1 for the tier of the hardware guide that the cluster reaches, 0 for the others.";
+    WORKLOAD_GPU_SECONDS_TOTAL = Counter "workload_gpu_seconds_total" ["workload_namespace", "workload_name", "state"]
+        "GPU time that the sidecar's own pod held, by what the GPU did.";
     WORKLOAD_GPU_COST = Gauge "workload_gpu_cost" ["workload_namespace", "workload_name", "currency", "period"]
         "Effective cost of the GPUs that a workload held in the billing period.";
     WORKLOAD_GPU_IDLE_COST = Gauge "workload_gpu_idle_cost" ["workload_namespace", "workload_name", "currency", "period"]

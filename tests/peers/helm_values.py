@@ -440,6 +440,8 @@ REFUSED_SIDECAR = {
         sidecar(env=[{"name": "COSTBAND__Sources__AWS__0__NAME", "value": "x"}]),
         "/sidecar/env/0/name",
     ),
+    "another role": (sidecar(env=[{"name": "COSTBAND__ROLE", "value": "node"}]), "/sidecar/env/0/name"),
+    "another pod": (pages(pod={"namespace": "a", "name": "b"}), "/sidecar/config/pod"),
     "another node's address": (sidecar(env=[{"name": "HOST_IP", "value": "x"}]), "/sidecar/env/0/name"),
     "config beside existingConfigMap": (sidecar(config={"gpu": PAGE}, existingConfigMap="x"), "/sidecar/config"),
     "a startup probe": (sidecar(startupProbe={}), "'startupProbe'"),

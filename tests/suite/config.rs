@@ -617,10 +617,15 @@ fn every_example_loads_its_sources_are_built_and_its_bands_answered() {
         "costband.yaml",
         "gcp.yaml",
         "gpu.yaml",
+        "node.yaml",
         "notify.yaml",
+        "sidecar.yaml",
     ];
     assert_eq!(names, wanted);
-    let environment = || [("HOST_IP".to_owned(), "127.0.0.1".to_owned())].into_iter();
+    let environment = || {
+        let told = ["HOST_IP", "NODE_NAME", "POD_NAMESPACE", "POD_NAME"];
+        told.into_iter().map(|name| (name.to_owned(), "127.0.0.1".to_owned()))
+    };
     for (name, text) in &examples {
         let setup = Setup::from_text(text, environment());
         let setup = setup.unwrap_or_else(|problems| panic!("{name}:\n{problems}"));

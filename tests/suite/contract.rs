@@ -11,7 +11,7 @@ mod first_days;
 mod forecast;
 mod gpu_money;
 mod gpu_random;
-mod harness;
+pub mod harness;
 mod isolation;
 mod list_prices;
 mod month_end;

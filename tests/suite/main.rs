@@ -17,6 +17,7 @@ mod gpu_pages;
 mod gpu_promql;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod roles;
 mod simulate_aws;
 mod simulate_azure;
 mod simulate_gcp;

@@ -19,10 +19,13 @@ costband beside another container: no probe of any kind, so that nothing it does
 unready, restarts it or holds its start.
 */}}
 {{- define "costband-sidecar.container" -}}
-{{- $address := dict "name" "HOST_IP" "valueFrom" (dict "fieldRef" (dict "fieldPath" "status.hostIP")) -}}
+{{- $variables := list (dict "name" "COSTBAND__ROLE" "value" "sidecar") -}}
+{{- range $variable := list (list "HOST_IP" "status.hostIP") (list "COSTBAND__NODE" "spec.nodeName") (list "COSTBAND__POD__NAMESPACE" "metadata.namespace") (list "COSTBAND__POD__NAME" "metadata.name") -}}
+{{- $variables = append $variables (dict "name" (first $variable) "valueFrom" (dict "fieldRef" (dict "fieldPath" (last $variable)))) -}}
+{{- end -}}
 - name: costband
   {{- if .Values.nativeSidecar }}
   restartPolicy: Always
   {{- end }}
-  {{- include "costband.container" (dict "root" . "values" .Values.sidecar "portName" "costband" "variables" (list $address)) | nindent 2 }}
+  {{- include "costband.container" (dict "root" . "values" .Values.sidecar "portName" "costband" "variables" $variables) | nindent 2 }}
 {{- end }}

@@ -170,7 +170,7 @@ pub(super) fn address(
 }
 
 /// A text with its `$(VARIABLE)`s replaced.
-fn replaced(
+pub(super) fn replaced(
     text: &str,
     path: &str,
     environment: &BTreeMap<String, String>,

@@ -87,7 +87,7 @@ pub struct NodeView {
     /// Its GPUs' fleet.
     #[serde(flatten)]
     pub fleet: FleetView,
-    /// How many GPUs telemetry tells.
+    /// How many GPUs telemetry tells; how many the node should have where node agents read it.
     pub gpus: u32,
     /// Whether the machine type was guessed from the GPUs, since nobody told it.
     pub instance_type_is_guessed: bool,
@@ -278,6 +278,7 @@ pub(super) fn fleets(picture: &GpuPicture) -> Vec<FleetNowView> {
 
 fn node(picture: &GpuPicture, node: &NodeNow) -> NodeView {
     let priced = picture.fleets.iter().find(|now| now.fleet == node.fleet);
+    let known = priced.map(|now| &now.prices).or_else(|| picture.silent_prices.get(&node.fleet));
     let time = picture.node_times.get(&(node.name.clone(), node.fleet.clone()));
     NodeView {
         name: node.name.clone(),
@@ -291,7 +292,7 @@ fn node(picture: &GpuPicture, node: &NodeNow) -> NodeView {
             .collect(),
         gpu_hours: time.map(gpu_hours).unwrap_or_default(),
         tier: GpuModel::of(&node.fleet.model).map(|model| model.tier.as_str().to_owned()),
-        prices: priced.map_or_else(Vec::new, |now| prices(&now.prices)),
+        prices: known.map_or_else(Vec::new, |known| prices(known)),
     }
 }
 
@@ -300,10 +301,11 @@ pub(super) fn nodes(picture: &GpuPicture) -> Vec<NodeView> {
     picture.nodes.iter().map(|now| node(picture, now)).collect()
 }
 
-/// One node by its name.
+/// One node by its name, whether telemetry here tells of it or a node agent reads it.
 pub fn node_named(snapshot: &Snapshot, name: &str) -> Option<NodeDocument> {
     let picture = &snapshot.gpu;
-    let found = picture.nodes.iter().find(|node| node.name == name)?;
+    let mut nodes = picture.nodes.iter().chain(&picture.silent_nodes);
+    let found = nodes.find(|node| node.name == name)?;
     Some(NodeDocument { as_of: snapshot.at.to_string(), node: node(picture, found) })
 }
 

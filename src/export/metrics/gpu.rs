@@ -2,14 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
 use super::{OTHER, Series};
+use crate::domain::gpu::{GpuReport, Pod};
 use crate::domain::gpu_money::{FleetNow, GpuPicture, PeriodPicture, PriceSource};
-use crate::domain::gpu_time::{GpuState, Workload};
+use crate::domain::gpu_time::{GpuState, StateTime, Workload};
 use crate::domain::identity::Provider;
-use crate::domain::machine::{Tier, model_name};
+use crate::domain::machine::{GpuModel, Tier, model_name};
 use crate::domain::money::Currency;
 use crate::domain::node::Fleet;
 use crate::domain::period::BillingPeriod;
@@ -52,17 +54,55 @@ pub(super) fn gpu(page: &mut Series, picture: &GpuPicture, shown: &mut Workloads
         let labels = [score.provider.as_str()];
         page.add(&names::GPU_NOWCAST_ERROR_RATIO, &labels, score.error_ratio);
     }
+    for expected in &picture.expected {
+        let labels = [expected.band.as_str(), expected.cost.currency.as_str(), "current"];
+        let amount = expected.cost.amount.round_dp(10);
+        page.known(&names::BAND_EXPECTED_COST, &labels, Some(amount));
+    }
+}
+
+/// Where clusters stand: only who sees all of a cluster can tell.
+pub(super) fn clusters(page: &mut Series, picture: &GpuPicture) {
     for cluster in &picture.clusters {
         for tier in Tier::ALL {
             let labels = [provider(cluster.provider), cluster.cluster.as_str(), tier.as_str()];
             page.add(&names::CLUSTER_TIER, &labels, u8::from(tier == cluster.tier));
         }
     }
-    for expected in &picture.expected {
-        let labels = [expected.band.as_str(), expected.cost.currency.as_str(), "current"];
-        let amount = expected.cost.amount.round_dp(10);
-        page.known(&names::BAND_EXPECTED_COST, &labels, Some(amount));
+}
+
+/// Each GPU that telemetry tells of, or each that a pod holds a part of.
+pub(super) fn info(page: &mut Series, reports: &[Arc<GpuReport>], own: Option<&Pod>) {
+    let samples = reports.iter().flat_map(|report| &report.gpus);
+    let told = samples.filter(|sample| own.is_none_or(|pod| sample.is_held_by(pod)));
+    let models: BTreeMap<&str, &str> =
+        told.map(|sample| (sample.key.uuid.as_str(), sample.model.as_str())).collect();
+    for (uuid, model) in models {
+        let tier = GpuModel::of(model).map_or("unknown", |model| model.tier.as_str());
+        page.add(&names::GPU_INFO, &[uuid, model_name(model), tier], 1);
     }
+}
+
+/// What a sidecar tells: the time that its own pod held GPUs, and what it cost. The ledger of a
+/// sidecar holds no other pod's time.
+pub(super) fn own_workload(page: &mut Series, picture: &GpuPicture, pod: &Pod) {
+    let own = Workload::of_pod(pod);
+    let mut sum = StateTime::default();
+    for (_, time) in &picture.totals {
+        sum.merge(time);
+    }
+    for (state, milliseconds) in sum.iter() {
+        let labels = [own.namespace.as_str(), own.name.as_str(), state.as_str()];
+        page.add(&names::WORKLOAD_GPU_SECONDS_TOTAL, &labels, seconds_of(milliseconds));
+    }
+    for period in &picture.periods {
+        // One workload is never too many.
+        workloads(page, period, &mut Workloads::default(), 1);
+    }
+}
+
+fn seconds_of(milliseconds: u64) -> Decimal {
+    Decimal::from_i128_with_scale(i128::from(milliseconds), 3).normalize()
 }
 
 /// What tells fleets apart in series of GPUs.
@@ -124,7 +164,7 @@ fn seconds(page: &mut Series, picture: &GpuPicture) {
     for ([provider, cluster, model, capacity_type], times) in &sums {
         for (state, milliseconds) in GpuState::ALL.iter().zip(times) {
             let labels = [*provider, cluster, model, capacity_type, state.as_str()];
-            let seconds = Decimal::from_i128_with_scale(i128::from(*milliseconds), 3).normalize();
+            let seconds = seconds_of(*milliseconds);
             page.add(&names::GPU_SECONDS_TOTAL, &labels, seconds);
         }
     }

@@ -91,11 +91,25 @@ impl Program {
         line["address"].as_str().unwrap().to_owned()
     }
 
+    /// The first line that has `words` in it, among those that came already too.
+    pub fn ever(&mut self, words: &str) -> String {
+        let seen = self.seen.iter().find(|line| line.contains(words)).cloned();
+        seen.unwrap_or_else(|| self.line(words))
+    }
+
+    /// How many of the lines so far have `words` in them.
+    pub fn count(&mut self, words: &str) -> usize {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.iter().filter(|line| line.contains(words)).count()
+    }
+
     /// Asks it to end and gives the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap().code()
+        let code = self.child.wait().unwrap().code();
+        self.seen.extend(self.lines.iter());
+        code
     }
 
     /// Ends it as `kill -9` does.

@@ -368,6 +368,14 @@ fn picture() -> GpuPicture {
             guessed: true,
             states: BTreeMap::from([(GpuState::Busy, 6.0), (GpuState::HeldIdle, 2.0)]),
         }],
+        silent_nodes: vec![NodeNow {
+            name: "node-2".to_owned(),
+            fleet: fleet.clone(),
+            gpus: 8,
+            guessed: false,
+            states: BTreeMap::new(),
+        }],
+        silent_prices: BTreeMap::new(),
         node_times: Arc::new(BTreeMap::from([(
             ("node-1".to_owned(), fleet.clone()),
             hours(20, 5),

@@ -40,7 +40,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
         let now = Timestamp::now();
         let (reading, took) = cpu_of(|| Ok(reader.read(ledger, now)?))?;
         read.push(took);
-        let history = reader.history(ledger, now)?;
+        let history = reader.history(ledger, None, now)?;
         let (judged, took) = cpu_of(|| Ok(reader.judge(&reading, &history, now)))?;
         judge.push(took);
         let snapshot = Snapshot {

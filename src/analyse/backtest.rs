@@ -29,33 +29,49 @@ struct Tally {
 
 type Tallies = BTreeMap<(ScoredMethod, u8), Tally>;
 
+/// A series to be scored.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// What it is called.
+    pub name: String,
+    /// Its days.
+    pub series: CostSeries,
+    /// How many days before the day of a forecast the newest complete one lies.
+    pub lag_days: usize,
+}
+
 /// Scores series on every month of theirs that is complete, from four weeks after their first day:
-/// on days 3, 7, 15 and 22, with the days up to `lag_days` before. Series without such a month have
+/// on days 3, 7, 15 and 22, with the days up to its lag before. Series without such a month have
 /// no scores.
 ///
 /// WAPE is `sum |forecast - actual| / sum |actual|` of month totals. Pinball loss at probability
 /// `p` is `max(p e, (p - 1) e)` for `e = actual - quantile` (Koenker and Bassett 1978), in the mean
 /// over the seven quantiles. The run-rate is the month so far over its days times its length.
-pub fn backtest(series: &[(String, &CostSeries)], lag_days: usize) -> Backtest {
+pub fn backtest(series: &[Scored]) -> Backtest {
     let mut overall = Tallies::new();
     let mut months = 0;
     let scores = series
         .iter()
-        .map(|(name, series)| {
+        .map(|Scored { name, series, lag_days }| {
             let mut tallies = Tallies::new();
             let mut scored = 0;
             for period in whole_months(series) {
-                scored += usize::from(score_month(series, period, lag_days, &mut tallies));
+                scored += usize::from(score_month(series, period, *lag_days, &mut tallies));
             }
             months += scored;
             for (key, tally) in &tallies {
                 overall.entry(*key).or_default().add(tally);
             }
-            Scores { series: Some(name.clone()), months: scored, scores: told(&tallies) }
+            Scores {
+                series: Some(name.clone()),
+                lag_days: Some(*lag_days),
+                months: scored,
+                scores: told(&tallies),
+            }
         })
         .collect();
-    let overall = Scores { series: None, months, scores: told(&overall) };
-    Backtest { lag_days, series: scores, overall }
+    let overall = Scores { series: None, lag_days: None, months, scores: told(&overall) };
+    Backtest { series: scores, overall }
 }
 
 /// The months of which every day is complete, four weeks or more after the first day.
@@ -224,6 +240,10 @@ mod tests {
         series
     }
 
+    fn scored(series: &CostSeries) -> Scored {
+        Scored { name: "fleet".to_owned(), series: series.clone(), lag_days: 2 }
+    }
+
     fn of(scores: &Scores, method: ScoredMethod, day: u8) -> DayScore {
         let found = scores.scores.iter().find(|held| held.method == method && held.day == day);
         *found.unwrap()
@@ -236,7 +256,7 @@ mod tests {
             day.amount = day.amount.map(|amount| amount * Decimal::from(4));
         }
         // March is four times dearer from its second day on: day 3 cannot know, day 15 does.
-        let told = backtest(&[("fleet".to_owned(), &series)], 2).overall;
+        let told = backtest(&[scored(&series)]).overall;
         let early = of(&told, ScoredMethod::Costband, 3).wape.unwrap();
         let late = of(&told, ScoredMethod::Costband, 15).wape.unwrap();
         assert!(early > 0.3 && late < 0.1, "{early} {late}");
@@ -245,24 +265,24 @@ mod tests {
     #[test]
     fn only_whole_months_with_history_are_scored() {
         let series = with_fee(212);
-        let told = backtest(&[("fleet".to_owned(), &series)], 2);
+        let told = backtest(&[scored(&series)]);
         assert_eq!(told.overall.months, 6, "February to July; January has no history");
         let mut gap = series.clone();
         gap.days[100].complete = false;
-        assert_eq!(backtest(&[("fleet".to_owned(), &gap)], 2).overall.months, 5, "not April");
+        assert_eq!(backtest(&[scored(&gap)]).overall.months, 5, "not April");
         let mut other = with_fee(200);
-        let base = backtest(&[("fleet".to_owned(), &other)], 2);
+        let base = backtest(&[scored(&other)]);
         for day in other.days.iter_mut().skip(181) {
             day.amount = Some(Decimal::from(7_000));
         }
-        let moved = backtest(&[("fleet".to_owned(), &other)], 2);
+        let moved = backtest(&[scored(&other)]);
         assert_eq!(base.overall, moved.overall, "July is not whole and tells nothing of June");
     }
 
     #[test]
     fn the_fee_of_the_first_ruins_the_run_rate_and_not_the_forecast() {
         let series = with_fee(365);
-        let told = backtest(&[("fleet".to_owned(), &series)], 2).overall;
+        let told = backtest(&[scored(&series)]).overall;
         let ours = of(&told, ScoredMethod::Costband, 3);
         let run_rate = of(&told, ScoredMethod::RunRate, 3);
         assert!(ours.wape.unwrap() < 0.1 * run_rate.wape.unwrap(), "{ours:?} {run_rate:?}");
@@ -274,8 +294,8 @@ mod tests {
     #[test]
     fn a_series_without_a_whole_month_has_no_score() {
         let series = with_fee(40);
-        let told = backtest(&[("short".to_owned(), &series)], 2);
+        let told = backtest(&[scored(&series)]);
         assert_eq!((told.overall.months, told.series[0].scores.len()), (0, 0));
-        assert_eq!(backtest(&[], 2).overall.months, 0);
+        assert_eq!(backtest(&[]).overall.months, 0);
     }
 }

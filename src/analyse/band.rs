@@ -12,12 +12,12 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::analyse::spend::{DailySeries, DayMoney, SourceRules};
+use crate::analyse::spend::{DailySeries, DayMoney, SeriesKey, SourceRules};
 use crate::domain::band::{
     Band, BandJudgement, BandLimits, BandStatus, BandView, PeriodLabel, ViewJudgement,
 };
 use crate::domain::exchange::ExchangeRates;
-use crate::domain::forecast::BandOutlook;
+use crate::domain::forecast::{BandOutlook, ForecastMethod};
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::spend::{PeriodSpend, SourceSpend};
@@ -76,14 +76,15 @@ pub fn judge(
     let least = booked.sum();
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
     let looks = !facts.is_final && facts.stale.is_none() && spend.is_ok();
-    let outlook = looks.then(|| outlook::outlook(band, limits, sources, rates, period)).flatten();
+    let known = outlook::Known { band, sources, rates, fresh: current.previous() };
+    let outlook = looks.then(|| known.outlook(limits, period)).flatten();
     let views = vec![
         facts.actual(&spend, least),
         facts.pace(&spend, complete),
         facts.forecast(&spend, least, complete, run_rate, outlook.as_ref()),
     ];
     let money = |amount| Money::new(amount, band.currency);
-    let known = spend.ok();
+    let spend = spend.ok();
     Some(BandJudgement {
         band: band.name.clone(),
         period,
@@ -93,12 +94,12 @@ pub fn judge(
         basis: band.basis,
         floor: money(limits.floor),
         ceiling: money(limits.ceiling),
-        spend: known.map(money),
-        complete_spend: known.and(complete).map(|complete| money(complete.sum)),
+        spend: spend.map(money),
+        complete_spend: spend.and(complete).map(|complete| money(complete.sum)),
         complete_days: complete.map_or(0, |complete| complete.days),
         run_rate: run_rate.map(money),
         outlook: outlook.map(|(outlook, _)| outlook),
-        ceiling_used_ratio: known.and_then(|spend| ratio(spend, limits.ceiling)),
+        ceiling_used_ratio: spend.and_then(|spend| ratio(spend, limits.ceiling)),
         views,
         as_of: sources.iter().map(|source| source.last_success).min().flatten(),
         exchange_rates: booked.used_rates.into_iter().collect(),
@@ -107,7 +108,7 @@ pub fn judge(
     })
 }
 
-impl BandSource<'_> {
+impl<'a> BandSource<'a> {
     fn period(&self, wanted: BillingPeriod) -> Option<&PeriodSpend> {
         self.spend?.periods.iter().find(|spend| spend.period == wanted)
     }
@@ -122,10 +123,31 @@ impl BandSource<'_> {
         self.spend.is_some_and(|spend| spend.complete_days.contains(&day))
     }
 
-    /// The same of any day that the ledger holds.
-    fn is_known_complete(&self, day: Date) -> bool {
-        let before = self.history.is_some_and(|history| history.complete_days.contains(&day));
-        before || self.is_complete(day)
+    /// The same of any day that the ledger holds, of which those before `fresh` are history.
+    fn is_known_complete(&self, day: Date, fresh: BillingPeriod) -> bool {
+        if day < fresh.first_day() {
+            self.history.is_some_and(|history| history.complete_days.contains(&day))
+        } else {
+            self.is_complete(day)
+        }
+    }
+
+    /// The days of which that is so.
+    fn known_complete(&self, fresh: BillingPeriod) -> impl Iterator<Item = Date> {
+        let older = self.history.into_iter().flat_map(|history| history.complete_days);
+        let newer = self.spend.into_iter().flat_map(|spend| &spend.complete_days);
+        older.chain(newer).copied().filter(move |day| self.is_known_complete(*day, fresh))
+    }
+
+    /// The band's money of every day that the ledger holds: earlier months by the history, the
+    /// others, from `fresh` on, as they were read now.
+    fn all_days(
+        &self,
+        fresh: BillingPeriod,
+    ) -> impl Iterator<Item = (&'a SeriesKey, &'a DayMoney)> {
+        let older = self.history.into_iter().flat_map(|history| &history.series.0);
+        let older = older.filter(move |(key, _)| key.period < fresh);
+        older.chain(self.series.0.iter().filter(move |(key, _)| key.period >= fresh))
     }
 }
 
@@ -177,9 +199,9 @@ impl Booked {
             if source.last_success.is_none() {
                 booked.problem = Some(format!("`{}` was not read yet", source.rules.id));
             }
-            for (day, currency, money) in source.series.period(period) {
-                match booked.convert(band, source, rates, (day, currency, money)) {
-                    Ok(amount) => booked.add(day, amount),
+            for (key, money) in source.series.period(period) {
+                match booked.convert(band, source, rates, (key.day, key.currency, money)) {
+                    Ok(amount) => booked.add(key.day, amount),
                     Err(problem) => booked.problem = Some(problem),
                 }
             }
@@ -409,7 +431,7 @@ impl Facts<'_> {
             && let Some(median) = outlook.forecast.at(0.5)
         {
             let [low, high] = outlook.forecast.interval_80;
-            if outlook.forecast.days_left == 0 {
+            if outlook.forecast.method == ForecastMethod::Actual {
                 let reason = format!(
                     "{}: every day is complete, and may still be restated",
                     self.money(median)

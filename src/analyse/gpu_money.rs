@@ -15,7 +15,7 @@ use crate::analyse::gpu_bill::{self, BilledDay, may_be};
 use crate::analyse::gpu_price::PriceBook;
 use crate::domain::gpu_money::{
     FleetMoney, GpuHourPrice, GpuMoney, NowcastScore, PaidNotRunning, PartMoney, PriceGroup,
-    ProviderMoney, Residual, StateMoney, hours, milliseconds, zone_of,
+    PriceSource, ProviderMoney, Residual, StateMoney, hours, milliseconds, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime};
 use crate::domain::identity::Provider;
@@ -46,14 +46,21 @@ pub fn gpu_money(
         if let Some(bills) = bills.get_mut(&day.day) {
             bills.days.push(day);
         } else {
-            let today = zone_of(day.fleet.provider).day_of(now);
-            sums.estimate(&day.fleet, &day.time, book.selected(&day.fleet, today));
+            sums.estimate(&day.fleet, &day.time, price_on(day, book, now));
         }
     }
     for (day, bills) in bills {
         bills.settle(day, &mut sums, book, now);
     }
     sums.finish()
+}
+
+/// The price of a day that is not billed: as bills had it then, else as it is known today.
+fn price_on(day: &FleetDay, book: &PriceBook, now: Timestamp) -> Option<GpuHourPrice> {
+    let today = zone_of(day.fleet.provider).day_of(now);
+    let then = book.selected(&day.fleet, next_day(day.day).min(today));
+    then.filter(|then| then.source == PriceSource::Billed)
+        .or_else(|| book.selected(&day.fleet, today))
 }
 
 /// What was billed on a day, and what telemetry saw on it.
@@ -77,8 +84,7 @@ impl DayBills<'_> {
             }
             match may_be[..] {
                 [] => {
-                    let today = zone_of(of.fleet.provider).day_of(now);
-                    let price = book.selected(&of.fleet, today);
+                    let price = price_on(of, book, now);
                     let provider = of.fleet.provider;
                     if self.groups.keys().any(|group| Some(group.provider) == provider) {
                         sums.not_billed(of, price);

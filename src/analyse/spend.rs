@@ -106,20 +106,62 @@ impl DayMoney {
     }
 }
 
-/// A band's money of one source: by billing period, usage day and currency.
+/// What a sum of a band's money is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeriesKey {
+    /// The billing period that it is on the bill of.
+    pub period: BillingPeriod,
+    /// The usage day.
+    pub day: Date,
+    /// The billing currency.
+    pub currency: Currency,
+    /// What kind of charge.
+    pub category: ChargeCategory,
+}
+
+/// A band's money of one source.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct DailySeries(pub BTreeMap<(BillingPeriod, Date, Currency), DayMoney>);
+pub struct DailySeries(pub BTreeMap<SeriesKey, DayMoney>);
 
 impl DailySeries {
-    /// The days of a period.
-    pub fn period(
-        &self,
-        period: BillingPeriod,
-    ) -> impl Iterator<Item = (Date, Currency, &DayMoney)> {
-        self.0
-            .iter()
-            .filter(move |((of, _, _), _)| *of == period)
-            .map(|((_, day, currency), money)| (*day, *currency, money))
+    fn add(&mut self, row: &CostRow) {
+        let CostRow { day, currency, category, .. } = *row;
+        let key = SeriesKey { period: row.period(), day, currency, category };
+        self.0.entry(key).or_default().add(row);
+    }
+
+    /// The sums of a period.
+    pub fn period(&self, period: BillingPeriod) -> impl Iterator<Item = (&SeriesKey, &DayMoney)> {
+        self.0.iter().filter(move |(key, _)| key.period == period)
+    }
+}
+
+/// Takes a source's rows one by one and makes a series of what each of its bands selects.
+pub struct SeriesFold<'a> {
+    breakdowns: &'a [Breakdown],
+    selections: &'a [Selection],
+    series: Vec<DailySeries>,
+}
+
+impl<'a> SeriesFold<'a> {
+    /// Begins with the source's live breakdowns and what its bands select.
+    pub fn new(breakdowns: &'a [Breakdown], selections: &'a [Selection]) -> Self {
+        Self { breakdowns, selections, series: vec![DailySeries::default(); selections.len()] }
+    }
+
+    /// Takes a row of the breakdown at an index of the list given to [`SeriesFold::new`].
+    pub fn row(&mut self, index: usize, row: &CostRow) {
+        let Some(breakdown) = self.breakdowns.get(index) else { return };
+        for (selection, series) in self.selections.iter().zip(&mut self.series) {
+            if selects(selection, breakdown, row) {
+                series.add(row);
+            }
+        }
+    }
+
+    /// One series for each selection.
+    pub fn finish(self) -> Vec<DailySeries> {
+        self.series
     }
 }
 
@@ -135,11 +177,10 @@ struct PeriodFold {
 pub struct SpendFold<'a> {
     rules: &'a SourceRules,
     breakdowns: &'a [Breakdown],
-    selections: &'a [Selection],
     /// The one breakdown that each dimension is told from, with the key's place in it.
     views: Vec<(Dimension, usize, usize)>,
     periods: BTreeMap<BillingPeriod, PeriodFold>,
-    series: Vec<DailySeries>,
+    series: SeriesFold<'a>,
 }
 
 impl<'a> SpendFold<'a> {
@@ -164,10 +205,9 @@ impl<'a> SpendFold<'a> {
         Self {
             rules,
             breakdowns,
-            selections,
             views,
             periods: BTreeMap::new(),
-            series: vec![DailySeries::default(); selections.len()],
+            series: SeriesFold::new(breakdowns, selections),
         }
     }
 
@@ -191,16 +231,12 @@ impl<'a> SpendFold<'a> {
                 None => view.entry(key.to_owned()).or_default().add(&row.amounts),
             }
         }
-        for (selection, series) in self.selections.iter().zip(&mut self.series) {
-            if selects(selection, breakdown, row) {
-                series.0.entry((row.period(), row.day, row.currency)).or_default().add(row);
-            }
-        }
+        self.series.row(index, row);
     }
 
     /// Ends with what the ledger knows of the days: the spend of the open and the previous period,
     /// and one series for each selection.
-    pub fn finish(self, known: &KnownDays<'_>, now: Timestamp) -> (Spend, Vec<DailySeries>) {
+    pub fn finish(self, known: &KnownDays, now: Timestamp) -> (Spend, Vec<DailySeries>) {
         let zone = self.rules.provider.billing_zone();
         let current = BillingPeriod::at(now, zone);
         let final_period =
@@ -217,22 +253,22 @@ impl<'a> SpendFold<'a> {
         }
         let last_complete_day = last_complete_day(&periods);
         let complete_days = complete_days(self.rules, known, now);
-        (Spend { periods, complete_days, last_complete_day }, self.series)
+        (Spend { periods, complete_days, last_complete_day }, self.series.finish())
     }
 }
 
 /// What the ledger knows of a source's days besides their rows.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct KnownDays<'a> {
+#[derive(Debug, Clone, Default)]
+pub struct KnownDays {
     /// The days that have a cost or had one.
-    pub readings: &'a [DayReading],
+    pub readings: Vec<DayReading>,
     /// The days that were read and cost nothing.
-    pub empty: &'a [EmptyDay],
+    pub empty: Vec<EmptyDay>,
     /// Up to when the provider's data reaches.
     pub data_through: Option<Timestamp>,
 }
 
-impl KnownDays<'_> {
+impl KnownDays {
     /// How sure a reading's figures are. What is there of a day that was not read to its end, or
     /// that an export of Google Cloud does not reach to its end, may be old and steady and is not
     /// the whole day. AWS and Azure do not tell how far their data reaches: what stands for it there
@@ -313,7 +349,7 @@ fn selects(selection: &Selection, breakdown: &Breakdown, row: &CostRow) -> bool 
 }
 
 /// Whether the provider will not change a period that is over any more.
-fn is_final(rules: &SourceRules, known: &KnownDays<'_>, wanted: BillingPeriod) -> bool {
+fn is_final(rules: &SourceRules, known: &KnownDays, wanted: BillingPeriod) -> bool {
     let mut all = PeriodReadings::default();
     for reading in known.readings.iter().filter(|reading| wanted.contains(reading.day)) {
         all.add(reading);
@@ -322,7 +358,7 @@ fn is_final(rules: &SourceRules, known: &KnownDays<'_>, wanted: BillingPeriod) -
 }
 
 /// The days of which every reading is complete, whether it found a cost or none.
-pub fn complete_days(rules: &SourceRules, known: &KnownDays<'_>, now: Timestamp) -> BTreeSet<Date> {
+pub fn complete_days(rules: &SourceRules, known: &KnownDays, now: Timestamp) -> BTreeSet<Date> {
     let zone = rules.provider.billing_zone();
     let open = BillingPeriod::at(now, zone);
     let days = known.readings.iter().map(|reading| reading.day);
@@ -335,11 +371,11 @@ pub fn complete_days(rules: &SourceRules, known: &KnownDays<'_>, now: Timestamp)
         over.into_iter().filter(|period| is_final(rules, known, *period)).collect();
     let is_final = |day: Date| finals.contains(&BillingPeriod::containing(day));
     let mut days = BTreeMap::new();
-    for reading in known.readings {
+    for reading in &known.readings {
         let found = known.completeness(rules, reading, is_final(reading.day), now);
         *days.entry(reading.day).or_insert(true) &= found >= Completeness::Complete;
     }
-    for empty in known.empty {
+    for empty in &known.empty {
         let stays = period::stays_empty(empty, zone, rules.lag, is_final(empty.day));
         *days.entry(empty.day).or_insert(true) &= stays;
     }
@@ -350,10 +386,10 @@ fn finish_period(
     rules: &SourceRules,
     (label, wanted, is_final): (PeriodLabel, BillingPeriod, bool),
     fold: &PeriodFold,
-    known: &KnownDays<'_>,
+    known: &KnownDays,
     now: Timestamp,
 ) -> PeriodSpend {
-    let readings = known.readings;
+    let readings = known.readings.as_slice();
     let of = |day: Date, currency: Currency| {
         readings.iter().find(move |reading| reading.day == day && reading.currency == currency)
     };

@@ -250,10 +250,10 @@ impl Agent {
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "ledger", async move { handle.ended().await });
         let history = LedgerHistory {
-            ledger: polling.handle.clone(),
+            path: setup.config.store.path.clone(),
             reader,
             clock: history_clock,
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
         };
         let face = Face {
             published: snapshots.clone(),

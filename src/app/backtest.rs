@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use crate::analyse::backtest::backtest;
-use crate::analyse::spend::{AmountSum, KnownDays, SourceRules, complete_days};
-use crate::app::spend::SpendReader;
+use crate::analyse::backtest::{Scored, backtest};
+use crate::analyse::spend::{AmountSum, SourceRules, complete_days};
+use crate::app::spend::{SpendReader, known_days};
 use crate::domain::backtest::Backtest;
 use crate::domain::breakdown::{BreakdownRole, ChargeCategory, Dimension};
 use crate::domain::forecast::{CostSeries, SeriesRow};
@@ -17,8 +17,6 @@ use crate::store::{Ledger, LedgerError};
 
 /// How many days are looked at.
 const DAYS: i32 = 800;
-/// How many days old the newest complete day is taken to be.
-const LAG_DAYS: usize = 2;
 
 type Rows = BTreeMap<(Date, ChargeCategory), AmountSum>;
 
@@ -35,12 +33,12 @@ pub fn score(
     let mut all = Vec::new();
     for rules in reader.rules() {
         if wanted.is_none_or(|wanted| wanted == rules.id.as_str()) {
-            all.extend(series(rules, ledger, now)?);
+            let lag_days = usize::try_from((rules.lag.as_hours() + 23) / 24).unwrap_or(0);
+            let found = series(rules, ledger, now)?.into_iter();
+            all.extend(found.map(|(name, series)| Scored { name, series, lag_days }));
         }
     }
-    let named: Vec<(String, &CostSeries)> =
-        all.iter().map(|(name, series)| (name.clone(), series)).collect();
-    Ok(backtest(&named, LAG_DAYS))
+    Ok(backtest(&all))
 }
 
 /// The effective cost of a source, of its services and of its accounts; the billed one where no
@@ -57,22 +55,21 @@ fn series(
         if breakdown.role != BreakdownRole::Primary {
             continue;
         }
-        let place = |wanted| breakdown.dimensions.iter().position(|held| *held == wanted);
-        let places = [place(Dimension::ServiceName), place(Dimension::SubAccountId)];
+        let places: Vec<(Dimension, usize)> = [Dimension::ServiceName, Dimension::SubAccountId]
+            .into_iter()
+            .filter_map(|of| Some((of, breakdown.dimensions.iter().position(|held| *held == of)?)))
+            .collect();
         ledger.for_each_row_in_days(&breakdown, &window, |row| {
-            let keys = places.into_iter().flatten().filter_map(|place| row.keys.get(place));
-            let names = keys.map(|key| format!("{} {key}", rules.id));
+            let names = places.iter().filter_map(|(of, place)| {
+                Some(format!("{} {} {}", rules.id, of.as_str(), row.keys.get(*place)?))
+            });
             for name in std::iter::once(rules.id.to_string()).chain(names) {
                 let days = found.entry((name, row.currency)).or_default();
                 days.entry((row.day, row.category)).or_default().add(&row.amounts);
             }
         })?;
     }
-    let readings = ledger.day_readings(&rules.id, &window)?;
-    let empty = ledger.empty_days(&rules.id, &window)?;
-    let data_through = ledger.schedule(&rules.id)?.data_through;
-    let known = KnownDays { readings: &readings, empty: &empty, data_through };
-    let complete = complete_days(rules, &known, now);
+    let complete = complete_days(rules, &known_days(ledger, rules, &window)?, now);
     let mut counts: BTreeMap<Currency, usize> = BTreeMap::new();
     for ((_, currency), rows) in &found {
         *counts.entry(*currency).or_default() += rows.len();
@@ -87,7 +84,6 @@ fn series(
 }
 
 fn gathered(currency: Currency, rows: &Rows, complete: &BTreeSet<Date>) -> Option<CostSeries> {
-    let (first, last) = (rows.keys().next()?.0, rows.keys().next_back()?.0);
     let basis_is_effective = rows.values().all(|sum| sum.amounts().effective.is_some());
     let rows: Vec<SeriesRow> = rows
         .iter()
@@ -98,5 +94,5 @@ fn gathered(currency: Currency, rows: &Rows, complete: &BTreeSet<Date>) -> Optio
             Some(SeriesRow { day: *day, cost, category: *category, quantity: None })
         })
         .collect::<Option<_>>()?;
-    CostSeries::gather(Window::new(first, next_day(last)), currency, &rows, complete).ok()
+    CostSeries::of(currency, &rows, complete).ok()
 }

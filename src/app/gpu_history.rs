@@ -1,5 +1,6 @@
 //! GPU money of any days that the ledger holds, for the face.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,35 +9,41 @@ use tokio::sync::Semaphore;
 
 use crate::analyse::gpu_bill::GpuBill;
 use crate::analyse::gpu_money::{gpu_money, part_money};
-use crate::analyse::spend::{KnownDays, complete_days};
+use crate::analyse::spend::complete_days;
 use crate::app::gpu_bill::Gatherer;
-use crate::app::spend::SpendReader;
+use crate::app::spend::{SpendReader, known_days};
 use crate::domain::gpu_money::GpuRange;
 use crate::domain::period::Window;
 use crate::domain::ports::{Clock, GpuHistory, HistoryError};
-use crate::store::{Ledger, LedgerError, LedgerHandle};
+use crate::store::{Ledger, LedgerError};
 
 /// Prices of the days before are averaged over so many days.
 const DAYS_BEFORE: i32 = 14;
 
-/// Reads GPU money from the ledger: one question at a time, since each may read a year of it.
+/// Reads GPU money from the ledger's file: one question at a time, since each may read a year of
+/// it, and beside the ledger's own thread, which polls wait for.
 pub struct LedgerHistory {
-    /// The ledger.
-    pub ledger: LedgerHandle,
+    /// The ledger's file.
+    pub path: PathBuf,
     /// Which sources there are.
     pub reader: SpendReader,
     /// The agent's clock.
     pub clock: Arc<dyn Clock>,
     /// Held while a question is answered.
-    pub turn: Semaphore,
+    pub turn: Arc<Semaphore>,
 }
 
 #[async_trait]
 impl GpuHistory for LedgerHistory {
     async fn money(&self, window: Window) -> Result<GpuRange, HistoryError> {
-        let _turn = self.turn.try_acquire().map_err(|_| HistoryError::Busy)?;
-        let (reader, now) = (self.reader.clone(), self.clock.now());
-        match self.ledger.call(move |ledger| read(&reader, ledger, window, now)).await {
+        let turn = self.turn.clone().try_acquire_owned().map_err(|_| HistoryError::Busy)?;
+        let (path, reader, now) = (self.path.clone(), self.reader.clone(), self.clock.now());
+        let answer = tokio::task::spawn_blocking(move || {
+            // Who asked may be gone by now; the next one waits for the end all the same.
+            let _turn = turn;
+            read(&reader, &Ledger::open_read_only(path)?, window, now)
+        });
+        match answer.await {
             Ok(Ok(range)) => Ok(range),
             Ok(Err(error)) => Err(HistoryError::Ledger(error.to_string())),
             Err(gone) => Err(HistoryError::Ledger(gone.to_string())),
@@ -62,10 +69,7 @@ fn read(
                 })?;
             }
         }
-        let readings = ledger.day_readings(&rules.id, &with_before)?;
-        let empty = ledger.empty_days(&rules.id, &with_before)?;
-        let data_through = ledger.schedule(&rules.id)?.data_through;
-        let known = KnownDays { readings: &readings, empty: &empty, data_through };
+        let known = known_days(ledger, rules, &with_before)?;
         bills.push(gathered.finish(complete_days(rules, &known, now)));
         listed.extend(ledger.list_prices(&rules.id)?);
     }

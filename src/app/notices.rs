@@ -11,8 +11,10 @@ use crate::domain::band::{BandJudgement, BandStatus, BandView, ViewJudgement};
 use crate::domain::notice::{BandState, BandStateChange, OutboxEntry};
 use crate::store::{Ledger, LedgerError};
 
-/// A pace of fewer complete days is mostly the lumps of a month's first days.
+/// A pace of fewer complete days is mostly the lumps of a month's first days,
 const LEAST_COMPLETE_DAYS: i64 = 5;
+/// and so is a forecast that knows less than four weeks.
+const LEAST_HISTORY: usize = 28;
 
 /// Compares judgements with what was told last and queues what is to be told, both in one
 /// transaction. Returns how many messages were queued.
@@ -54,7 +56,12 @@ fn change(
     now: Timestamp,
 ) -> Option<BandStateChange> {
     let before = before.map(|state| state.status);
-    let is_early = view.view != BandView::Actual
+    let is_of_few_days = match (view.view, &band.outlook) {
+        (BandView::Actual, _) => false,
+        (BandView::Forecast, Some(outlook)) => outlook.forecast.used.days < LEAST_HISTORY,
+        (BandView::Pace | BandView::Forecast, _) => true,
+    };
+    let is_early = is_of_few_days
         && band.spend.is_some_and(|spend| spend.amount <= band.ceiling.amount)
         && band.complete_days < LEAST_COMPLETE_DAYS;
     if view.status == BandStatus::Unknown || before == Some(view.status) || is_early {

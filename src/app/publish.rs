@@ -31,11 +31,10 @@ use crate::web::Published;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long a ledger that cannot be read is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a judgement stands where only GPUs were read since.
+const JUDGE_EVERY: SignedDuration = SignedDuration::from_secs(30);
 /// How long a reading of the ledger is judged again before days may have become complete.
 const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
-
-/// How long earlier months are taken for unchanged.
-const HISTORY_EVERY: SignedDuration = SignedDuration::from_hours(6);
 
 /// The newest report of each GPU telemetry source and cluster.
 pub type GpuReports = BTreeMap<(SourceId, String), Arc<GpuReport>>;
@@ -68,33 +67,38 @@ pub struct Publisher {
     pub renderer: Renderer,
 }
 
-/// What was read, with what forecasts learn from and when that was read.
-type Found = (Reading, Arc<History>, Timestamp);
-
 struct Read {
     reading: Reading,
     at: Timestamp,
+    /// What was judged of it, and when.
+    judged: Option<(Arc<Vec<BandJudgement>>, Timestamp)>,
     /// What snapshots show of it, shared by all of them.
     spend: Arc<Vec<SourceSpend>>,
     sources: Arc<Vec<SourceStatus>>,
-    /// What forecasts learn from, and when it was read.
+    /// What forecasts learn from.
     history: Arc<History>,
-    history_at: Timestamp,
     /// What was made of it and of which books, on which days of the billing zones.
     gpu: Option<(Arc<GpuBooks>, [Date; 2], Arc<GpuPicture>)>,
 }
 
 impl Read {
-    fn new((reading, history, history_at): Found, at: Timestamp) -> Self {
+    fn new((reading, history): (Reading, History), at: Timestamp) -> Self {
         Self {
             at,
-            history,
-            history_at,
+            judged: None,
+            history: Arc::new(history),
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             sources: Arc::new(reading.sources.clone()),
             reading,
             gpu: None,
         }
+    }
+
+    /// What was judged just now: GPUs are read often and say nothing of a bill.
+    fn judged(&self, now: Timestamp) -> Option<Arc<Vec<BandJudgement>>> {
+        let (judged, at) = self.judged.as_ref()?;
+        let age = now.duration_since(*at);
+        (!age.is_negative() && age < JUDGE_EVERY).then(|| judged.clone())
     }
 
     /// GPU time and money; the same as before where nothing that it is made of has changed.
@@ -156,21 +160,18 @@ impl Publisher {
         }
     }
 
-    /// Reads the ledger; the history that forecasts learn from only where it is old.
-    async fn read(&self, before: Option<&Read>, now: Timestamp) -> Result<Found, String> {
+    /// Reads the ledger, and of the history that forecasts learn from what has changed.
+    async fn read(
+        &self,
+        before: Option<&Read>,
+        now: Timestamp,
+    ) -> Result<(Reading, History), String> {
         let reader = self.reader.clone();
-        let fresh = before.filter(|before| {
-            let age = now.duration_since(before.history_at);
-            !age.is_negative() && age < HISTORY_EVERY
-        });
-        let fresh = fresh.map(|before| (before.history.clone(), before.history_at));
+        let before = before.map(|before| before.history.clone());
         let read = self.ledger.call(move |ledger| {
             let reading = reader.read(ledger, now)?;
-            let (history, at) = match fresh {
-                Some(fresh) => fresh,
-                None => (Arc::new(reader.history(ledger, now)?), now),
-            };
-            Ok::<_, LedgerError>((reading, history, at))
+            let history = reader.history(ledger, before.as_deref(), now)?;
+            Ok::<_, LedgerError>((reading, history))
         });
         match read.await {
             Ok(Ok(found)) => Ok(found),
@@ -180,14 +181,21 @@ impl Publisher {
     }
 
     async fn publish(&mut self, read: &mut Read, now: Timestamp) {
-        let judged = self.reader.judge(&read.reading, &read.history, now);
-        self.queue(judged.clone(), now).await;
+        let judged = match read.judged(now) {
+            Some(judged) => judged,
+            None => {
+                let judged = Arc::new(self.reader.judge(&read.reading, &read.history, now));
+                read.judged = Some((judged.clone(), now));
+                self.queue(judged.clone(), now).await;
+                judged
+            }
+        };
         let gpus: Vec<Arc<GpuReport>> = self.gpus.borrow_and_update().values().cloned().collect();
         let books = self.gpu_books.borrow_and_update().clone();
         let snapshot = Snapshot {
             at: now,
             spend: read.spend.clone(),
-            bands: Arc::new(judged),
+            bands: judged,
             gpus: Arc::new(gpus),
             gpu: read.gpu(&self.reader, books, now),
             sources: read.sources.clone(),
@@ -203,7 +211,7 @@ impl Publisher {
         self.readiness.snapshot_published();
     }
 
-    async fn queue(&self, judged: Vec<BandJudgement>, now: Timestamp) {
+    async fn queue(&self, judged: Arc<Vec<BandJudgement>>, now: Timestamp) {
         let (reader, receivers) = (self.reader.clone(), self.receivers.clone());
         let queued = self
             .ledger

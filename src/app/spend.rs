@@ -12,14 +12,16 @@ use crate::analyse::band::{BandSource, SourceHistory, judge};
 use crate::analyse::gpu_bill::{GpuBill, SourceBill};
 use crate::analyse::gpu_picture::{GpuBooks, picture};
 use crate::analyse::gpu_price::PriceBook;
-use crate::analyse::spend::{DailySeries, KnownDays, Selection, SourceRules, SpendFold};
+use crate::analyse::spend::{
+    DailySeries, KnownDays, Selection, SeriesFold, SourceRules, SpendFold, complete_days,
+};
 use crate::app::gpu_bill::Gatherer;
 use crate::app::setup::Setup;
 use crate::domain::band::{Band, BandJudgement, PeriodLabel};
 use crate::domain::breakdown::{Breakdown, BreakdownRole};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_money::GpuPicture;
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
 use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use crate::domain::price::SkuPrice;
@@ -49,8 +51,25 @@ const HISTORY_DAYS: i32 = 400;
 /// What bands cost in each source on all days that forecasts learn from.
 #[derive(Debug, Default)]
 pub struct History {
-    /// For each source its series of each selection, and its complete days.
-    sources: Vec<(Vec<DailySeries>, BTreeSet<Date>)>,
+    /// In configured order.
+    sources: Vec<Days>,
+}
+
+/// What bands cost in one source.
+#[derive(Debug)]
+struct Days {
+    of: Read,
+    /// One for each selection.
+    series: Arc<Vec<DailySeries>>,
+    complete_days: BTreeSet<Date>,
+}
+
+/// What says whether rows of earlier periods were read anew: until then their sums stay.
+#[derive(Debug, PartialEq)]
+struct Read {
+    window: Window,
+    breakdowns: Vec<Breakdown>,
+    days: Vec<(Date, Option<Currency>, Timestamp)>,
 }
 
 /// What the ledger says of every source at one instant.
@@ -134,28 +153,31 @@ impl SpendReader {
         picture(books, &reading.gpu_bill, &prices, &self.bands, now)
     }
 
-    /// Reads what bands cost in all days that forecasts learn from.
+    /// Reads what bands cost in all days that forecasts learn from; what has not changed since an
+    /// earlier reading is taken from it.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub fn history(&self, ledger: &Ledger, now: Timestamp) -> Result<History, LedgerError> {
+    pub fn history(
+        &self,
+        ledger: &Ledger,
+        before: Option<&History>,
+        now: Timestamp,
+    ) -> Result<History, LedgerError> {
         let today = BillingZone::Utc.day_of(now);
         let window = Window::new(today.saturating_sub(HISTORY_DAYS.days()), next_day(today));
         let mut sources = Vec::new();
-        for ReadSource { rules, selections, .. } in self.sources.iter() {
+        for (index, ReadSource { rules, selections, .. }) in self.sources.iter().enumerate() {
             let breakdowns = ledger.breakdowns(&rules.id)?;
-            let mut fold = SpendFold::new(rules, &breakdowns, selections);
-            for (index, breakdown) in breakdowns.iter().enumerate() {
-                if selections.iter().any(|selection| selection.reads(breakdown)) {
-                    ledger.for_each_row_in_days(breakdown, &window, |row| fold.row(index, row))?;
-                }
-            }
-            let readings = ledger.day_readings(&rules.id, &window)?;
-            let empty = ledger.empty_days(&rules.id, &window)?;
-            let data_through = ledger.schedule(&rules.id)?.data_through;
-            let known = KnownDays { readings: &readings, empty: &empty, data_through };
-            let (spend, series) = fold.finish(&known, now);
-            sources.push((series, spend.complete_days));
+            let known = known_days(ledger, rules, &window)?;
+            let complete_days = complete_days(rules, &known, now);
+            let of = Read::new(window, breakdowns, &known, periods(rules, now).first().copied());
+            let held = before.and_then(|before| before.sources.get(index));
+            let series = match held.filter(|held| held.of == of) {
+                Some(held) => held.series.clone(),
+                None => Arc::new(of.series(ledger, selections)?),
+            };
+            sources.push(Days { of, series, complete_days });
         }
         Ok(History { sources })
     }
@@ -192,7 +214,8 @@ impl SpendReader {
                     rules: &source.rules,
                     spend: reading.spend.get(index)?.as_ref(),
                     series: reading.series.get(index)?.get(place)?,
-                    history: history.sources.get(index).and_then(|(series, complete_days)| {
+                    history: history.sources.get(index).and_then(|days| {
+                        let Days { series, complete_days, .. } = days;
                         Some(SourceHistory { series: series.get(place)?, complete_days })
                     }),
                     // A query of the band's own that was not asked yet is not read yet.
@@ -223,6 +246,52 @@ impl SpendReader {
     }
 }
 
+impl Read {
+    fn new(
+        window: Window,
+        breakdowns: Vec<Breakdown>,
+        known: &KnownDays,
+        fresh: Option<BillingPeriod>,
+    ) -> Self {
+        let costs =
+            known.readings.iter().map(|held| (held.day, Some(held.currency), held.observed_at));
+        let empty = known.empty.iter().map(|held| (held.day, None, held.observed_at));
+        let is_older = |day: Date| fresh.is_none_or(|fresh| day < fresh.first_day());
+        let days = costs.chain(empty).filter(|(day, ..)| is_older(*day)).collect();
+        Self { window, breakdowns, days }
+    }
+
+    fn series(
+        &self,
+        ledger: &Ledger,
+        selections: &[Selection],
+    ) -> Result<Vec<DailySeries>, LedgerError> {
+        let mut fold = SeriesFold::new(&self.breakdowns, selections);
+        for (index, breakdown) in self.breakdowns.iter().enumerate() {
+            if selections.iter().any(|selection| selection.reads(breakdown)) {
+                ledger.for_each_row_in_days(breakdown, &self.window, |row| fold.row(index, row))?;
+            }
+        }
+        Ok(fold.finish())
+    }
+}
+
+/// What the ledger knows of a source's days besides their rows.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn known_days(
+    ledger: &Ledger,
+    rules: &SourceRules,
+    window: &Window,
+) -> Result<KnownDays, LedgerError> {
+    Ok(KnownDays {
+        readings: ledger.day_readings(&rules.id, window)?,
+        empty: ledger.empty_days(&rules.id, window)?,
+        data_through: ledger.schedule(&rules.id)?.data_through,
+    })
+}
+
 /// What the ledger says of one source.
 struct Told {
     spend: Option<SourceSpend>,
@@ -250,11 +319,8 @@ fn read_source(ledger: &Ledger, source: &ReadSource, now: Timestamp) -> Result<T
             })?;
         }
     }
-    let window = days(&periods);
-    let (readings, empty) = (ledger.day_readings(id, &window)?, ledger.empty_days(id, &window)?);
+    let known = known_days(ledger, rules, &days(&periods))?;
     let schedule = ledger.schedule(id)?;
-    let known =
-        KnownDays { readings: &readings, empty: &empty, data_through: schedule.data_through };
     let (spend, series) = fold.finish(&known, now);
     let bill = gathered.finish(spend.complete_days.clone());
     let names = ledger

@@ -15,7 +15,7 @@ use crate::store::Ledger;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Score the forecasts on the stored history",
-    after_help = "Examples:\n  costband backtest -c costband.yaml\n  costband backtest -c costband.yaml --source aws-main --format json\n\nEvery month of the ledger that is complete is forecast again, as on its days 3, 7, 15 and 22\nwith what was complete two days before. WAPE is the sum of the errors of month totals over the\nsum of the totals; coverage is how often the month ended within the told interval.\n`costband backfill` fills older months. Reading the ledger is free."
+    after_help = "Examples:\n  costband backtest -c costband.yaml\n  costband backtest -c costband.yaml --source aws-main --format json\n\nEvery month of the ledger that is complete is forecast again, as on its days 3, 7, 15 and 22\nwith what was complete by the source's lag. WAPE is the sum of the errors of month totals over the\nsum of the totals; coverage is how often the month ended within the told interval.\n`costband backfill` fills older months. Reading the ledger is free."
 )]
 pub(super) struct BacktestCommand {
     #[command(flatten)]
@@ -77,7 +77,8 @@ fn table(scores: &Backtest) -> String {
 
 fn section(out: &mut String, of: &Scores) {
     let name = of.series.as_deref().unwrap_or("all series");
-    let _ = writeln!(out, "{name}, {} months", of.months);
+    let lag = of.lag_days.map_or_else(String::new, |days| format!(", {days} days late"));
+    let _ = writeln!(out, "{name}, {} months{lag}", of.months);
     let _ = writeln!(
         out,
         "  {:<15} {:>4} {:>9} {:>9} {:>12} {:>12}",

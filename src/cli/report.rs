@@ -106,7 +106,7 @@ impl Report {
             Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
         let reading = reader.read(&ledger, now).map_err(anyhow::Error::from)?;
-        let history = reader.history(&ledger, now).map_err(anyhow::Error::from)?;
+        let history = reader.history(&ledger, None, now).map_err(anyhow::Error::from)?;
         let times = gpu_time::read(&ledger, now, None).map_err(anyhow::Error::from)?;
         let books = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let gpu = Arc::new(reader.gpu(&reading, &books, now));

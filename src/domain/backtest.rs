@@ -55,6 +55,8 @@ pub struct DayScore {
 pub struct Scores {
     /// The series; none for all.
     pub series: Option<String>,
+    /// How many days before the day of a forecast the newest complete one lay; none for all.
+    pub lag_days: Option<usize>,
     /// Months that were scored.
     pub months: usize,
     /// One entry for each method and day.
@@ -64,8 +66,6 @@ pub struct Scores {
 /// A whole backtest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Backtest {
-    /// How many days before the day of a forecast the newest complete one lay.
-    pub lag_days: usize,
     /// Each series, in the order given.
     pub series: Vec<Scores>,
     /// All together: each series weighs as much as its cost.

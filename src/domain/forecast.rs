@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::domain::breakdown::ChargeCategory;
 use crate::domain::money::{Currency, Money, MoneyError};
-use crate::domain::period::{BillingPeriod, Window};
+use crate::domain::period::{BillingPeriod, Window, next_day};
 
 /// The most days that a series may span: what a provider keeps is far less.
 pub const MOST_DAYS: usize = 20 * 366;
@@ -86,6 +86,23 @@ pub enum SeriesError {
 }
 
 impl CostSeries {
+    /// Adds rows up from the first of them to the last, or to the newest complete day: a cost that
+    /// stopped is known to be nothing since.
+    ///
+    /// # Errors
+    /// As [`Self::gather`].
+    pub fn of(
+        currency: Currency,
+        rows: &[SeriesRow],
+        complete: &BTreeSet<Date>,
+    ) -> Result<Self, SeriesError> {
+        let days = || rows.iter().map(|row| row.day);
+        let first = days().min().unwrap_or_default();
+        let last = days().max().max(complete.last().copied());
+        let window = Window::new(first, last.map_or(first, next_day));
+        Self::gather(window, currency, rows, complete)
+    }
+
     /// Adds rows up by day. A complete day without a row cost nothing; a day that is neither
     /// complete nor in a row is absent. Rows outside of the window are left out, charges after it
     /// excepted: they are scheduled.

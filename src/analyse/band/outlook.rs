@@ -10,71 +10,83 @@ use crate::analyse::forecast::{Aid, month_end};
 use crate::domain::band::{Band, BandLimits, BandStatus};
 use crate::domain::breakdown::ChargeCategory;
 use crate::domain::exchange::ExchangeRates;
-use crate::domain::forecast::{BandOutlook, CostDay, CostSeries, KnownCharge};
-use crate::domain::period::{BillingPeriod, Window, next_day};
+use crate::domain::forecast::{BandOutlook, CostSeries, KnownCharge, SeriesRow};
+use crate::domain::money::Money;
+use crate::domain::period::BillingPeriod;
 
-/// What a forecast says of a band, and where its median stands. None where the money of a day is
-/// not known in the band's currency, or nothing can be forecast from so little.
-pub(super) fn outlook(
-    band: &Band,
-    limits: &BandLimits,
-    sources: &[BandSource<'_>],
-    rates: &ExchangeRates,
-    period: BillingPeriod,
-) -> Option<(BandOutlook, BandStatus)> {
-    let series = series(band, sources, rates, period)?;
-    let end = month_end(&series, period, &Aid::default()).ok()?;
-    let outlook = BandOutlook {
-        forecast: end.forecast().ok()?,
-        against: end.against(limits.floor, limits.ceiling),
-    };
-    Some((outlook, end.status(limits.floor, limits.ceiling)))
+/// What is known of a band.
+pub(super) struct Known<'a> {
+    pub(super) band: &'a Band,
+    pub(super) sources: &'a [BandSource<'a>],
+    pub(super) rates: &'a ExchangeRates,
+    /// The first period that was read now; those before are history.
+    pub(super) fresh: BillingPeriod,
 }
 
-/// The band's money by usage day. What the period's invoice carries of other days is a charge of
-/// its own; what an invoice carries into other months says nothing of a day's level.
-fn series(
-    band: &Band,
-    sources: &[BandSource<'_>],
-    rates: &ExchangeRates,
-    period: BillingPeriod,
-) -> Option<CostSeries> {
-    let mut booked = Booked { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
-    let mut days: BTreeMap<Date, Decimal> = BTreeMap::new();
-    let mut carried: BTreeMap<Date, Decimal> = BTreeMap::new();
-    for source in sources {
-        let known = source.series.0.keys().map(|(of, ..)| *of).min();
-        let older = source.history.map(|history| history.series.0.iter()).into_iter().flatten();
-        let older = older.filter(|((of, ..), _)| known.is_none_or(|known| *of < known));
-        for ((of, day, currency), money) in older.chain(&source.series.0) {
-            let amount = booked.convert(band, source, rates, (*day, *currency, money)).ok()?;
-            let sum = if of.contains(*day) {
-                days.entry(*day).or_default()
-            } else if *of == period {
-                carried.entry(*day).or_default()
-            } else {
-                continue;
-            };
-            *sum = sum.checked_add(amount)?;
-        }
+impl Known<'_> {
+    /// What a forecast says of a month, and where its median stands. None where the month's money
+    /// is not known in the band's currency, or nothing can be forecast from so little.
+    pub(super) fn outlook(
+        &self,
+        limits: &BandLimits,
+        period: BillingPeriod,
+    ) -> Option<(BandOutlook, BandStatus)> {
+        let series = self.series(period)?;
+        let end = month_end(&series, period, &Aid::default()).ok()?;
+        let outlook = BandOutlook {
+            forecast: end.forecast().ok()?,
+            against: end.against(limits.floor, limits.ceiling),
+        };
+        Some((outlook, end.status(limits.floor, limits.ceiling)))
     }
-    let (first, last) = (*days.keys().next()?, *days.keys().next_back()?);
-    let complete = |day: Date| sources.iter().all(|source| source.is_known_complete(day));
-    let window = Window::new(first, next_day(last));
-    let days = window.days().map(|day| {
-        let complete = complete(day);
-        let amount = days.get(&day).copied();
-        CostDay { amount: amount.or(complete.then_some(Decimal::ZERO)), quantity: None, complete }
-    });
-    let charges = carried.into_values().map(|amount| KnownCharge {
-        day: period.first_day(),
-        amount,
-        category: ChargeCategory::Adjustment,
-    });
-    Some(CostSeries {
-        currency: band.currency,
-        first,
-        days: days.collect(),
-        charges: charges.collect(),
-    })
+
+    /// The band's money by usage day. What the period's invoice carries of other days is a charge
+    /// of its own; what an invoice carries into other months says nothing of a day's level. Earlier
+    /// days that cannot be told in the band's currency are gaps.
+    fn series(&self, period: BillingPeriod) -> Option<CostSeries> {
+        let mut booked =
+            Booked { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
+        let (mut rows, mut gaps) = (Vec::new(), BTreeSet::new());
+        let mut carried: BTreeMap<Date, Decimal> = BTreeMap::new();
+        for source in self.sources {
+            for (key, money) in source.all_days(self.fresh) {
+                let of = (key.day, key.currency, money);
+                let amount = match booked.convert(self.band, source, self.rates, of) {
+                    Ok(amount) => amount,
+                    Err(_) if key.period == period => return None,
+                    Err(_) => {
+                        gaps.insert(key.day);
+                        continue;
+                    }
+                };
+                if key.period.contains(key.day) {
+                    let cost = Money::new(amount, self.band.currency);
+                    let (day, category) = (key.day, key.category);
+                    rows.push(SeriesRow { day, cost, category, quantity: None });
+                } else if key.period == period {
+                    let sum = carried.entry(key.day).or_default();
+                    *sum = sum.checked_add(amount)?;
+                }
+            }
+        }
+        rows.retain(|row| !gaps.contains(&row.day));
+        let complete = self.complete_days().filter(|day| !gaps.contains(day)).collect();
+        let mut series = CostSeries::of(self.band.currency, &rows, &complete).ok()?;
+        series.charges.extend(carried.into_values().map(|amount| KnownCharge {
+            day: period.first_day(),
+            amount,
+            category: ChargeCategory::Adjustment,
+        }));
+        Some(series)
+    }
+
+    /// The days that are complete in every source.
+    fn complete_days(&self) -> impl Iterator<Item = Date> {
+        let (first, others) = match self.sources.split_first() {
+            Some((first, others)) => (Some(first), others),
+            None => (None, self.sources),
+        };
+        let days = first.into_iter().flat_map(|source| source.known_complete(self.fresh));
+        days.filter(|day| others.iter().all(|other| other.is_known_complete(*day, self.fresh)))
+    }
 }

@@ -1,5 +1,7 @@
 //! Rows in, judgement out: each test is a sentence of the meanings in the product's contract.
 
+mod outlook;
+
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 
@@ -129,13 +131,30 @@ impl World {
     }
 
     fn try_judge(&self, band: &Band, label: PeriodLabel, now: &str) -> Option<BandJudgement> {
+        self.judge_after(None, band, label, now)
+    }
+
+    /// Judges with what was known of earlier months in another world.
+    fn judge_after(
+        &self,
+        history: Option<&World>,
+        band: &Band,
+        label: PeriodLabel,
+        now: &str,
+    ) -> Option<BandJudgement> {
         let (spend, series) = self.fold(now);
+        let before = history.map(|world| {
+            let (before, series) = world.fold(now);
+            (before.map(|before| before.complete_days).unwrap_or_default(), series)
+        });
         let source = BandSource {
             rules: &self.rules,
             spend: spend.as_ref(),
             series: &series,
             last_success: self.last_success,
-            history: None,
+            history: before
+                .as_ref()
+                .map(|(complete_days, series)| SourceHistory { series, complete_days }),
         };
         judge(band, &[source], &rates(), label, at(now))
     }
@@ -146,8 +165,8 @@ impl World {
             fold.row(*breakdown, row);
         }
         let known = KnownDays {
-            readings: &self.readings,
-            empty: &self.empty,
+            readings: self.readings.clone(),
+            empty: self.empty.clone(),
             data_through: self.data_through,
         };
         let (spend, mut series) = fold.finish(&known, at(now));

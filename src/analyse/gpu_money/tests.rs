@@ -7,7 +7,6 @@ use super::*;
 use crate::analyse::gpu_bill::{Bill, GpuBill, SourceBill};
 use crate::domain::band::PeriodLabel;
 use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow, Dimension, Quantity};
-use crate::domain::gpu_money::PriceSource;
 use crate::domain::gpu_time::{GpuState, Workload};
 use crate::domain::machine::GpuModel;
 use crate::domain::money::Money;
@@ -97,6 +96,14 @@ fn a_day_without_a_complete_bill_is_an_estimate_at_the_billed_price() {
     assert_eq!((aws.estimated, aws.total()), (decimal("550"), decimal("550")));
     assert_eq!(aws.residuals[&Residual::UnobservedDay], decimal("500"));
     assert!(money.paid_not_running.is_empty(), "nobody looked on the 10th");
+}
+
+#[test]
+fn a_past_day_without_a_bill_costs_what_it_cost_then() {
+    let days = [fleet_day(&p5(), 3, &[(GpuState::Busy, 10)])];
+    let bills = [billed(&p5(), 2, "500", 100), billed(&p5(), 15, "900", 100)];
+    let aws = &money(&days, &bills).by_provider[&(Some(Provider::Aws), Currency::USD)];
+    assert_eq!(aws.estimated, decimal("50"));
 }
 
 #[test]

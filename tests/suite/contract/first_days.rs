@@ -10,7 +10,7 @@ use costband::domain::ports::Clock;
 use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use jiff::ToSpan;
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 
 use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
@@ -18,11 +18,11 @@ use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
 const NOW: &str = "2026-11-02T12:30:00Z";
 
 /// 1,000 a day: 30,000 in a month of 30 days.
-fn charges() -> Vec<Charge> {
+fn charges(first: Date) -> Vec<Charge> {
     let place = ["222233334444", "AWS Lambda", "us-east-1"];
-    date(2026, 11, 1)
+    first
         .series(1.day())
-        .take(20)
+        .take_while(|day| *day <= date(2026, 11, 20))
         .map(|day| charge(Provider::Aws, day, place, decimal("1000"), decimal("1000")))
         .collect()
 }
@@ -60,7 +60,7 @@ fn above(band: &str, view: &str) -> (String, String, String) {
 #[tokio::test]
 async fn a_pace_tells_people_from_five_complete_days_on_and_money_at_once() {
     let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
-    let world = WrittenWorld::new(clock.clone(), charges());
+    let world = WrittenWorld::new(clock.clone(), charges(date(2026, 11, 1)));
     let bands = json!([
         {"name": "paced", "floor": 1, "ceiling": 20_000},
         {"name": "spent", "floor": 1, "ceiling": 900},
@@ -95,4 +95,22 @@ async fn a_pace_tells_people_from_five_complete_days_on_and_money_at_once() {
     bench.advance(12);
     bench.poll_well(Provider::Aws).await;
     assert_eq!(told(&bench).await, [], "told once");
+}
+
+#[tokio::test]
+async fn a_forecast_that_knows_earlier_months_waits_for_no_day() {
+    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let world = WrittenWorld::new(clock.clone(), charges(date(2026, 9, 1)));
+    let limits = json!([{"effective_from": "2026-11-01", "floor": 1, "ceiling": 20_000}]);
+    let bands = json!([{"name": "paced", "limits": limits}]);
+    let bench = Bench::start(&[Provider::Aws], world, clock, Options::default(), bands).await;
+    let mut messages = Vec::new();
+    while messages.is_empty() {
+        bench.poll_well(Provider::Aws).await;
+        let judged = bench.judged("paced", PeriodLabel::Current).await;
+        assert!(judged.complete_days < 2, "told too late: {judged:?}");
+        messages = told(&bench).await;
+        bench.advance(12);
+    }
+    assert_eq!(messages, [above("paced", "forecast")]);
 }

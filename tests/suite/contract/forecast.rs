@@ -7,6 +7,7 @@ use std::sync::Arc;
 use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::forecast::BandOutlook;
 use costband::domain::identity::Provider;
+use costband::domain::ports::Clock;
 use costband::runtime::clock::ShiftedClock;
 use costband::simulate::scenario::{Scenario, ScenarioOptions};
 use jiff::civil::date;
@@ -21,6 +22,7 @@ async fn a_month_ends_where_its_forecast_said() {
     let world = Arc::new(Scenario::with_options(ScenarioOptions::default(), clock.clone()));
     let bands = json!([{"preset": "aws"}, {"preset": "gcp"}, {"preset": "azure"}]);
     let bench = Bench::start(&Provider::ALL, world, clock, Options::default(), bands).await;
+    assert!(bench.judge().await.iter().all(|of| of.outlook.is_none()), "nothing was read yet");
     let poll = || async {
         for provider in Provider::ALL {
             bench.poll_well(provider).await;
@@ -65,6 +67,11 @@ async fn a_month_ends_where_its_forecast_said() {
     ] {
         assert!(page.contains(series), "{series} is not on the page");
     }
+
+    // What changed since the ledger was empty was read, and nothing is missing.
+    let anew = bench.history_after(None).await;
+    let whole = bench.reader.judge(&bench.read().await, &anew, bench.clock.now());
+    assert_eq!(bench.judge().await, whole);
 
     // A month later it is over.
     bench.advance(24 * 30);

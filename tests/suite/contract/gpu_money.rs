@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use costband::analyse::gpu_money::gpu_money;
 use costband::analyse::gpu_price::PriceBook;
 use costband::analyse::gpu_time::Accountant;
-use costband::app::gpu_history::LedgerHistory;
 use costband::app::gpu_time;
 use costband::collect::gpu::{GpuTarget, scrape};
 use costband::domain::gpu_money::{GpuMoney, PriceGroup, StateMoney};
@@ -20,14 +19,12 @@ use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
 use super::harness::*;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::Currency;
-use costband::domain::period::Window;
-use costband::domain::ports::{Clock, GpuHistory};
+use costband::domain::ports::Clock;
 use costband::runtime::clock::ShiftedClock;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde_json::json;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 const DAY: &str = "2026-10-14";
 
@@ -122,13 +119,7 @@ async fn idle_money_is_the_simulated_truth_and_the_rest_of_the_bill_has_a_name()
     let money = gpu_money(&days, &bills, &book, now, |_, _| true);
 
     // The face tells the same of that day.
-    let history = LedgerHistory {
-        ledger: bench.polling.handle.clone(),
-        reader: bench.reader.clone(),
-        clock: clock.clone(),
-        turn: Semaphore::new(1),
-    };
-    let range = history.money(Window::new(day, day.tomorrow().unwrap())).await.unwrap();
+    let range = bench.gpu_day(day).await;
     assert_eq!(range.money.by_provider, money.by_provider);
     let idle = |states: &StateMoney| -> Decimal {
         states.iter().filter(|(state, _)| state.is_idle()).map(|(_, money)| money).sum()

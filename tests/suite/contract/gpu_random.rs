@@ -7,15 +7,13 @@ use std::sync::Arc;
 
 use costband::analyse::gpu_bill::BilledDay;
 use costband::analyse::gpu_time::Accountant;
-use costband::app::gpu_history::LedgerHistory;
 use costband::collect::gpu::scrape;
 use costband::domain::gpu_money::GpuRange;
 use costband::domain::gpu_time::{GpuState, StateRules, StateTime};
 use costband::domain::identity::Provider;
 use costband::domain::money::Currency;
 use costband::domain::node::NodeInventory;
-use costband::domain::period::Window;
-use costband::domain::ports::{Clock, GpuHistory};
+use costband::domain::ports::Clock;
 use costband::runtime::clock::ShiftedClock;
 use costband::simulate::dcgm;
 use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
@@ -23,7 +21,6 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use super::gpu_money::{group, hours, target};
 use super::harness::*;
@@ -253,13 +250,7 @@ impl Life {
     }
 
     async fn told(&self) -> GpuRange {
-        let history = LedgerHistory {
-            ledger: self.bench.polling.handle.clone(),
-            reader: self.bench.reader.clone(),
-            clock: self.clock.clone(),
-            turn: Semaphore::new(1),
-        };
-        history.money(Window::new(self.day, self.day.tomorrow().unwrap())).await.unwrap()
+        self.bench.gpu_day(self.day).await
     }
 }
 

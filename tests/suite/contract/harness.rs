@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use costband::app::agent::Polling;
+use costband::app::gpu_history::LedgerHistory;
 use costband::app::setup::Setup;
 use costband::app::spend::{History, Reading, SpendReader};
 use costband::collect::poller::Poller;
@@ -13,10 +14,11 @@ use costband::collect::{SOURCES, Source};
 use costband::config::problems::Problems;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use costband::domain::breakdown::ChargeCategory;
+use costband::domain::gpu_money::GpuRange;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::Currency;
 use costband::domain::period::{BillingPeriod, Window};
-use costband::domain::ports::Clock;
+use costband::domain::ports::{Clock, GpuHistory};
 use costband::domain::report::{ScheduleEntry, SourceError};
 use costband::domain::spend::{SourceSpend, SourceStatus};
 use costband::export::metrics::Renderer;
@@ -32,6 +34,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 pub fn decimal(text: &str) -> Decimal {
@@ -328,6 +331,8 @@ pub struct Bench {
     pub polling: Polling,
     pub reader: SpendReader,
     pub folder: tempfile::TempDir,
+    /// The history as it was read last.
+    pub kept: Mutex<Arc<History>>,
 }
 
 impl Bench {
@@ -346,7 +351,8 @@ impl Bench {
         let ledger = Ledger::open(&setup.config.store.path).unwrap();
         let polling = Polling::new(&setup, ledger, clock.clone()).unwrap();
         let reader = SpendReader::new(&setup);
-        Self { clock, clouds, setup, polling, reader, folder }
+        let kept = Mutex::default();
+        Self { clock, clouds, setup, polling, reader, folder, kept }
     }
 
     /// Polls a fleet from an instant on, without any band.
@@ -428,15 +434,34 @@ impl Bench {
         told.await.unwrap().unwrap()
     }
 
+    /// What the face tells of GPU money on a day.
+    pub async fn gpu_day(&self, day: Date) -> GpuRange {
+        let history = LedgerHistory {
+            path: self.setup.config.store.path.clone(),
+            reader: self.reader.clone(),
+            clock: self.clock.clone(),
+            turn: Arc::new(Semaphore::new(1)),
+        };
+        history.money(Window::new(day, day.tomorrow().unwrap())).await.unwrap()
+    }
+
     pub async fn judge(&self) -> Vec<BandJudgement> {
         let (reading, history) = (self.read().await, self.history().await);
         self.reader.judge(&reading, &history, self.clock.now())
     }
 
-    async fn history(&self) -> History {
+    /// What forecasts learn from, of which only what has changed since the last time is read.
+    async fn history(&self) -> Arc<History> {
+        let before = self.kept.lock().unwrap().clone();
+        let history = Arc::new(self.history_after(Some(before)).await);
+        *self.kept.lock().unwrap() = history.clone();
+        history
+    }
+
+    pub async fn history_after(&self, before: Option<Arc<History>>) -> History {
         let (reader, now) = (self.reader.clone(), self.clock.now());
-        let read = self.polling.handle.call(move |ledger| reader.history(ledger, now));
-        read.await.unwrap().unwrap()
+        let read = move |ledger: &mut Ledger| reader.history(ledger, before.as_deref(), now);
+        self.polling.handle.call(read).await.unwrap().unwrap()
     }
 
     pub async fn judged(&self, band: &str, label: PeriodLabel) -> BandJudgement {
@@ -453,7 +478,8 @@ impl Bench {
     pub async fn page(&self) -> String {
         let reading = self.read().await;
         let at = self.clock.now();
-        let bands = self.reader.judge(&reading, &self.history().await, at);
+        let history = self.history().await;
+        let bands = self.reader.judge(&reading, &history, at);
         let snapshot = Snapshot {
             at,
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),

@@ -142,8 +142,7 @@ impl Reader {
                 *read_until = Some(reading.until);
                 *is_behind = reading.until < until;
                 if !*is_behind {
-                    // What a server refused in a long stretch says nothing of the next poll.
-                    *pace = Pace::default();
+                    pace.forget_refusals();
                 }
                 Ok(reading.reports)
             }

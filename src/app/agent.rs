@@ -192,7 +192,10 @@ impl Agent {
         let shutdown = supervisor.shutdown();
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
-            let reading = gpu::Reading::new(source, counted(source), &clock)?;
+            let (reading, beside) = gpu::Reading::new(source, counted(source), &clock)?;
+            if let Some(beside) = beside {
+                spawn(&mut supervisor, format!("pods:{}", source.name), beside);
+            }
             let reading = reading.of_node(setup.config.node.clone());
             let (reports, heard) = (reports.clone(), heard.clone());
             let metrics = polling.metrics.clone();

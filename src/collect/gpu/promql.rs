@@ -20,12 +20,12 @@ use reqwest::{RequestBuilder, Url};
 
 use self::fleet::{Fleet, Naming};
 use self::refusal::{Refusal, Refused};
-pub use crate::collect::gpu::series::PodLabels;
 use crate::collect::gpu::words;
 use crate::config::address::{Address, cleaned, sent};
 use crate::config::secret::{Secret, SecretRef};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::pods::PodLabels;
 use crate::domain::price::CapacityType;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
@@ -138,6 +138,8 @@ pub struct PromqlReading {
     /// Up to when it was read: the end of the stretch, or an earlier step where the fleet is so
     /// large, or the server so slow, that the rest is read next time.
     pub until: Timestamp,
+    /// Whether anything was asked: no step may stand in a short stretch.
+    pub is_asked: bool,
 }
 
 /// How much is asked for at once, as earlier answers taught. A caller keeps it from one reading to
@@ -218,7 +220,7 @@ pub async fn read(
     let mut reports: Vec<GpuReport> = Vec::new();
     let mut warnings = BTreeSet::new();
     let (mut readings, mut until) = (0, to);
-    let mut has_read = false;
+    let mut is_asked = false;
     while next <= last {
         let Some(steps) = pace.next(readings) else {
             until = instant(next.saturating_sub(step))?;
@@ -230,7 +232,7 @@ pub async fn read(
         match ask(client, target, &credentials, (next, end)).await {
             Ok((fleet, warned)) => {
                 pace.answered(asked, &fleet);
-                has_read = true;
+                is_asked = true;
                 warnings.extend(warned);
                 for step in fleet.steps() {
                     readings += step.gpus.len();
@@ -250,7 +252,7 @@ pub async fn read(
             Err(Refused::TooLarge(_)) if asked > 1 => pace.refused(asked),
             Err(Refused::Failed(error)) if error.kind == SourceErrorKind::Timeout => {
                 pace.late(asked);
-                if !has_read {
+                if !is_asked {
                     return Err(error);
                 }
                 until = instant(next.saturating_sub(step))?;
@@ -259,7 +261,7 @@ pub async fn read(
             Err(Refused::TooLarge(error) | Refused::Failed(error)) => return Err(error),
         }
     }
-    Ok(PromqlReading { reports, warnings: warnings.into_iter().collect(), until })
+    Ok(PromqlReading { reports, warnings: warnings.into_iter().collect(), until, is_asked })
 }
 
 fn instant(milliseconds: i64) -> Result<Timestamp, SourceError> {

@@ -9,11 +9,17 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use costband::app::gpu::Reading;
+use costband::app::setup::Setup;
 use costband::collect::gpu::promql::{self, Pace, PromqlTarget};
 use costband::config::secret::SecretRef;
+use costband::domain::ports::Clock;
 use costband::domain::report::{SourceError, SourceErrorKind};
+use costband::telemetry::self_metrics::SelfMetrics;
 use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{at, client, read, target};
@@ -228,7 +234,7 @@ async fn a_server_that_is_late_with_a_long_stretch_is_asked_for_less_and_read_to
         }
     }
     let wanted: Vec<_> = (1..=120)
-        .map(|step| at("2026-11-16T10:00:00Z") + jiff::SignedDuration::from_secs(30 * step))
+        .map(|step| at("2026-11-16T10:00:00Z") + SignedDuration::from_secs(30 * step))
         .collect();
     assert_eq!(told, wanted, "each step once");
     // A server that is well again is asked for more.
@@ -276,6 +282,44 @@ async fn a_past_of_a_large_fleet_is_handed_out_in_bounded_stretches() {
     assert!(told.is_sorted());
     let points: Vec<i64> = server.asked().iter().map(Asked::points).collect();
     assert_eq!(points, [1, 3, 4], "five steps are more than is held");
+}
+
+/// Looks at a clock are a second apart.
+struct Seconds(Mutex<Timestamp>);
+
+impl Clock for Seconds {
+    fn now(&self) -> Timestamp {
+        let mut now = self.0.lock().unwrap();
+        *now += SignedDuration::from_secs(1);
+        *now
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_is_longer_than_the_time_between_two_looks_makes_no_gpu_vanish() {
+    let server = Server::start().await;
+    for _ in 0..10 {
+        server.next(|asked| busy(asked).into_response());
+    }
+    let text = format!(
+        "gpu:\n- name: fleet\n  every: 1s\n  timeout: 1s\n  prometheus: {{url: '{}', step: 6s}}\n",
+        server.url
+    );
+    let setup = Setup::from_text(&text, std::iter::empty()).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(Seconds(Mutex::new(at("2026-11-16T10:00:00Z"))));
+    let (reading, _) = Reading::new(&setup.config.gpu[0], None, &clock).unwrap();
+    let (reports, mut seen) = watch::channel(Default::default());
+    let (heard, mut hearing) = mpsc::channel(100);
+    let task = tokio::spawn(reading.run(client(), clock, reports, heard, SelfMetrics::new()));
+    tokio::spawn(async move { while hearing.recv().await.is_some() {} });
+    let twice = async {
+        while server.asked().len() < 2 {
+            seen.changed().await.unwrap();
+            assert!(!seen.borrow_and_update().is_empty(), "its GPUs are forgotten");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), twice).await.unwrap();
+    task.abort();
 }
 
 #[tokio::test]

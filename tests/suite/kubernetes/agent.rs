@@ -187,3 +187,19 @@ async fn a_check_online_says_which_permission_is_missing() {
     assert_eq!(done.status.code(), Some(1));
     assert!(String::from_utf8(done.stdout).unwrap().contains("503"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_looked_for_while_nodes_are_still_waited_for() {
+    let server = ApiServer::start().await;
+    server.forbid("list", "nodes", true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = configuration(&server, folder.path());
+    let mut program = Program::start(&["run", "-c", &path]);
+    until("the pods", || server.asked("list pods") > 0).await;
+    // Telemetry waits for nodes for some ten seconds, in which they are asked for six times.
+    let requests = server.requests();
+    let first = requests.iter().position(|request| request.starts_with("list pods"));
+    let before = requests.iter().take(first.unwrap()).filter(|one| one.starts_with("list nodes"));
+    assert!(before.count() < 5, "{requests:?}");
+    assert_eq!(program.terminate(), Some(0));
+}

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::collect::gpu::devices::Devices;
 use crate::collect::gpu::exposition::Value;
-use crate::collect::gpu::series::PodLabels;
 use crate::collect::gpu::words::{self, Labels, Metric};
 use crate::domain::gpu::{DroppedSamples, GpuSample};
+use crate::domain::pods::PodLabels;
 
 /// So many readings of a GPU are held of an answer of several steps, at about 1.5 kB each. A single
 /// step cannot be asked for in parts: it is held whole.

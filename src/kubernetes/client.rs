@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::domain::report::{SourceError, SourceErrorKind};
+use crate::domain::report::{SourceError, SourceErrorKind, innermost};
 use crate::kubernetes::{Cluster, Resource, kubeconfig};
 
 /// No answer but a page of a list is larger, and no page of 250 nodes is.
@@ -259,13 +259,4 @@ pub(super) fn explained(error: &kube::Error) -> String {
         }
         other => innermost(other),
     }
-}
-
-/// An error's innermost cause; the outer ones repeat what was tried.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

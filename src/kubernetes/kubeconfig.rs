@@ -13,8 +13,8 @@ use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tower::{BoxError, ServiceExt};
 
-use crate::domain::report::{SourceError, SourceErrorKind};
-use crate::kubernetes::client::{explained, failed, innermost};
+use crate::domain::report::{SourceError, SourceErrorKind, innermost};
+use crate::kubernetes::client::{explained, failed};
 use crate::kubernetes::{Cluster, exec};
 
 /// How long the command that brings credentials may take; `aws eks get-token` takes a second or two.

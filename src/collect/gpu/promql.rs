@@ -14,13 +14,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, Url};
 
 use self::fleet::{Fleet, Naming};
 use self::refusal::{Refusal, Refused};
 use crate::collect::gpu::words;
+use crate::collect::http;
 use crate::config::address::{Address, cleaned, sent};
 use crate::config::secret::{Secret, SecretRef};
 use crate::domain::gpu::GpuReport;
@@ -288,15 +288,11 @@ async fn ask(
     let response = request.send().await.map_err(|error| refusal.transport(error))?;
     let status = response.status();
     let wait = refusal::retry_after(response.headers());
-    let mut body = Vec::new();
-    let mut pieces = response.bytes_stream();
-    while let Some(piece) = pieces.next().await {
-        body.extend_from_slice(&piece.map_err(|error| refusal.transport(error))?);
-        if body.len() > LARGEST_ANSWER {
-            let most = LARGEST_ANSWER >> 20;
-            return Err(refusal.large(&format!("the answer is larger than {most} MiB")));
-        }
-    }
+    let body = http::body(response, LARGEST_ANSWER).await;
+    let Some(body) = body.map_err(|error| refusal.transport(error))? else {
+        let most = LARGEST_ANSWER >> 20;
+        return Err(refusal.large(&format!("the answer is larger than {most} MiB")));
+    };
     if !status.is_success() {
         return Err(refusal.classify(status, wait, &body));
     }

@@ -140,9 +140,10 @@ impl Agent {
             for (name, task) in tasks {
                 spawn(&mut supervisor, name, task);
             }
-            let join =
-                watched.join(setup.config.clone(), inventory.clone(), polling.metrics.clone());
-            spawn(&mut supervisor, "nodes", join);
+            if !watched.is_empty() {
+                let (config, metrics) = (setup.config.clone(), polling.metrics.clone());
+                spawn(&mut supervisor, "nodes", watched.join(config, inventory.clone(), metrics));
+            }
             known
         };
         #[cfg(not(feature = "kubernetes"))]

@@ -170,12 +170,12 @@ async fn one_role_exports_a_gpu_and_the_central_agent_tells_its_price() {
     let gpus =
         value(&of_node, "costband_gpus", &[("cluster", "train"), ("capacity_type", "reserved")]);
     assert_eq!(gpus.as_deref(), Some("8"));
-    let all: Vec<String> = (0..8).map(|gpu| format!("GPU-{gpu}")).collect();
+    let all: Vec<String> = (0..8).map(|gpu| format!("GPU-1-{gpu}")).collect();
     let told = |page: &[Sample]| -> Vec<String> {
         labelled(page, "costband_gpu_info", "gpu_uuid").into_iter().map(str::to_owned).collect()
     };
     assert_eq!(told(&pages[1]), all);
-    assert_eq!(told(&pages[2]), ["GPU-0", "GPU-1", "GPU-2", "GPU-3", "GPU-6"]);
+    assert_eq!(told(&pages[2]), ["GPU-1-0", "GPU-1-1", "GPU-1-2", "GPU-1-3", "GPU-1-6"]);
     let tiers = labelled(&pages[2], "costband_gpu_info", "tier");
     assert_eq!(tiers, BTreeSet::from(["optimal"]));
     let forbidden = ["band_", "billed_", "effective_", "source_", "service_", "cluster_tier"];

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::address::Address;
-use crate::config::file::{FileConfig, Language, LogFormat, PodLabelsWord};
+use crate::config::file::{FileConfig, Language, LogFormat};
 use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
 use crate::config::secret::{Secret, SecretError, SecretRef};
@@ -37,6 +37,7 @@ use crate::domain::gpu_time::StateRules;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::node::Node;
+use crate::domain::pods::{PodLabels, PodPages};
 use crate::domain::price::CapacityType;
 use crate::domain::role::Role;
 
@@ -182,7 +183,7 @@ impl fmt::Display for GpuFrom {
         match self {
             Self::Page(url) => write!(f, "{url}"),
             Self::Pods(of) => {
-                let (namespace, cluster) = (&of.namespace, &of.kubernetes.cluster);
+                let (namespace, cluster) = (&of.pages.namespace, &of.kubernetes.cluster);
                 write!(f, "pods in the namespace `{namespace}` of the cluster `{cluster}`")
             }
             Self::Prometheus(of) => write!(f, "PromQL at {}", of.url),
@@ -211,25 +212,8 @@ pub struct KubernetesConfig {
 pub struct PodsConfig {
     /// Their cluster.
     pub kubernetes: KubernetesConfig,
-    /// Their namespace.
-    pub namespace: String,
-    /// Label selectors, any of which they match.
-    pub selectors: Vec<String>,
-    /// The port of their page.
-    pub port: PodPort,
-    /// Whether it is served over TLS.
-    pub tls: bool,
-    /// Its path, which begins with a slash.
-    pub path: String,
-}
-
-/// A port of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodPort {
-    /// Its number.
-    Number(u16),
-    /// Its name.
-    Named(String),
+    /// Which, and where their pages are.
+    pub pages: PodPages,
 }
 
 /// A Prometheus to ask.
@@ -250,7 +234,7 @@ pub struct PrometheusConfig {
     /// The label that tells a series' node.
     pub node_label: Option<String>,
     /// Which labels name the pod that holds a GPU.
-    pub pod_labels: PodLabelsWord,
+    pub pod_labels: PodLabels,
     /// The time between two readings of a GPU.
     pub step: Duration,
     /// How late samples may come.

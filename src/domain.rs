@@ -18,6 +18,7 @@ pub mod money;
 pub mod node;
 pub mod notice;
 pub mod period;
+pub mod pods;
 pub mod ports;
 pub mod price;
 pub mod report;

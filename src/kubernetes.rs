@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 pub mod client;
+mod exec;
+mod kubeconfig;
 pub mod nodes;
 pub mod pods;
 pub mod watch;

@@ -140,9 +140,10 @@ impl Agent {
             for (name, task) in tasks {
                 spawn(&mut supervisor, name, task);
             }
-            let join =
-                watched.join(setup.config.clone(), inventory.clone(), polling.metrics.clone());
-            spawn(&mut supervisor, "nodes", join);
+            if !watched.is_empty() {
+                let (config, metrics) = (setup.config.clone(), polling.metrics.clone());
+                spawn(&mut supervisor, "nodes", watched.join(config, inventory.clone(), metrics));
+            }
             known
         };
         #[cfg(not(feature = "kubernetes"))]
@@ -192,7 +193,10 @@ impl Agent {
         let shutdown = supervisor.shutdown();
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
         for source in &setup.config.gpu {
-            let reading = gpu::Reading::new(source, counted(source), &clock)?;
+            let (reading, beside) = gpu::Reading::new(source, counted(source), &clock)?;
+            if let Some(beside) = beside {
+                spawn(&mut supervisor, format!("pods:{}", source.name), beside);
+            }
             let reading = reading.of_node(setup.config.node.clone());
             let (reports, heard) = (reports.clone(), heard.clone());
             let metrics = polling.metrics.clone();

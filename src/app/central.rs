@@ -7,7 +7,6 @@
 //! - Until it has told anything, the machine is guessed from its GPUs and priced by list.
 //! - What is configured under `nodes` goes before what it tells, as before Kubernetes.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::sync::watch;
 use crate::app::nodes::{Told, joined};
 use crate::app::publish::GpuReports;
 use crate::collect::central::{CentralTarget, NodeFacts, ask};
+use crate::collect::poller::jittered;
 use crate::config::{CentralConfig, Config};
 use crate::domain::node::{NodeInventory, ToldPrices};
 use crate::domain::ports::Clock;
@@ -141,12 +141,6 @@ impl CentralAsker {
             changed
         });
     }
-}
-
-/// Makes a wait up to 10 % longer, so that a cluster's agents do not ask at the same second.
-fn jittered(wait: Duration) -> Duration {
-    let thousandths = u32::try_from(RandomState::new().hash_one(0_u8) % 101).unwrap_or(0);
-    wait.saturating_mul(1000 + thousandths) / 1000
 }
 
 #[cfg(test)]

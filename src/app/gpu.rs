@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "kubernetes")]
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -16,30 +14,28 @@ use tokio::sync::{mpsc, watch};
 use crate::app::gpu_pods::PodsReader;
 use crate::app::gpu_time::Heard;
 #[cfg(feature = "kubernetes")]
-use crate::app::kubernetes;
+use crate::app::kubernetes::cluster;
 use crate::app::publish::GpuReports;
 #[cfg(feature = "nvml")]
 use crate::collect::gpu::nvml::{NvmlTarget, NvmlWatch};
-use crate::collect::gpu::promql::{self, Pace, PodLabels, PromqlTarget};
+use crate::collect::gpu::promql::{self, Pace, PromqlTarget};
 use crate::collect::gpu::{GpuTarget, scrape};
 use crate::config::address::Address;
-use crate::config::file::PodLabelsWord;
 use crate::config::{GpuFrom, GpuSource, PrometheusConfig};
 use crate::domain::gpu::{DroppedSamples, GpuReport};
 use crate::domain::identity::SourceId;
 use crate::domain::ports::Clock;
 use crate::domain::report::{SourceError, SourceErrorKind};
-use crate::telemetry::self_metrics::SelfMetrics;
 #[cfg(feature = "kubernetes")]
-use crate::{
-    config::{self, PodsConfig},
-    kubernetes::pods::{self, Discovery, PodPort},
-};
-
+use crate::kubernetes::pods;
+use crate::telemetry::self_metrics::SelfMetrics;
 /// How far back a Prometheus is asked for what was missed.
 const LONGEST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
 /// After so many missed scrapes the last report no longer tells the present.
 const FORGOTTEN_AFTER: u32 = 3;
+
+/// What a source needs beside its reader, for as long as that reads.
+pub type Beside = BoxFuture<'static, ()>;
 
 /// Reads one telemetry source.
 enum Reader {
@@ -62,20 +58,20 @@ enum Reader {
 }
 
 impl Reader {
-    /// And the task that it needs beside it, for as long as it reads.
     fn new(
         source: &GpuSource,
         read_until: Option<Timestamp>,
         clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<(Self, Option<BoxFuture<'static, ()>>)> {
+    ) -> anyhow::Result<(Self, Option<Beside>)> {
         let reader = match &source.from {
             GpuFrom::Page(url) => Self::Page(page(source, url.clone())),
             #[cfg(feature = "kubernetes")]
             GpuFrom::Pods(of) => {
-                let (exporters, task) = pods::discover(discovery(of), clock.clone());
+                let (cluster, pages) = (cluster(&of.kubernetes), of.pages.clone());
+                let (exporters, task) = pods::discover(&cluster, pages, clock.clone());
                 let (source, failing) = (source.clone(), BTreeMap::new());
                 let reader = PodsReader { source, exporters, failing };
-                return Ok((Self::Pods(Box::new(reader)), Some(task.boxed())));
+                return Ok((Self::Pods(Box::new(reader)), Some(Box::pin(task))));
             }
             #[cfg(not(feature = "kubernetes"))]
             GpuFrom::Pods(_) => {
@@ -120,16 +116,16 @@ impl Reader {
         matches!(self, Self::Prometheus { is_behind: true, .. })
     }
 
-    /// The readings since the last time, in order.
+    /// The readings since the last time, in order; none where there was nothing to ask for yet.
     async fn read(
         &mut self,
         client: &reqwest::Client,
         now: Timestamp,
-    ) -> Result<Vec<GpuReport>, SourceError> {
+    ) -> Result<Option<Vec<GpuReport>>, SourceError> {
         match self {
-            Self::Page(target) => Ok(vec![scrape(client, target, now).await?]),
+            Self::Page(target) => Ok(Some(vec![scrape(client, target, now).await?])),
             #[cfg(feature = "kubernetes")]
-            Self::Pods(pods) => Ok(vec![pods.read(client, now).await?]),
+            Self::Pods(pods) => Ok(Some(vec![pods.read(client, now).await?])),
             Self::Prometheus { target, read_until, pace, is_behind } => {
                 *is_behind = false;
                 let until = target.readable_until(now);
@@ -142,13 +138,12 @@ impl Reader {
                 *read_until = Some(reading.until);
                 *is_behind = reading.until < until;
                 if !*is_behind {
-                    // What a server refused in a long stretch says nothing of the next poll.
-                    *pace = Pace::default();
+                    pace.forget_refusals();
                 }
-                Ok(reading.reports)
+                Ok(reading.is_asked.then_some(reading.reports))
             }
             #[cfg(feature = "nvml")]
-            Self::Nvml { watch, patience } => Ok(vec![watch.read(now, *patience).await?]),
+            Self::Nvml { watch, patience } => Ok(Some(vec![watch.read(now, *patience).await?])),
         }
     }
 }
@@ -163,21 +158,6 @@ pub fn page(source: &GpuSource, url: Address) -> GpuTarget {
         capacity_type: source.capacity_type,
         every: source.every,
         timeout: source.timeout,
-    }
-}
-
-#[cfg(feature = "kubernetes")]
-fn discovery(of: &PodsConfig) -> Discovery {
-    Discovery {
-        cluster: kubernetes::cluster(&of.kubernetes),
-        namespace: of.namespace.clone(),
-        selectors: of.selectors.clone(),
-        port: match &of.port {
-            config::PodPort::Number(number) => PodPort::Number(*number),
-            config::PodPort::Named(name) => PodPort::Named(name.clone()),
-        },
-        tls: of.tls,
-        path: of.path.clone(),
     }
 }
 
@@ -197,11 +177,7 @@ fn promql(source: &GpuSource, of: &PrometheusConfig) -> PromqlTarget {
         cluster: source.cluster.clone(),
         cluster_label: of.cluster_label.clone(),
         node_label: of.node_label.clone(),
-        pod_labels: match of.pod_labels {
-            PodLabelsWord::Detect => PodLabels::Detect,
-            PodLabelsWord::Plain => PodLabels::Plain,
-            PodLabelsWord::Exported => PodLabels::Exported,
-        },
+        pod_labels: of.pod_labels,
         capacity_type: source.capacity_type,
         every: source.every,
         timeout: source.timeout,
@@ -217,11 +193,11 @@ pub struct Reading {
     reader: Reader,
     /// The node of all GPUs that are read, whatever the page calls it.
     node: Option<String>,
-    beside: Option<BoxFuture<'static, ()>>,
 }
 
 impl Reading {
-    /// Of a configured source; `read_until` is up to when its time is counted already.
+    /// Of a configured source, and what must run beside it; `read_until` is up to when its time is
+    /// counted already.
     ///
     /// # Errors
     /// A source that this build cannot read.
@@ -229,9 +205,9 @@ impl Reading {
         source: &GpuSource,
         read_until: Option<Timestamp>,
         clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<(Self, Option<Beside>)> {
         let (reader, beside) = Reader::new(source, read_until, clock)?;
-        Ok(Self { id: source.name.clone(), every: source.every, reader, node: None, beside })
+        Ok((Self { id: source.name.clone(), every: source.every, reader, node: None }, beside))
     }
 
     /// Of the GPUs of one node, whose name is known: a page may tell its exporter's instead.
@@ -240,27 +216,13 @@ impl Reading {
         Self { node, ..self }
     }
 
-    /// Reads for ever.
-    pub async fn run(
-        mut self,
-        client: reqwest::Client,
-        clock: Arc<dyn Clock>,
-        reports: watch::Sender<GpuReports>,
-        heard: mpsc::Sender<Heard>,
-        metrics: SelfMetrics,
-    ) {
-        let beside = self.beside.take();
-        let reading = self.read_on(client, clock, reports, heard, metrics);
-        match beside {
-            None => reading.await,
-            Some(beside) => tokio::select! {
-                () = reading => {}
-                () = beside => {}
-            },
-        }
+    fn read_until(&self) -> Option<Heard> {
+        let until = self.reader.read_until()?;
+        Some(Heard::ReadUntil(self.id.clone(), until))
     }
 
-    async fn read_on(
+    /// Reads for ever.
+    pub async fn run(
         mut self,
         client: reqwest::Client,
         clock: Arc<dyn Clock>,
@@ -277,8 +239,10 @@ impl Reading {
             if !self.reader.is_behind() {
                 ticks.tick().await;
             }
-            let said = match self.reader.read(&client, clock.now()).await {
-                Ok(mut read) => {
+            let said: Vec<Heard> = match self.reader.read(&client, clock.now()).await {
+                // A step of a Prometheus may be longer than the time between two looks.
+                Ok(None) => self.read_until().into_iter().collect(),
+                Ok(Some(mut read)) => {
                     if let Some(node) = &self.node {
                         let samples = read.iter_mut().flat_map(|report| &mut report.gpus);
                         samples.for_each(|sample| sample.hostname = Some(node.clone()));
@@ -301,9 +265,7 @@ impl Reading {
                             }));
                         });
                     }
-                    let until = self.reader.read_until();
-                    let until = until.map(|until| Heard::ReadUntil(self.id.clone(), until));
-                    read.into_iter().map(Heard::Report).chain(until).collect()
+                    read.into_iter().map(Heard::Report).chain(self.read_until()).collect()
                 }
                 Err(error) => {
                     missed = missed.saturating_add(1);

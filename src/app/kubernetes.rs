@@ -52,6 +52,11 @@ pub fn watch_nodes(
 }
 
 impl WatchedNodes {
+    /// Whether no cluster's nodes are watched.
+    pub fn is_empty(&self) -> bool {
+        self.clusters.is_empty()
+    }
+
     /// Joins what is told with what is configured, for ever.
     pub async fn join(
         mut self,

@@ -48,7 +48,7 @@ fn needed(config: &Config, of: &KubernetesConfig) -> Vec<Resource> {
         if let GpuFrom::Pods(pods) = &source.from
             && pods.kubernetes.cluster == of.cluster
         {
-            let resource = Resource::Pods { namespace: pods.namespace.clone() };
+            let resource = Resource::Pods { namespace: pods.pages.namespace.clone() };
             if !needed.contains(&resource) {
                 needed.push(resource);
             }

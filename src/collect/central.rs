@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+use crate::collect::http::{body, cause};
 use crate::config::address::{Address, cleaned};
 use crate::config::secret::{Secret, SecretRef};
 use crate::domain::gpu_money::{GpuHourPrice, PriceSource};
@@ -102,7 +102,7 @@ pub async fn ask(
     if let Some((kind, reason)) = refusal(response.status(), name) {
         return Err(failed(kind, &reason));
     }
-    let body = body(response).await.map_err(broken)?;
+    let body = body(response, LARGEST_ANSWER).await.map_err(broken)?;
     let body = body.ok_or_else(|| failed(SourceErrorKind::Malformed, "its answer has no end"))?;
     read(&body, name, &secrets).map_err(|reason| failed(SourceErrorKind::Malformed, &reason))
 }
@@ -121,19 +121,6 @@ fn refusal(status: StatusCode, name: &str) -> Option<(SourceErrorKind, String)> 
         }
         _ => refused(SourceErrorKind::Unavailable, ""),
     }
-}
-
-/// The body; none where it is larger than any answer is.
-async fn body(response: Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut body = Vec::new();
-    let mut pieces = response.bytes_stream();
-    while let Some(piece) = pieces.next().await {
-        body.extend_from_slice(&piece?);
-        if body.len() > LARGEST_ANSWER {
-            return Ok(None);
-        }
-    }
-    Ok(Some(body))
 }
 
 fn read(body: &[u8], name: &str, secrets: &[Secret]) -> Result<NodeFacts, String> {
@@ -183,14 +170,4 @@ fn read(body: &[u8], name: &str, secrets: &[Secret]) -> Result<NodeFacts, String
         },
         prices,
     })
-}
-
-/// An error's innermost cause; the outer ones say nothing. The whole address is not repeated.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

@@ -12,6 +12,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::collect::gpu::exposition::{LARGEST_PAGE, NotAPage};
 use crate::collect::gpu::page::Page;
+use crate::collect::http::cause;
 use crate::config::address::{Address, cleaned};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
@@ -56,9 +57,8 @@ pub struct GpuTarget {
 /// Scrapes a page.
 ///
 /// # Errors
-/// A [`SourceError`] that names the address as it may be shown: unreachable, late, not 200, a redirect, cut, compressed,
-/// larger than 16 MiB, of too many GPUs, or not an
-/// exporter's page.
+/// A [`SourceError`] that names the address as it may be shown: unreachable, late, not 200, a
+/// redirect, cut, compressed, larger than 16 MiB, of too many GPUs, or not an exporter's page.
 pub async fn scrape(
     client: &reqwest::Client,
     target: &GpuTarget,
@@ -158,14 +158,4 @@ fn broken_off(url: &Address, timeout: Duration, error: reqwest::Error) -> Source
     let reason = cause(error);
     let message = format!("failed to read `{url}`: it broke off before its end: {reason}");
     SourceError::new(SourceErrorKind::Unavailable, message)
-}
-
-/// An error's innermost cause; the outer ones say nothing. The whole address is not repeated.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

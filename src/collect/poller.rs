@@ -247,7 +247,7 @@ fn after(now: Timestamp, wait: Duration) -> Timestamp {
 }
 
 /// Makes a wait up to 10 % longer, so that many agents do not ask at the same second.
-fn jittered(wait: Duration) -> Duration {
+pub fn jittered(wait: Duration) -> Duration {
     let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0u8);
     let thousandths = u32::try_from(random % 101).unwrap_or(0);
     wait.saturating_mul(1000 + thousandths) / 1000

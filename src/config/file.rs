@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::config::secret::SecretRef;
 use crate::config::values::{Amount, CurrencyCode, Day, Figure, Span};
+use crate::domain::pods::PodLabels;
 use crate::domain::price;
 pub use kubernetes::{KubernetesFile, PodPortWord, PodsFile, SchemeWord};
 pub use role::{CentralFile, PodFile, RoleWord};
@@ -184,24 +185,11 @@ pub struct PrometheusFile {
     /// The label that tells a series' node, where it is not the exporter's `Hostname`.
     pub node_label: Option<String>,
     /// Which labels name the pod that holds a GPU; `detect` by default.
-    pub pod_labels: Option<PodLabelsWord>,
+    pub pod_labels: Option<PodLabels>,
     /// The time between two readings of a GPU, the scrape interval or longer; `30s` by default.
     pub step: Option<Span>,
     /// How late samples may come; none by default.
     pub delay: Option<Span>,
-}
-
-/// Which labels name the pod that holds a GPU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PodLabelsWord {
-    /// `exported_pod` where there is one, else `pod`, unless it is the exporter's own.
-    #[default]
-    Detect,
-    /// `pod`: it scrapes with `honor_labels: true`.
-    Plain,
-    /// `exported_pod` only: it scrapes with `honor_labels: false`.
-    Exported,
 }
 
 /// NVIDIA's driver library.

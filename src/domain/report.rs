@@ -12,6 +12,15 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::{BillingPeriod, Window};
 
+/// An error's innermost cause; the outer ones repeat what was tried.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
 /// Everything one poll of a source read: a whole window or nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceReport {

@@ -4,24 +4,32 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper_util::client::proxy::matcher::Matcher;
+use jiff::Timestamp;
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::domain::report::{SourceError, SourceErrorKind};
-use crate::kubernetes::{Cluster, Resource};
+use crate::domain::report::{SourceError, SourceErrorKind, innermost};
+use crate::kubernetes::{Cluster, Resource, kubeconfig};
 
 /// No answer but a page of a list is larger, and no page of 250 nodes is.
 const LARGEST_ANSWER: usize = 64 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long before their end credentials are no longer used.
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
+/// After how long a failure of any kind makes a new connection worth its while: a certificate or
+/// the kubeconfig may have been exchanged.
+const OLD_AFTER: Duration = Duration::from_secs(600);
 
 /// A connection to a cluster's API server.
 #[derive(Clone)]
 pub struct Connection {
     cluster: String,
     client: kube::Client,
+    /// Until when its credentials are good, where that is known.
+    until: Option<Timestamp>,
+    made: Instant,
 }
 
 /// Why an answer is of no use.
@@ -49,19 +57,25 @@ pub(super) struct Status {
 }
 
 impl Connection {
-    /// Reads the identity and sets up TLS; nothing is asked yet.
+    /// Reads the identity, which may run a command, and sets up TLS; the server is not asked yet.
     ///
     /// # Errors
-    /// [`SourceErrorKind::Config`] with the file or context that is of no use.
+    /// [`SourceErrorKind::Config`] with the file, context or proxy that is of no use, and what a
+    /// failure of the command means.
     pub async fn new(cluster: &Cluster) -> Result<Self, SourceError> {
-        let mut config = configuration(cluster).await?;
-        // The watches have a back-off of their own, and say what they wait for.
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).map_err(|error| {
-            failed(cluster, SourceErrorKind::Config, &explained(&error))
-                .hint("check the certificates and the proxy of the kubeconfig")
-        })?;
-        Ok(Self { cluster: cluster.name.clone(), client })
+        let (client, until) = kubeconfig::client(cluster).await?;
+        Ok(Self { cluster: cluster.name.clone(), client, until, made: Instant::now() })
+    }
+
+    /// Whether its credentials are good for a while.
+    pub(super) fn is_good(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now + RENEW_BEFORE < until)
+    }
+
+    /// Whether a new connection may mend a failure of this one. Making one may run a command.
+    pub(super) fn is_to_blame(&self, error: &SourceError) -> bool {
+        matches!(error.kind, SourceErrorKind::Auth | SourceErrorKind::Config)
+            || self.made.elapsed() >= OLD_AFTER
     }
 
     /// Asks, and takes any answer that is a success.
@@ -222,64 +236,7 @@ impl Connection {
     }
 }
 
-async fn configuration(cluster: &Cluster) -> Result<kube::Config, SourceError> {
-    let context = cluster.context.clone();
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let kubeconfig = match &cluster.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        // The server's address is the cluster's own, which no proxy outside of it reaches.
-        None if in_cluster => {
-            return kube::Config::incluster().map_err(|error| {
-                failed(cluster, SourceErrorKind::Config, &innermost(&error)).hint(
-                    "the pod has no service account's token: mount it (chart: `serviceAccount.automountServiceAccountToken`), or name a `kubeconfig`",
-                )
-            });
-        }
-        None => Kubeconfig::read(),
-    };
-    let wrong = |error: &KubeconfigError| {
-        let file = cluster.kubeconfig.as_ref().map_or_else(
-            || "kubeconfig".to_owned(),
-            |path| format!("kubeconfig `{}`", path.display()),
-        );
-        let reason = format!("the {file} is of no use: {}", unsound(error));
-        failed(cluster, SourceErrorKind::Config, &reason)
-    };
-    let kubeconfig = kubeconfig.map_err(|error| wrong(&error))?;
-    let own_proxy = has_proxy(&kubeconfig, cluster.context.as_deref());
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| wrong(&error))?;
-    if !own_proxy {
-        config.proxy_url = proxy(&config.cluster_url);
-    }
-    Ok(config)
-}
-
-/// Whether the kubeconfig's cluster names a proxy of its own, which goes before the environment's.
-fn has_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
-    let context = context.or(kubeconfig.current_context.as_deref());
-    let chosen = kubeconfig.contexts.iter().find(|one| Some(one.name.as_str()) == context);
-    let name = chosen.and_then(|one| Some(one.context.as_ref()?.cluster.as_str()));
-    let cluster = kubeconfig.clusters.iter().find(|one| Some(one.name.as_str()) == name);
-    let proxy = cluster.and_then(|one| one.cluster.as_ref()?.proxy_url.as_deref());
-    proxy.is_some_and(|proxy| !proxy.is_empty())
-}
-
-/// The proxy that the environment names for an address, as every other client of the agent has it.
-fn proxy(address: &http::Uri) -> Option<http::Uri> {
-    let intercept = Matcher::from_env().intercept(address)?;
-    let uri = intercept.uri();
-    let user = match intercept.raw_auth() {
-        Some((user, password)) => format!("{user}:{password}@"),
-        None => String::new(),
-    };
-    let host = uri.authority()?;
-    format!("{}://{user}{host}", uri.scheme_str().unwrap_or("http")).parse().ok()
-}
-
-fn failed(cluster: &Cluster, kind: SourceErrorKind, reason: &str) -> SourceError {
+pub(super) fn failed(cluster: &Cluster, kind: SourceErrorKind, reason: &str) -> SourceError {
     told(&cluster.name, kind, reason)
 }
 
@@ -288,55 +245,18 @@ fn told(cluster: &str, kind: SourceErrorKind, reason: &str) -> SourceError {
     SourceError::new(kind, message)
 }
 
-/// What is wrong with a kubeconfig, without what stands in it.
-fn unsound(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::ReadConfig(error, _) => error.to_string(),
-        KubeconfigError::CurrentContextNotSet => "it has no current context".to_owned(),
-        KubeconfigError::LoadContext(name) => format!("it has no context `{name}`"),
-        KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster `{name}`"),
-        KubeconfigError::FindPath => "there is none, and this is not a pod".to_owned(),
-        KubeconfigError::Parse(_) => "it is not YAML of a kubeconfig".to_owned(),
-        KubeconfigError::MissingClusterUrl => "its cluster has no `server`".to_owned(),
-        KubeconfigError::ParseClusterUrl(error) => format!("its `server`: {error}"),
-        KubeconfigError::ParseProxyUrl(_) => "its `proxy-url` is not an address".to_owned(),
-        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
-            "its certificate authority cannot be read".to_owned()
-        }
-        KubeconfigError::LoadClientCertificate(_) => {
-            "its client certificate cannot be read".to_owned()
-        }
-        KubeconfigError::LoadClientKey(_) => "its client key cannot be read".to_owned(),
-        _ => "it does not fit together".to_owned(),
-    }
-}
-
-/// What went wrong, without the output of a command that prints tokens.
-fn explained(error: &kube::Error) -> String {
+/// What went wrong. Nothing that a library tells of an identity or a proxy is repeated but a file.
+pub(super) fn explained(error: &kube::Error) -> String {
     use kube::client::AuthError;
     match error {
-        kube::Error::Auth(AuthError::AuthExecRun { cmd, status, .. }) => {
-            format!("the command `{cmd}` that brings its token ended with {status}")
-        }
-        kube::Error::Auth(AuthError::AuthExecStart(error)) => {
-            format!("failed to start the command that brings its token: {error}")
-        }
         kube::Error::Auth(AuthError::ReadTokenFile(error, path)) => {
             format!("failed to read its token from `{}`: {error}", path.display())
         }
         kube::Error::Auth(_) => "failed to get a token for it".to_owned(),
-        kube::Error::ProxyProtocolUnsupported { .. } => {
+        kube::Error::ProxyProtocolUnsupported { .. }
+        | kube::Error::ProxyProtocolDisabled { .. } => {
             "its proxy is neither http nor https".to_owned()
         }
         other => innermost(other),
     }
-}
-
-/// An error's innermost cause; the outer ones repeat what was tried.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

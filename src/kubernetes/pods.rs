@@ -9,36 +9,11 @@ use reqwest::Url;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::domain::pods::{PodPages, PodPort};
 use crate::domain::ports::Clock;
 use crate::domain::report::{SourceError, SourceErrorKind};
 use crate::kubernetes::watch::{Meta, Object, Seen, Watch};
 use crate::kubernetes::{Cluster, Resource};
-
-/// Which pods serve telemetry, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discovery {
-    /// The cluster.
-    pub cluster: Cluster,
-    /// The pods' namespace.
-    pub namespace: String,
-    /// Label selectors: a pod is taken where any of them matches.
-    pub selectors: Vec<String>,
-    /// The port.
-    pub port: PodPort,
-    /// Whether the page is served over TLS.
-    pub tls: bool,
-    /// The page's path, with its slash.
-    pub path: String,
-}
-
-/// A port of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodPort {
-    /// Its number.
-    Number(u16),
-    /// Its name among the containers' ports.
-    Named(String),
-}
 
 /// A ready pod that serves telemetry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +76,7 @@ impl Object for PodObject {
 /// The pods that serve telemetry, as they are now.
 #[derive(Debug, Clone)]
 pub struct Exporters {
-    discovery: Discovery,
+    pages: PodPages,
     seen: Vec<watch::Receiver<Seen<Exporter>>>,
 }
 
@@ -125,7 +100,7 @@ impl Exporters {
             ready.extend(seen.objects.iter().map(|(name, one)| (name.clone(), one.clone())));
         }
         if ready.is_empty() {
-            let Discovery { namespace, selectors, .. } = &self.discovery;
+            let PodPages { namespace, selectors, .. } = &self.pages;
             let message = format!(
                 "no ready pod in the namespace `{namespace}` serves telemetry: none matches `{}`",
                 selectors.join("` or `")
@@ -139,18 +114,19 @@ impl Exporters {
 
 /// The exporters, and the task that keeps them up to date for ever.
 pub fn discover(
-    discovery: Discovery,
+    cluster: &Cluster,
+    pages: PodPages,
     clock: Arc<dyn Clock>,
-) -> (Exporters, impl Future<Output = ()> + Send) {
+) -> (Exporters, impl Future<Output = ()> + Send + use<>) {
     let mut receivers = Vec::new();
     let mut watches = Vec::new();
-    for selector in &discovery.selectors {
+    for selector in &pages.selectors {
         let (sender, receiver) = watch::channel(Seen::default());
         receivers.push(receiver);
-        let page = discovery.clone();
+        let page = pages.clone();
         let watch = Watch {
-            cluster: discovery.cluster.clone(),
-            resource: Resource::Pods { namespace: discovery.namespace.clone() },
+            cluster: cluster.clone(),
+            resource: Resource::Pods { namespace: pages.namespace.clone() },
             label_selector: Some(selector.clone()),
             field_selector: Some("status.phase=Running"),
             clock: clock.clone(),
@@ -158,21 +134,21 @@ pub fn discover(
         };
         watches.push(watch.run(sender));
     }
-    let exporters = Exporters { discovery, seen: receivers };
+    let exporters = Exporters { pages, seen: receivers };
     (exporters, async move {
         join_all(watches).await;
     })
 }
 
 /// What a pod serves; none while it is not ready.
-fn exporter(pod: PodObject, discovery: &Discovery) -> Option<Exporter> {
+fn exporter(pod: PodObject, pages: &PodPages) -> Option<Exporter> {
     let (spec, status) = (pod.spec?, pod.status?);
     let ready = status.conditions.iter().flatten();
     let ready = ready.into_iter().any(|one| one.kind == "Ready" && one.status == "True");
     if !ready || pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let port = match &discovery.port {
+    let port = match &pages.port {
         PodPort::Number(port) => *port,
         PodPort::Named(name) => {
             let containers = spec.containers.iter().flatten();
@@ -182,7 +158,7 @@ fn exporter(pod: PodObject, discovery: &Discovery) -> Option<Exporter> {
     };
     let address: IpAddr = status.pod_ip?.parse().ok()?;
     let address = SocketAddr::new(address, port);
-    let scheme = if discovery.tls { "https" } else { "http" };
-    let url = Url::parse(&format!("{scheme}://{address}{}", discovery.path)).ok()?;
+    let scheme = if pages.tls { "https" } else { "http" };
+    let url = Url::parse(&format!("{scheme}://{address}{}", pages.path)).ok()?;
     Some(Exporter { node: spec.node_name?, url })
 }

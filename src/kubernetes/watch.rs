@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Response};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use kube::client::Body;
 use reqwest::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(270);
 const LONGEST_LINE: usize = 8 << 20;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A server that asks for a longer wait is asked all the same.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// A watch that lived so long was sound.
 const SOUND_AFTER: Duration = Duration::from_secs(5);
 
@@ -132,29 +135,55 @@ pub(super) struct Watch<W, K> {
     pub(super) keep: Keep<W, K>,
 }
 
+/// Where a watch stands between two rounds.
+#[derive(Default)]
+struct Standing {
+    connection: Option<Connection>,
+    /// From which version it goes on; none to list.
+    version: Option<String>,
+    /// Since when the server tells of changes in this round.
+    watched_since: Option<Instant>,
+}
+
+/// How long to wait between two rounds.
+#[derive(Default)]
+struct Pause {
+    /// Rounds that ended early, one after another.
+    short: u32,
+}
+
+impl Pause {
+    /// After a round that watched for so long, if it came to that. A list that took its time and
+    /// failed is the more reason to wait.
+    fn after(&mut self, watched: Option<Duration>, asked: Option<Duration>) -> Duration {
+        let is_sound = watched.is_some_and(|watched| watched >= SOUND_AFTER);
+        self.short = if is_sound { 0 } else { self.short.saturating_add(1) };
+        let wait = FIRST_WAIT.saturating_mul(1 << self.short.saturating_sub(1).min(7));
+        wait.min(LONGEST_WAIT).max(asked.unwrap_or_default().min(LONGEST_ASKED))
+    }
+}
+
 impl<W: Object, K: PartialEq + Send + Sync> Watch<W, K> {
     /// Watches for ever. While the API is out of reach, what was seen last stays.
     pub(super) async fn run(self, seen: watch::Sender<Seen<K>>) {
-        let mut connection: Option<Connection> = None;
-        let mut version: Option<String> = None;
-        let mut short = 0_u32;
+        let mut standing = Standing::default();
+        let mut pause = Pause::default();
         loop {
-            let began = Instant::now();
-            let outcome = self.round(&mut connection, &mut version, &seen).await;
+            standing.watched_since = None;
+            let outcome = self.round(&mut standing, &seen).await;
             let mut asked = None;
             match outcome {
                 Ok(()) => {}
-                Err(Failure::Gone) => version = None,
+                Err(Failure::Gone) => standing.version = None,
                 Err(Failure::Failed(error)) => {
-                    // Its identity may have been renewed meanwhile.
-                    connection = None;
+                    standing.connection =
+                        standing.connection.filter(|one| !one.is_to_blame(&error));
                     asked = error.retry_after;
                     self.failed(error, &seen);
                 }
             }
-            short = if began.elapsed() >= SOUND_AFTER { 0 } else { short.saturating_add(1) };
-            let wait = FIRST_WAIT.saturating_mul(1 << short.saturating_sub(1).min(7));
-            tokio::time::sleep(wait.min(LONGEST_WAIT).max(asked.unwrap_or_default())).await;
+            let watched = standing.watched_since.map(|since| since.elapsed());
+            tokio::time::sleep(pause.after(watched, asked)).await;
         }
     }
 
@@ -174,19 +203,20 @@ impl<W: Object, K: PartialEq + Send + Sync> Watch<W, K> {
     /// Lists where nothing is known yet, then watches until the watch ends.
     async fn round(
         &self,
-        connection: &mut Option<Connection>,
-        version: &mut Option<String>,
+        standing: &mut Standing,
         seen: &watch::Sender<Seen<K>>,
     ) -> Result<(), Failure> {
-        let connection = match connection {
+        let now = self.clock.now();
+        let connection = match standing.connection.take().filter(|one| one.is_good(now)) {
             Some(connection) => connection,
-            None => connection.insert(Connection::new(&self.cluster).await?),
+            None => Connection::new(&self.cluster).await?,
         };
-        let from = match version {
+        let connection = &*standing.connection.insert(connection);
+        let from = match &standing.version {
             Some(from) => from.clone(),
             None => {
                 let (objects, from) = self.list(connection).await?;
-                *version = Some(from.clone());
+                standing.version = Some(from.clone());
                 self.current(seen, |seen| {
                     let changed = seen.objects != objects || !seen.is_listed;
                     seen.objects = objects;
@@ -196,7 +226,10 @@ impl<W: Object, K: PartialEq + Send + Sync> Watch<W, K> {
                 from
             }
         };
-        self.watch(connection, from, version, seen).await
+        let answer = self.ask(connection, &from).await?;
+        standing.watched_since = Some(Instant::now());
+        self.current(seen, |_| false);
+        self.follow(connection, answer, &mut standing.version, seen).await
     }
 
     async fn list(
@@ -229,21 +262,24 @@ impl<W: Object, K: PartialEq + Send + Sync> Watch<W, K> {
         }
     }
 
-    async fn watch(
-        &self,
-        connection: &Connection,
-        from: String,
-        version: &mut Option<String>,
-        seen: &watch::Sender<Seen<K>>,
-    ) -> Result<(), Failure> {
+    /// Asks to be told of what changes.
+    async fn ask(&self, connection: &Connection, from: &str) -> Result<Response<Body>, Failure> {
         let path = self.path([
             ("watch", "1"),
             ("allowWatchBookmarks", "true"),
-            ("resourceVersion", &from),
+            ("resourceVersion", from),
             ("timeoutSeconds", WATCH_SECONDS),
         ]);
-        let answer = connection.ask(&self.resource, Method::GET, &path, None).await?;
-        self.current(seen, |_| false);
+        connection.ask(&self.resource, Method::GET, &path, None).await
+    }
+
+    async fn follow(
+        &self,
+        connection: &Connection,
+        answer: Response<Body>,
+        version: &mut Option<String>,
+        seen: &watch::Sender<Seen<K>>,
+    ) -> Result<(), Failure> {
         let mut body = answer.into_body();
         let mut held: Vec<u8> = Vec::new();
         loop {
@@ -338,5 +374,32 @@ impl<W: Object, K: PartialEq + Send + Sync> Watch<W, K> {
             Ok(url) => format!("{path}?{}", url.query().unwrap_or_default()),
             Err(_) => path,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_that_never_come_to_a_sound_watch_wait_ever_longer() {
+        let mut pause = Pause::default();
+        let mut waits = Vec::new();
+        for round in 0..10 {
+            // A slow list that fails, and a watch that breaks at once.
+            let watched = (round % 2 == 1).then_some(Duration::from_millis(10));
+            waits.push(pause.after(watched, None));
+        }
+        assert_eq!(waits.first(), Some(&FIRST_WAIT));
+        assert!(waits.is_sorted() && waits.last() == Some(&LONGEST_WAIT), "{waits:?}");
+        assert_eq!(pause.after(Some(Duration::from_secs(240)), None), FIRST_WAIT);
+    }
+
+    #[test]
+    fn a_server_is_given_the_wait_that_it_asks_for_within_reason() {
+        let mut pause = Pause::default();
+        let asked = Duration::from_secs(20);
+        assert_eq!(pause.after(None, Some(asked)), asked);
+        assert_eq!(pause.after(None, Some(Duration::from_secs(86_400))), LONGEST_ASKED);
     }
 }

@@ -6,11 +6,12 @@ use costband::app::setup::Setup;
 use costband::collect::SOURCES;
 use costband::config::file::{Language, LogFormat};
 use costband::config::problems::Problems;
-use costband::config::{Config, GpuFrom, PodPort, SourceSchema, load, load_and_build, schema};
+use costband::config::{Config, GpuFrom, SourceSchema, load, load_and_build, schema};
 use costband::domain::band::Band;
 use costband::domain::breakdown::{ChargeCategory, Dimension};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::{CostBasis, Currency};
+use costband::domain::pods::PodPort;
 use costband::domain::price::CapacityType;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -499,7 +500,7 @@ gpu:
     )
     .unwrap();
     let pods = |at: usize| match &config.gpu[at].from {
-        GpuFrom::Pods(pods) => pods.clone(),
+        GpuFrom::Pods(pods) => pods.pages.clone(),
         other => panic!("{other}"),
     };
     let of = |at: usize| (config.gpu[at].cluster.clone(), config.gpu[at].provider);

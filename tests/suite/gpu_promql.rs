@@ -7,9 +7,10 @@ mod wire;
 
 use std::time::Duration;
 
-use costband::collect::gpu::promql::{self, Pace, PodLabels, PromqlReading, PromqlTarget};
+use costband::collect::gpu::promql::{self, Pace, PromqlReading, PromqlTarget};
 use costband::collect::http;
 use costband::domain::identity::SourceId;
+use costband::domain::pods::PodLabels;
 use costband::domain::report::SourceError;
 use jiff::Timestamp;
 

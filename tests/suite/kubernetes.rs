@@ -1,6 +1,7 @@
 //! Nodes and pods as a Kubernetes API tells them, over real sockets against a simulated server.
 
 mod agent;
+mod identity;
 mod pods;
 mod server;
 
@@ -75,9 +76,13 @@ impl Drop for Watching {
 
 fn watching(server: &ApiServer) -> Watching {
     let folder = tempfile::tempdir().unwrap();
+    watching_of(cluster(server, &folder), folder)
+}
+
+fn watching_of(cluster: Cluster, folder: tempfile::TempDir) -> Watching {
     let (sender, seen) = watch::channel(Seen::default());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let task = nodes::watch(cluster(server, &folder), None, clock, sender);
+    let task = nodes::watch(cluster, None, clock, sender);
     Watching { seen, task: tokio::spawn(task), _folder: folder }
 }
 

@@ -7,6 +7,7 @@ mod aws;
 mod azure;
 mod config;
 mod contract;
+mod dcgm;
 mod docs;
 mod faces;
 mod gcp;

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 
 use crate::contract::harness::{Clouds, Options, WrittenWorld, around, fleet};
 use crate::contract::program::{Program, page_when};
+use crate::dcgm;
 use crate::faces::series::{Sample, samples, value};
 
 /// A node's exporter: eight GPUs, of which a trainer holds four, another pod two, and one is shared
-/// by both. The page calls the node by its exporter's pod, as it does where nobody tells it better.
+/// by both.
 fn exporter_page() -> String {
     let holders = |gpu: usize| match gpu {
         0..=3 => vec!["trainer-0"],
@@ -27,24 +28,7 @@ fn exporter_page() -> String {
         6 => vec!["trainer-0", "api-6d8f9c7b5-x2v7k"],
         _ => vec![""],
     };
-    let mut page = String::new();
-    for (name, value) in [
-        ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "0.900000"),
-        ("DCGM_FI_DEV_FB_USED", "70000"),
-        ("DCGM_FI_DEV_FB_FREE", "11559"),
-    ] {
-        page.push_str(&format!("# HELP {name} Test.\n# TYPE {name} gauge\n"));
-        for gpu in 0..8 {
-            for pod in holders(gpu) {
-                page.push_str(&format!(
-                    "{name}{{gpu=\"{gpu}\",UUID=\"GPU-{gpu}\",device=\"nvidia{gpu}\",\
-                     modelName=\"NVIDIA H100 80GB HBM3\",Hostname=\"nvidia-dcgm-exporter-x1\",\
-                     container=\"main\",namespace=\"ml\",pod=\"{pod}\"}} {value}\n"
-                ));
-            }
-        }
-    }
-    page
+    dcgm::page(1, |gpu| holders(gpu).into_iter().map(str::to_owned).collect())
 }
 
 /// The page of an exporter that lives as long as the test.
@@ -186,12 +170,12 @@ async fn one_role_exports_a_gpu_and_the_central_agent_tells_its_price() {
     let gpus =
         value(&of_node, "costband_gpus", &[("cluster", "train"), ("capacity_type", "reserved")]);
     assert_eq!(gpus.as_deref(), Some("8"));
-    let all: Vec<String> = (0..8).map(|gpu| format!("GPU-{gpu}")).collect();
+    let all: Vec<String> = (0..8).map(|gpu| format!("GPU-1-{gpu}")).collect();
     let told = |page: &[Sample]| -> Vec<String> {
         labelled(page, "costband_gpu_info", "gpu_uuid").into_iter().map(str::to_owned).collect()
     };
     assert_eq!(told(&pages[1]), all);
-    assert_eq!(told(&pages[2]), ["GPU-0", "GPU-1", "GPU-2", "GPU-3", "GPU-6"]);
+    assert_eq!(told(&pages[2]), ["GPU-1-0", "GPU-1-1", "GPU-1-2", "GPU-1-3", "GPU-1-6"]);
     let tiers = labelled(&pages[2], "costband_gpu_info", "tier");
     assert_eq!(tiers, BTreeSet::from(["optimal"]));
     let forbidden = ["band_", "billed_", "effective_", "source_", "service_", "cluster_tier"];

@@ -66,8 +66,9 @@ fn weight(part: &GpuSample, whole: bool) -> f64 {
 
 /// How much of its device, which has so many MIG slices, a part with this profile is.
 ///
-/// Of `1c.3g.40gb` the `3g` counts, unless the part is told as a compute instance by itself. AMD's partitions are equal; `spx` is a whole device. In `cpx` each die is one, which are eight
-/// but on an MI300A (AMD's compute partitioning modes).
+/// Of `1c.3g.40gb` the `3g` counts, unless the part is told as a compute instance by itself. AMD's
+/// partitions are equal; `spx` is a whole device. In `cpx` each die is one, which are eight but on
+/// an MI300A (AMD's compute partitioning modes).
 fn profile_share(part: &GpuSample, profile: &str, all: f64) -> Option<f64> {
     let partitions = match profile.to_ascii_lowercase().as_str() {
         "spx" => 1.0,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
-use crate::domain::report::{SourceError, SourceErrorKind};
+use crate::domain::report::{SourceError, SourceErrorKind, innermost};
 
 /// The longest piece of an answer that is repeated in a message, in characters.
 const LONGEST_QUOTE: usize = 300;
@@ -147,7 +147,7 @@ pub(super) fn transport(error: reqwest::Error) -> SourceError {
     use SourceErrorKind as Kind;
     let host = error.url().and_then(|url| url.host_str()).unwrap_or("azure").to_owned();
     let error = error.without_url();
-    let reason = innermost(&error);
+    let reason = quote(&innermost(&error));
     if error.is_timeout() {
         return SourceError::new(Kind::Timeout, format!("`{host}` did not answer in time"));
     }
@@ -163,14 +163,6 @@ pub(super) fn transport(error: reqwest::Error) -> SourceError {
     }
     SourceError::new(Kind::Unavailable, format!("failed to reach `{host}`: {reason}"))
         .hint("check the network, `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE`")
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    quote(&inner.to_string())
 }
 
 fn source_of<'a, T: std::error::Error + 'static>(

@@ -4,8 +4,8 @@
 //! in lower case, with a configured prefix such as `amd_`; "MB" of VRAM are MiB; used and free VRAM
 //! are not told inside a virtual machine; a value that the driver does not have leaks as the
 //! greatest of its width; `gpu_health` is 1 for healthy and 0 for not, by the exporter's own
-//! thresholds of uncorrectable ECC errors; `gpu_gfx_activity` is told of unpartitioned GPUs only; serial number and
-//! host name are on every series, a UUID only where it is configured.
+//! thresholds of uncorrectable ECC errors; `gpu_gfx_activity` is told of unpartitioned GPUs only;
+//! serial number and host name are on every series, a UUID only where it is configured.
 
 use std::borrow::Cow;
 

@@ -183,11 +183,6 @@ impl NvmlReader {
         Self { target, library: None, driver: Driver::NotTried, known, is_old: false }
     }
 
-    /// What it reads.
-    pub fn target(&self) -> &NvmlTarget {
-        &self.target
-    }
-
     /// Whether there was a driver at the last reading.
     pub fn driver(&self) -> &Driver {
         &self.driver

@@ -14,18 +14,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, Url};
 
 use self::fleet::{Fleet, Naming};
 use self::refusal::{Refusal, Refused};
-pub use crate::collect::gpu::series::PodLabels;
 use crate::collect::gpu::words;
+use crate::collect::http;
 use crate::config::address::{Address, cleaned, sent};
 use crate::config::secret::{Secret, SecretRef};
 use crate::domain::gpu::GpuReport;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::pods::PodLabels;
 use crate::domain::price::CapacityType;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
@@ -34,11 +34,11 @@ const MOST_STEPS: usize = 11_000;
 /// The points of all series that one answer should have, so that memory has a bound.
 const POINTS: usize = 400_000;
 /// The steps of a first query, when nobody knows yet how many series there are.
-const FIRST_STEPS: usize = 8;
+const FIRST_STEPS: usize = 1;
 /// An answer larger than this is cut off: 10,000 GPUs take about 20 MB for a step.
 const LARGEST_ANSWER: usize = 128 << 20;
-/// The readings of a GPU that are handed out at once, at about 1.5 kB each while they are gathered.
-const READINGS: usize = 50_000;
+/// The readings of a GPU that are handed out at once, unless a single step has more.
+const READINGS: usize = fleet::MOST_READINGS;
 /// How many warnings of one answer are kept.
 const MOST_WARNINGS: usize = 10;
 
@@ -136,34 +136,64 @@ pub struct PromqlReading {
     /// Its GPUs are missing and so unknown.
     pub warnings: Vec<String>,
     /// Up to when it was read: the end of the stretch, or an earlier step where the fleet is so
-    /// large that the rest is read next time.
+    /// large, or the server so slow, that the rest is read next time.
     pub until: Timestamp,
+    /// Whether anything was asked: no step may stand in a short stretch.
+    pub is_asked: bool,
 }
 
-/// How much is asked for at once, as earlier answers taught. A caller keeps it for as long as one
-/// reading follows on another.
+/// How much is asked for at once, as earlier answers taught. A caller keeps it from one reading to
+/// the next.
 #[derive(Debug, Clone)]
 pub struct Pace {
     /// The steps of the next query.
     steps: usize,
     /// More steps were refused as too large.
     most: usize,
+    /// More steps are not expected to be answered in time.
+    in_time: usize,
+    /// The readings of a step.
+    gpus: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { steps: FIRST_STEPS, most: MOST_STEPS }
+        Self { steps: FIRST_STEPS, most: MOST_STEPS, in_time: MOST_STEPS, gpus: 0 }
     }
 }
 
 impl Pace {
-    fn answered(&mut self, series: usize) {
-        self.steps = (POINTS / series.max(1)).clamp(1, self.most);
+    /// Asks for as much as ever again: what a server refused in a long stretch says nothing of the
+    /// next poll.
+    pub fn forget_refusals(&mut self) {
+        self.most = MOST_STEPS;
+    }
+
+    /// How many steps to ask for while so many readings are held; none to hand them out first.
+    fn next(&self, held: usize) -> Option<usize> {
+        let room = READINGS.saturating_sub(held) / self.gpus.max(1);
+        let steps = self.steps.min(self.most).min(self.in_time).min(room);
+        match steps {
+            0 if held > 0 => None,
+            steps => Some(steps.max(1)),
+        }
+    }
+
+    fn answered(&mut self, asked: usize, fleet: &Fleet) {
+        self.steps = (POINTS / fleet.series().max(1)).max(1);
+        self.gpus = fleet.readings().div_ceil(asked.max(1));
+        // A server that was busy for a while may answer more again.
+        if asked >= self.in_time {
+            self.in_time = asked.saturating_mul(2).min(MOST_STEPS);
+        }
     }
 
     fn refused(&mut self, asked: usize) {
         self.most = (asked / 2).max(1);
-        self.steps = self.most;
+    }
+
+    fn late(&mut self, asked: usize) {
+        self.in_time = (asked / 2).max(1);
     }
 }
 
@@ -171,10 +201,11 @@ impl Pace {
 /// target's step, so that readings which follow on one another neither overlap nor leave a gap.
 ///
 /// It is one query where the stretch is short, as at each poll; a long one is asked in pieces, and
-/// ends where enough readings are held: see [`PromqlReading::until`].
+/// ends where enough readings are held, or where the server is late with a further piece: see
+/// [`PromqlReading::until`].
 ///
 /// # Errors
-/// A [`SourceError`]: the whole stretch or nothing.
+/// A [`SourceError`]: nothing was read. After one that is late the next reading asks for less.
 pub async fn read(
     client: &reqwest::Client,
     target: &PromqlTarget,
@@ -189,16 +220,19 @@ pub async fn read(
     let mut reports: Vec<GpuReport> = Vec::new();
     let mut warnings = BTreeSet::new();
     let (mut readings, mut until) = (0, to);
+    let mut is_asked = false;
     while next <= last {
-        if readings >= READINGS {
+        let Some(steps) = pace.next(readings) else {
             until = instant(next.saturating_sub(step))?;
             break;
-        }
-        let span = i64::try_from(pace.steps - 1).unwrap_or(i64::MAX).saturating_mul(step);
+        };
+        let span = i64::try_from(steps - 1).unwrap_or(i64::MAX).saturating_mul(step);
         let end = next.saturating_add(span).min(last);
+        let asked = usize::try_from((end - next) / step).unwrap_or(0) + 1;
         match ask(client, target, &credentials, (next, end)).await {
             Ok((fleet, warned)) => {
-                pace.answered(fleet.series());
+                pace.answered(asked, &fleet);
+                is_asked = true;
                 warnings.extend(warned);
                 for step in fleet.steps() {
                     readings += step.gpus.len();
@@ -215,13 +249,19 @@ pub async fn read(
                 next = end.saturating_add(step);
             }
             // Fewer steps are a smaller answer.
-            Err(Refused::TooLarge(_)) if end > next => {
-                pace.refused(usize::try_from((end - next) / step).unwrap_or(0) + 1);
+            Err(Refused::TooLarge(_)) if asked > 1 => pace.refused(asked),
+            Err(Refused::Failed(error)) if error.kind == SourceErrorKind::Timeout => {
+                pace.late(asked);
+                if !is_asked {
+                    return Err(error);
+                }
+                until = instant(next.saturating_sub(step))?;
+                break;
             }
             Err(Refused::TooLarge(error) | Refused::Failed(error)) => return Err(error),
         }
     }
-    Ok(PromqlReading { reports, warnings: warnings.into_iter().collect(), until })
+    Ok(PromqlReading { reports, warnings: warnings.into_iter().collect(), until, is_asked })
 }
 
 fn instant(milliseconds: i64) -> Result<Timestamp, SourceError> {
@@ -248,15 +288,11 @@ async fn ask(
     let response = request.send().await.map_err(|error| refusal.transport(error))?;
     let status = response.status();
     let wait = refusal::retry_after(response.headers());
-    let mut body = Vec::new();
-    let mut pieces = response.bytes_stream();
-    while let Some(piece) = pieces.next().await {
-        body.extend_from_slice(&piece.map_err(|error| refusal.transport(error))?);
-        if body.len() > LARGEST_ANSWER {
-            let most = LARGEST_ANSWER >> 20;
-            return Err(refusal.large(&format!("the answer is larger than {most} MiB")));
-        }
-    }
+    let body = http::body(response, LARGEST_ANSWER).await;
+    let Some(body) = body.map_err(|error| refusal.transport(error))? else {
+        let most = LARGEST_ANSWER >> 20;
+        return Err(refusal.large(&format!("the answer is larger than {most} MiB")));
+    };
     if !status.is_success() {
         return Err(refusal.classify(status, wait, &body));
     }
@@ -268,7 +304,7 @@ async fn ask(
     });
     let (fleet, told) = parsed.await.map_err(|_| refusal.malformed("its reader ended early"))?;
     if fleet.is_too_large() {
-        let reason = format!("it tells more than {} readings of GPUs", fleet::MOST_READINGS);
+        let reason = format!("it tells more than {READINGS} readings of GPUs");
         return Err(refusal.large(&reason));
     }
     let warnings = told.map_err(|reason| refusal.malformed(&reason))?;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::domain::pods::PodLabels;
+
 /// Labels that every exporter shares, and those of whoever scrapes one.
 pub const LABELS: [&str; 13] = [
     "hostname",
@@ -20,19 +22,6 @@ pub const LABELS: [&str; 13] = [
     // Time-slicing.
     "vgpu",
 ];
-
-/// Which labels name the pod that holds a GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PodLabels {
-    /// `exported_pod` where there is one, else `pod`, unless it is the exporter's own.
-    #[default]
-    Detect,
-    /// Prometheus scrapes with `honor_labels: true`: `pod` is the holder.
-    Plain,
-    /// It scrapes with `honor_labels: false`, the default: only `exported_pod` is the holder, and
-    /// `pod` is the exporter's own.
-    Exported,
-}
 
 /// A pod as labels name it.
 #[derive(Debug, Default)]

@@ -3,7 +3,8 @@
 use super::{gpu, label_safe};
 use crate::config::file::{GpuFile, KubernetesFile, PodPortWord, PodsFile, SchemeWord};
 use crate::config::structure::Findings;
-use crate::config::{GpuFrom, KubernetesConfig, PodPort, PodsConfig};
+use crate::config::{GpuFrom, KubernetesConfig, PodsConfig};
+use crate::domain::pods::{PodPages, PodPort};
 
 /// The labels of dcgm-exporter: its own chart's and GKE's, and the GPU Operator's.
 const USUAL_SELECTORS: [&str; 2] = [
@@ -105,13 +106,15 @@ pub(super) fn pods(
     }
     Some(GpuFrom::Pods(PodsConfig {
         kubernetes: cluster.clone(),
-        namespace,
-        selectors: match &pods.selector {
-            Some(selector) => vec![selector.clone()],
-            None => USUAL_SELECTORS.map(str::to_owned).to_vec(),
+        pages: PodPages {
+            namespace,
+            selectors: match &pods.selector {
+                Some(selector) => vec![selector.clone()],
+                None => USUAL_SELECTORS.map(str::to_owned).to_vec(),
+            },
+            port,
+            tls: pods.scheme == Some(SchemeWord::Https),
+            path: page.to_owned(),
         },
-        port,
-        tls: pods.scheme == Some(SchemeWord::Https),
-        path: page.to_owned(),
     }))
 }

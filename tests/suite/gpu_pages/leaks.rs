@@ -106,7 +106,7 @@ async fn a_source_that_fails_tells_its_secrets_to_no_log_and_no_reader() {
             let (reports, _kept) = watch::channel(Default::default());
             let (heard, mut hearing) = mpsc::channel(10);
             let clock: Arc<dyn Clock> = Arc::new(Fixed);
-            let reading = Reading::new(source, None, &clock).unwrap();
+            let (reading, _) = Reading::new(source, None, &clock).unwrap();
             let metrics = SelfMetrics::new();
             let reading = reading.run(client(PATIENT), clock, reports, heard, metrics.clone());
             let task = tokio::spawn(reading);

@@ -9,11 +9,17 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use costband::app::gpu::Reading;
+use costband::app::setup::Setup;
 use costband::collect::gpu::promql::{self, Pace, PromqlTarget};
 use costband::config::secret::SecretRef;
+use costband::domain::ports::Clock;
 use costband::domain::report::{SourceError, SourceErrorKind};
+use costband::telemetry::self_metrics::SelfMetrics;
 use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{at, client, read, target};
@@ -149,7 +155,7 @@ async fn steps_stand_on_whole_multiples_and_neither_overlap_nor_leave_a_gap() {
         ["10:00:30", "10:01:00", "10:01:30", "10:02:00"].map(|at| format!("2026-11-16T{at}Z"))
     );
     let asked = server.asked();
-    assert_eq!(asked.len(), 2, "nothing is asked for a stretch without a step");
+    assert_eq!(asked.len(), 3, "one step, two, one; nothing for a stretch without a step");
     assert_eq!(asked[0].path, "/prometheus/api/v1/query_range");
     assert_eq!(asked[0].headers["content-type"], "application/x-www-form-urlencoded");
     assert_eq!(asked[0].form["step"], "30.000");
@@ -168,7 +174,7 @@ async fn a_long_stretch_is_asked_in_pieces_that_prometheus_answers() {
     assert_eq!(reading.warnings, ["store 7 is down"], "each text once");
     let asked = server.asked();
     let points: Vec<i64> = asked.iter().map(Asked::points).collect();
-    assert_eq!(points, [8, 11_000, 11_000, 3_912]);
+    assert_eq!(points, [1, 11_000, 11_000, 3_919]);
 }
 
 #[tokio::test]
@@ -176,6 +182,7 @@ async fn an_answer_that_a_server_calls_too_large_is_asked_for_in_halves() {
     let server = Server::start().await;
     let too_many =
         envelope("execution", "query processing would load too many samples into memory");
+    server.next(|asked| busy(asked).into_response());
     for _ in 0..2 {
         let body = too_many.clone();
         server.next(|_| (StatusCode::UNPROCESSABLE_ENTITY, body).into_response());
@@ -183,16 +190,60 @@ async fn an_answer_that_a_server_calls_too_large_is_asked_for_in_halves() {
     for _ in 0..4 {
         server.next(|asked| busy(asked).into_response());
     }
-    let (from, to) = (at("2026-11-16T10:00:00Z"), at("2026-11-16T10:04:00Z"));
+    let (from, to) = (at("2026-11-16T10:00:00Z"), at("2026-11-16T10:04:30Z"));
     let reading = read(&client(), &server.target(), from, to).await.unwrap();
-    assert_eq!(reading.reports.len(), 8);
+    assert_eq!(reading.reports.len(), 9);
     let points: Vec<i64> = server.asked().iter().map(Asked::points).collect();
-    assert_eq!(points, [8, 4, 2, 2, 2, 2], "what was refused once is not asked for again");
+    assert_eq!(points, [1, 8, 4, 2, 2, 2, 2], "what was refused once is not asked for again");
 
     server.next(move |_| (StatusCode::UNPROCESSABLE_ENTITY, too_many).into_response());
     let error = one(&server.target()).await.unwrap_err();
     assert_eq!(error.kind, SourceErrorKind::Config, "one step cannot be halved: {error}");
     assert!(error.hint.unwrap().contains("selector"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_late_with_a_long_stretch_is_asked_for_less_and_read_to_the_end() {
+    let server = Server::start().await;
+    let slow = |asked: &Asked| match asked.points() {
+        1..=3 => busy(asked).into_response(),
+        _ => StatusCode::GATEWAY_TIMEOUT.into_response(),
+    };
+    let (mut from, to) = (at("2026-11-16T10:00:00Z"), at("2026-11-16T11:00:00Z"));
+    let mut pace = Pace::default();
+    let (mut told, mut late) = (Vec::new(), 0);
+    for _ in 0..100 {
+        for _ in 0..10 {
+            server.next(slow);
+        }
+        match promql::read(&client(), &server.target(), &mut pace, from, to).await {
+            Ok(reading) => {
+                from = reading.until;
+                told.extend(reading.reports.iter().map(|report| report.observed_at));
+                late = 0;
+            }
+            Err(error) => {
+                assert_eq!(error.kind, SourceErrorKind::Timeout, "{error}");
+                late += 1;
+                assert!(late < 8, "it is wedged");
+            }
+        }
+        server.orders.answers.lock().unwrap().clear();
+        if from == to {
+            break;
+        }
+    }
+    let wanted: Vec<_> = (1..=120)
+        .map(|step| at("2026-11-16T10:00:00Z") + SignedDuration::from_secs(30 * step))
+        .collect();
+    assert_eq!(told, wanted, "each step once");
+    // A server that is well again is asked for more.
+    for _ in 0..20 {
+        server.next(|asked| busy(asked).into_response());
+    }
+    let later = at("2026-11-16T12:00:00Z");
+    promql::read(&client(), &server.target(), &mut pace, to, later).await.unwrap();
+    assert!(server.asked().last().unwrap().points() > 32);
 }
 
 /// An answer of so many GPUs at every step that was asked for.
@@ -208,7 +259,7 @@ fn large(asked: &Asked, gpus: usize) -> String {
 
 #[tokio::test]
 async fn a_past_of_a_large_fleet_is_handed_out_in_bounded_stretches() {
-    const GPUS: usize = 26_000;
+    const GPUS: usize = 12_000;
     let server = Server::start().await;
     for _ in 0..8 {
         server.next(|asked| large(asked, GPUS).into_response());
@@ -220,7 +271,7 @@ async fn a_past_of_a_large_fleet_is_handed_out_in_bounded_stretches() {
         let target = server.target();
         let reading = promql::read(&client(), &target, &mut pace, from, to).await.unwrap();
         let readings: usize = reading.reports.iter().map(|report| report.gpus.len()).sum();
-        assert!(readings <= 200_000, "{readings} readings are held at once");
+        assert!(readings <= 50_000, "{readings} readings are held at once");
         assert!(reading.reports.iter().all(|report| report.gpus.len() == GPUS));
         assert!(reading.until > from, "it goes on");
         from = reading.until;
@@ -230,7 +281,45 @@ async fn a_past_of_a_large_fleet_is_handed_out_in_bounded_stretches() {
     assert_eq!(told.len(), 8, "each step once: {told:?}");
     assert!(told.is_sorted());
     let points: Vec<i64> = server.asked().iter().map(Asked::points).collect();
-    assert_eq!(points, [8, 4, 4], "eight steps are more than is held");
+    assert_eq!(points, [1, 3, 4], "five steps are more than is held");
+}
+
+/// Looks at a clock are a second apart.
+struct Seconds(Mutex<Timestamp>);
+
+impl Clock for Seconds {
+    fn now(&self) -> Timestamp {
+        let mut now = self.0.lock().unwrap();
+        *now += SignedDuration::from_secs(1);
+        *now
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_is_longer_than_the_time_between_two_looks_makes_no_gpu_vanish() {
+    let server = Server::start().await;
+    for _ in 0..10 {
+        server.next(|asked| busy(asked).into_response());
+    }
+    let text = format!(
+        "gpu:\n- name: fleet\n  every: 1s\n  timeout: 1s\n  prometheus: {{url: '{}', step: 6s}}\n",
+        server.url
+    );
+    let setup = Setup::from_text(&text, std::iter::empty()).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(Seconds(Mutex::new(at("2026-11-16T10:00:00Z"))));
+    let (reading, _) = Reading::new(&setup.config.gpu[0], None, &clock).unwrap();
+    let (reports, mut seen) = watch::channel(Default::default());
+    let (heard, mut hearing) = mpsc::channel(100);
+    let task = tokio::spawn(reading.run(client(), clock, reports, heard, SelfMetrics::new()));
+    tokio::spawn(async move { while hearing.recv().await.is_some() {} });
+    let twice = async {
+        while server.asked().len() < 2 {
+            seen.changed().await.unwrap();
+            assert!(!seen.borrow_and_update().is_empty(), "its GPUs are forgotten");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), twice).await.unwrap();
+    task.abort();
 }
 
 #[tokio::test]

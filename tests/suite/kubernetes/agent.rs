@@ -12,6 +12,7 @@ use super::pods::pod;
 use super::server::ApiServer;
 use super::{node, until};
 use crate::contract::program::{Program, output, page_when};
+use crate::dcgm;
 use crate::faces::series::value;
 
 /// A dcgm-exporter of a node with eight GPUs. Its own name for the node is its pod's, as it is where
@@ -23,21 +24,7 @@ pub struct Exporter {
 }
 
 pub async fn exporter(number: u32) -> Exporter {
-    let mut page = String::new();
-    for (name, value) in [
-        ("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "0.900000"),
-        ("DCGM_FI_DEV_FB_USED", "70000"),
-        ("DCGM_FI_DEV_FB_FREE", "11559"),
-    ] {
-        page.push_str(&format!("# HELP {name} Test.\n# TYPE {name} gauge\n"));
-        for gpu in 0..8 {
-            page.push_str(&format!(
-                "{name}{{gpu=\"{gpu}\",UUID=\"GPU-{number}-{gpu}\",device=\"nvidia{gpu}\",\
-                 modelName=\"NVIDIA H100 80GB HBM3\",Hostname=\"nvidia-dcgm-exporter-x{number}\",\
-                 container=\"main\",namespace=\"ml\",pod=\"trainer-{number}\"}} {value}\n"
-            ));
-        }
-    }
+    let page = dcgm::page(number, |_| vec![format!("trainer-{number}")]);
     let is_ill = Arc::new(AtomicBool::new(false));
     let pages = Arc::new(AtomicUsize::new(0));
     let (ill, read) = (is_ill.clone(), pages.clone());
@@ -186,4 +173,20 @@ async fn a_check_online_says_which_permission_is_missing() {
     let done = check().await.unwrap();
     assert_eq!(done.status.code(), Some(1));
     assert!(String::from_utf8(done.stdout).unwrap().contains("503"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_looked_for_while_nodes_are_still_waited_for() {
+    let server = ApiServer::start().await;
+    server.forbid("list", "nodes", true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = configuration(&server, folder.path());
+    let mut program = Program::start(&["run", "-c", &path]);
+    until("the pods", || server.asked("list pods") > 0).await;
+    // Telemetry waits for nodes for some ten seconds, in which they are asked for six times.
+    let requests = server.requests();
+    let first = requests.iter().position(|request| request.starts_with("list pods"));
+    let before = requests.iter().take(first.unwrap()).filter(|one| one.starts_with("list nodes"));
+    assert!(before.count() < 5, "{requests:?}");
+    assert_eq!(program.terminate(), Some(0));
 }

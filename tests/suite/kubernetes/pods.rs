@@ -9,9 +9,10 @@ use costband::app::gpu_pods::PodsReader;
 use costband::config::{GpuFrom, GpuSource};
 use costband::domain::gpu::GpuReport;
 use costband::domain::identity::SourceId;
+use costband::domain::pods::{PodPages, PodPort};
 use costband::domain::price::CapacityType;
 use costband::domain::report::{SourceError, SourceErrorKind};
-use costband::kubernetes::pods::{Discovery, Exporter, Exporters, PodPort, discover};
+use costband::kubernetes::pods::{Exporter, Exporters, discover};
 use costband::runtime::clock::SystemClock;
 use serde_json::{Value, json};
 
@@ -43,8 +44,7 @@ pub fn pod(name: &str, node: &str, address: &str, port: u16) -> Value {
 }
 
 fn start(server: &ApiServer, folder: &tempfile::TempDir, port: PodPort) -> Exporters {
-    let discovery = Discovery {
-        cluster: cluster(server, folder),
+    let pages = PodPages {
         namespace: "gpu-operator".to_owned(),
         selectors: vec![
             "app.kubernetes.io/name in (dcgm-exporter,gke-managed-dcgm-exporter)".to_owned(),
@@ -54,7 +54,7 @@ fn start(server: &ApiServer, folder: &tempfile::TempDir, port: PodPort) -> Expor
         tls: false,
         path: "/metrics".to_owned(),
     };
-    let (exporters, task) = discover(discovery, Arc::new(SystemClock));
+    let (exporters, task) = discover(&cluster(server, folder), pages, Arc::new(SystemClock));
     tokio::spawn(task);
     exporters
 }
@@ -197,10 +197,12 @@ async fn pods_stay_known_while_the_api_is_away() {
     when("the pod", &exporters, |ready| ready.is_ok()).await.unwrap();
     until("both watches", || server.asked("watch pods") == 2).await;
     server.down(true);
-    let before = server.asked("");
+    let refused = server.refused();
+    until("two failures of either watch", || server.refused() >= refused + 4).await;
     server.delete("pods", "gpu-operator/a");
+    let known = urls(exporters.ready());
+    assert_eq!(known, [("gpu-1".to_owned(), "http://10.0.0.1:9400/metrics".to_owned())]);
     server.down(false);
-    // While it was away the pod was there; what it tells then is that it went.
     when("its end", &exporters, |ready| ready.is_err()).await.unwrap_err();
-    assert_eq!(server.asked("list pods"), 2, "{before}: {:?}", server.requests());
+    assert_eq!(server.asked("list pods"), 2, "{:?}", server.requests());
 }

@@ -50,6 +50,8 @@ struct World {
     lists: HashMap<String, (u64, Vec<Value>)>,
     forbidden: BTreeSet<(&'static str, &'static str)>,
     is_down: bool,
+    /// Requests that came while it was down.
+    refused: usize,
     gone_by_status: bool,
     requests: Vec<String>,
 }
@@ -158,6 +160,11 @@ impl ApiServer {
         }
     }
 
+    /// How many requests came while it was down.
+    pub fn refused(&self) -> usize {
+        self.world().refused
+    }
+
     /// Every request so far: verb, resource and what of the query tells them apart.
     pub fn requests(&self) -> Vec<String> {
         self.world().requests.clone()
@@ -205,7 +212,12 @@ async fn answer(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    if server.world().is_down {
+    let is_down = {
+        let mut world = server.world();
+        world.refused += usize::from(world.is_down);
+        world.is_down
+    };
+    if is_down {
         let message = "the server is currently unable to handle the request";
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message);
     }

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use crate::collect::gpu::devices::Devices;
 use crate::collect::gpu::exposition::Value;
-use crate::collect::gpu::series::PodLabels;
 use crate::collect::gpu::words::{self, Labels, Metric};
 use crate::domain::gpu::{DroppedSamples, GpuSample};
+use crate::domain::pods::PodLabels;
 
-/// So many readings of a GPU are held of one answer, at about 1.5 kB each: a fleet of 100,000
-/// GPUs at two steps.
-pub const MOST_READINGS: usize = 200_000;
+/// So many readings of a GPU are held of an answer of several steps, at about 1.5 kB each. A single
+/// step cannot be asked for in parts: it is held whole.
+pub const MOST_READINGS: usize = 50_000;
 
 /// What the configuration says of labels.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +72,11 @@ impl Fleet {
         self.series
     }
 
+    /// How many readings of a GPU there were: GPUs times steps.
+    pub fn readings(&self) -> usize {
+        self.readings
+    }
+
     /// Whether an answer was refused since it tells of more than [`MOST_READINGS`].
     pub fn is_too_large(&self) -> bool {
         self.too_many
@@ -123,7 +128,7 @@ impl Fleet {
             let before = devices.len();
             let subject = devices.subject(&series);
             self.readings += devices.len() - before;
-            if self.readings > MOST_READINGS {
+            if self.readings > MOST_READINGS && self.range.0 < self.range.1 {
                 self.too_many = true;
                 return Err("it tells of more GPUs and steps than are read at once");
             }

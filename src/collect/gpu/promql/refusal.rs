@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use crate::collect::http::cause;
 use crate::config::address::cleaned;
 use crate::config::secret::Secret;
 use crate::domain::report::{SourceError, SourceErrorKind};
@@ -54,7 +55,7 @@ impl Refusal {
         } else {
             SourceErrorKind::Unavailable
         };
-        let reason = error.without_url().to_string();
+        let reason = cause(error);
         self.failed(kind, &reason, Some("check that it runs and can be reached from here"))
     }
 

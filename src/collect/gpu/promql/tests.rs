@@ -342,3 +342,16 @@ fn an_answer_of_more_gpus_than_are_held_is_refused() {
     assert!(fleet.add(&labels, points).is_err());
     assert!(fleet.is_too_large());
 }
+
+#[test]
+fn a_single_step_is_read_whole_however_large_the_fleet() {
+    let mut fleet = Fleet::new(target().naming(), (AT, AT));
+    for gpu in 0..=fleet::MOST_READINGS {
+        let labels = [("__name__", "DCGM_FI_DEV_GPU_UTIL"), ("UUID", &*format!("GPU-{gpu}"))]
+            .map(|(name, value)| (name.into(), value.to_owned().into()));
+        let point = ((AT / 1000) as f64, 1.0);
+        assert_eq!(fleet.add(&labels, [point].into_iter()), Ok(()));
+    }
+    assert!(!fleet.is_too_large());
+    assert_eq!(fleet.steps()[0].gpus.len(), fleet::MOST_READINGS + 1);
+}

@@ -11,6 +11,7 @@ mod exchange;
 mod normalise;
 mod query;
 mod question;
+mod regions;
 mod retail;
 mod throttle;
 mod usage_details;

@@ -16,6 +16,7 @@ use super::Reading;
 use super::exchange::{Answer, Exchange, during};
 use super::normalise::{CostType, Fold, Line, decimal, usage_date};
 use super::question::{Column, Question, category};
+use super::regions::region_id;
 
 const PATH: &str = "/providers/Microsoft.CostManagement/query?api-version=2025-03-01&$top=5000";
 
@@ -292,6 +293,8 @@ impl Columns {
                     row_category = category;
                 }
                 keys.push(category.as_str().to_owned());
+            } else if *column == Column::ResourceLocation {
+                keys.push(region_id(&key).to_owned());
             } else {
                 keys.push(key);
             }

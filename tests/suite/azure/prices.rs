@@ -65,7 +65,7 @@ async fn each_size_in_use_has_its_two_prices_among_its_look_alikes() {
     for page in [1, 3, 100] {
         let options = AzureOptions { retail_page_size: page, ..options() };
         let machines = in_use(
-            &[("Standard_ND96isr_H100_v5", "US East"), ("Standard_NC24ads_A100_v4", "westeurope")],
+            &[("Standard_ND96isr_H100_v5", "eastus"), ("Standard_NC24ads_A100_v4", "westeurope")],
             &["USD"],
         );
         let (told, counted, asked) = read(vec![billed("USD", None)], options, &machines).await;
@@ -76,8 +76,8 @@ async fn each_size_in_use_has_its_two_prices_among_its_look_alikes() {
             [
                 ("westeurope", OnDemand, usd("3.673")),
                 ("westeurope", Spot, usd("0.80806")),
-                ("US East", OnDemand, usd("100")),
-                ("US East", Spot, usd("22")),
+                ("eastus", OnDemand, usd("100")),
+                ("eastus", Spot, usd("22")),
             ]
         );
         assert_eq!((u64::from(counted), asked > 2), (asked, page < 100), "{page}");

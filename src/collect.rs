@@ -56,6 +56,8 @@ pub struct Descriptor {
     pub maximum_age: SignedDuration,
     /// The breakdowns that a report holds, the primary first.
     pub breakdowns: Vec<Breakdown>,
+    /// Whether it reads list prices. Where it does not, those that were read before are not used.
+    pub list_prices: bool,
 }
 
 /// One kind of request of a poll, for the plan that `check` prints.

@@ -127,6 +127,11 @@ impl PollLedger for PollPort {
         Ok(())
     }
 
+    async fn prices_read_at(&self, source: &SourceId) -> Result<Option<Timestamp>, String> {
+        let source = source.clone();
+        self.call(move |ledger| ledger.prices_read_at(&source)).await
+    }
+
     async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String> {
         let rules = self.rules_of(source)?;
         self.call(move |ledger| in_use::in_use(ledger, &rules, now)).await
@@ -136,10 +141,19 @@ impl PollLedger for PollPort {
         &self,
         source: &SourceId,
         prices: Vec<SkuPrice>,
+        read_at: Timestamp,
     ) -> Result<(), String> {
         let kept = source.clone();
-        self.call(move |ledger| ledger.keep_list_prices(&kept, &prices)).await?;
+        self.call(move |ledger| ledger.keep_list_prices(&kept, &prices, read_at)).await?;
         self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    async fn forget_list_prices(&self, source: &SourceId) -> Result<(), String> {
+        let source = source.clone();
+        if self.call(move |ledger| ledger.forget_list_prices(&source)).await? {
+            self.changed.send_modify(|count| *count += 1);
+        }
         Ok(())
     }
 

@@ -78,6 +78,7 @@ impl AwsSource {
                 .filter(|query| !query.control)
                 .map(|query| query.breakdown.clone())
                 .collect(),
+            list_prices: settings.price_list_region().is_some(),
         };
         Self { descriptor, settings, queries, session: Mutex::new(None) }
     }
@@ -174,7 +175,7 @@ impl Source for AwsSource {
             at_most: u32::try_from(QUICK_RETRIES.len()).unwrap_or(u32::MAX),
             price: Some(price()),
         });
-        if self.settings.price_list_region().is_some() {
+        if self.descriptor.list_prices {
             plan.push(PlannedRequest {
                 operation: price_list::PRICES,
                 purpose: "list prices of the GPU machines in use, once a day".to_owned(),
@@ -217,7 +218,7 @@ impl Source for AwsSource {
         now: Timestamp,
         meter: &dyn Meter,
     ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
-        if in_use.machines.is_empty() || self.settings.price_list_region().is_none() {
+        if in_use.machines.is_empty() || !self.descriptor.list_prices {
             return Ok(None);
         }
         let meter = Reserving { meter, source: self, now };

@@ -132,6 +132,7 @@ impl AzureSource {
                 monthly_cap: cadence.monthly_cap.map(|amount| amount.0),
                 maximum_age: signed(cadence.maximum_age, MAXIMUM_AGE),
                 breakdowns: questions.iter().filter_map(|each| each.breakdown(&id)).collect(),
+                list_prices: settings.retail_prices.is_some(),
                 id,
             },
             questions,

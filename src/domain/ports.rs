@@ -110,13 +110,19 @@ pub trait PollLedger: Send + Sync {
     /// The ledger's own text; nothing was kept.
     async fn commit(&self, report: SourceReport, next_poll: Timestamp) -> Result<(), String>;
 
+    /// When list prices were read last; none before the first time.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn prices_read_at(&self, source: &SourceId) -> Result<Option<Timestamp>, String>;
+
     /// What is in use, of which list prices are worth knowing.
     ///
     /// # Errors
     /// The ledger's own text.
     async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String>;
 
-    /// Keeps list prices in place of those that were read before.
+    /// Keeps list prices in place of those that were read before, and when they were read.
     ///
     /// # Errors
     /// The ledger's own text; those of before stand.
@@ -124,7 +130,14 @@ pub trait PollLedger: Send + Sync {
         &self,
         source: &SourceId,
         prices: Vec<SkuPrice>,
+        read_at: Timestamp,
     ) -> Result<(), String>;
+
+    /// Forgets list prices: the source reads none any more.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn forget_list_prices(&self, source: &SourceId) -> Result<(), String>;
 
     /// Keeps a failure, with the time of the next poll.
     ///

@@ -72,8 +72,6 @@ pub struct InUse {
     pub regions: BTreeSet<String>,
     /// The currencies of the bill; empty before the first.
     pub currencies: BTreeSet<Currency>,
-    /// When list prices were read last.
-    pub priced_at: Option<Timestamp>,
 }
 
 impl InUse {

@@ -95,7 +95,8 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Keeps the list prices of a source in place of those that it was told before.
+    /// Keeps the list prices of a source in place of those that it was told before, and when they
+    /// were read, also where there are none.
     ///
     /// # Errors
     /// [`LedgerError`] for what the disk refuses; those of before stand then.
@@ -103,9 +104,15 @@ impl Ledger {
         &mut self,
         source: &SourceId,
         prices: &[SkuPrice],
+        read_at: Timestamp,
     ) -> Result<(), LedgerError> {
         self.write(Operation::Commit, |connection| {
             let source = noted_source(connection, source)?;
+            run(
+                connection,
+                "UPDATE source SET prices_read_at = ?2 WHERE id = ?1",
+                params![source, stamp(read_at)],
+            )?;
             run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
             for (place, price) in (0_i64..).zip(prices) {
                 run(
@@ -115,6 +122,23 @@ impl Ledger {
                 )?;
             }
             Ok(())
+        })
+    }
+
+    /// Forgets the list prices of a source that reads none any more, and tells whether there were
+    /// any.
+    ///
+    /// # Errors
+    /// [`LedgerError`] for what the disk refuses.
+    pub fn forget_list_prices(&mut self, source: &SourceId) -> Result<bool, LedgerError> {
+        if self.list_prices(source)?.is_empty() && self.prices_read_at(source)?.is_none() {
+            return Ok(false);
+        }
+        self.write(Operation::Commit, |connection| {
+            let source = noted_source(connection, source)?;
+            run(connection, "UPDATE source SET prices_read_at = NULL WHERE id = ?1", [source])?;
+            run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
+            Ok(true)
         })
     }
 }

@@ -502,7 +502,8 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
         effective_at: Some(at("2026-08-01T00:00:00Z")),
         read_at: Some(at("2026-11-02T08:00:00Z")),
     }];
-    ledger.keep_list_prices(&payer(), &prices).unwrap();
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), None);
+    ledger.keep_list_prices(&payer(), &prices, at("2026-11-02T08:00:00Z")).unwrap();
     commit(&mut ledger, &first);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
     assert_eq!(ledger.budgets(&payer()).unwrap(), first.budgets);
@@ -517,8 +518,17 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
     assert_eq!(ledger.budgets(&payer()).unwrap(), []);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
     assert_eq!(ledger.list_prices(&payer()).unwrap(), prices);
-    ledger.keep_list_prices(&payer(), &[]).unwrap();
+    // An empty list was read too.
+    ledger.keep_list_prices(&payer(), &[], at("2026-11-03T08:00:00Z")).unwrap();
     assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
+    drop(ledger);
+    let mut ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), Some(at("2026-11-03T08:00:00Z")));
+    ledger.keep_list_prices(&payer(), &prices, at("2026-11-04T08:00:00Z")).unwrap();
+    assert!(ledger.forget_list_prices(&payer()).unwrap());
+    assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), None);
+    assert!(!ledger.forget_list_prices(&payer()).unwrap(), "there is nothing to forget");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::{Meter, MeterError, OutboxLedger, PollLedger};
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceReport};
 use crate::store::{Ledger, LedgerError, LedgerHandle, LedgerMeter};
 use crate::telemetry::self_metrics::SelfMetrics;
@@ -140,11 +140,11 @@ impl PollLedger for PollPort {
     async fn keep_list_prices(
         &self,
         source: &SourceId,
-        prices: Vec<SkuPrice>,
+        reading: PriceReading,
         read_at: Timestamp,
     ) -> Result<(), String> {
         let kept = source.clone();
-        self.call(move |ledger| ledger.keep_list_prices(&kept, &prices, read_at)).await?;
+        self.call(move |ledger| ledger.keep_list_prices(&kept, &reading, read_at)).await?;
         self.changed.send_modify(|count| *count += 1);
         Ok(())
     }

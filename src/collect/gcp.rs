@@ -26,7 +26,7 @@ use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, Dimensi
 use crate::domain::identity::Provider;
 use crate::domain::period::{BillingZone, Window};
 use crate::domain::ports::Meter;
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{
     BreakdownReading, EntityName, SourceError, SourceErrorKind, SourceReport,
 };
@@ -366,7 +366,7 @@ impl Source for Gcp {
         in_use: &InUse,
         now: Timestamp,
         meter: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+    ) -> Result<Option<PriceReading>, SourceError> {
         let settings = &self.settings;
         let (Some(currency), true) = (in_use.currency(), self.descriptor.list_prices) else {
             return Ok(None);
@@ -378,7 +378,8 @@ impl Source for Gcp {
         let counter = Counter { settings, meter, now };
         let credentials = client::credentials(settings)?;
         let asked = catalogue::list_prices(&counter, settings, credentials, &wanted);
-        Box::pin(asked).await.map(Some)
+        let prices = Box::pin(asked).await?;
+        Ok(Some(PriceReading { prices, ..PriceReading::default() }))
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::collect::priced::Priced;
 use crate::collect::reconcile::reconcile;
-use crate::collect::{PollRequest, Source, plan};
+use crate::collect::{PollRequest, Source, plan, prices};
 use crate::domain::breakdown::BreakdownRole;
 use crate::domain::money::Money;
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
@@ -38,8 +38,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 /// How old list prices grow before a poll reads them again: they change a few times a year. Polls
 /// are jittered, and so are the readings of prices that follow them.
 const PRICES_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// The longest that list prices may take: a price list of 30,000 SKUs comes in some ten pages.
-const PRICES_PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that list prices may take: a price list of 30,000 SKUs comes in some ten pages. A
+/// source that reads machine by machine ends before it with what it has.
+const PRICES_PATIENCE: Duration = Duration::from_secs(prices::PATIENCE.as_secs() + 10);
 
 impl Poller {
     /// Polls whenever the source is due, for ever.
@@ -114,7 +115,7 @@ impl Poller {
     /// Reads the list prices of what is in use, where those of before are a day old.
     ///
     /// # Errors
-    /// The source's error; the prices of before stay.
+    /// The source's error, with what was not read; the prices of before stay for it.
     async fn read_prices(&self) -> Result<(), SourceError> {
         let id = &self.source.descriptor().id;
         if !self.source.descriptor().list_prices {
@@ -128,16 +129,16 @@ impl Poller {
         }
         let in_use = self.ledger.in_use(id, now).await.map_err(unkept)?;
         let asked = self.source.list_prices(&in_use, now, &*self.meter);
-        let prices = tokio::time::timeout(PRICES_PATIENCE, asked).await.map_err(|_| {
+        let reading = tokio::time::timeout(PRICES_PATIENCE, asked).await.map_err(|_| {
             SourceError::new(
                 SourceErrorKind::Timeout,
                 format!("the price list did not end within {} s", PRICES_PATIENCE.as_secs()),
             )
         })??;
-        match prices {
-            Some(prices) => self.ledger.keep_list_prices(id, prices, now).await.map_err(unkept),
-            None => Ok(()),
-        }
+        let Some(reading) = reading else { return Ok(()) };
+        let missing = reading.missing();
+        self.ledger.keep_list_prices(id, reading, now).await.map_err(unkept)?;
+        missing.map_or(Ok(()), Err)
     }
 
     /// What is switched off is not used: prices of before are gone before anything is polled.

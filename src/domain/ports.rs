@@ -9,7 +9,7 @@ use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
 use crate::domain::period::Window;
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
 
 /// Tells the time. The demo's clock stands in mid-month; every age and period rule asks this one.
@@ -122,14 +122,15 @@ pub trait PollLedger: Send + Sync {
     /// The ledger's own text.
     async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String>;
 
-    /// Keeps list prices in place of those that were read before, and when they were read.
+    /// Keeps list prices in place of those that were read before, but for machines that were not
+    /// read; of a whole reading also when it was.
     ///
     /// # Errors
     /// The ledger's own text; those of before stand.
     async fn keep_list_prices(
         &self,
         source: &SourceId,
-        prices: Vec<SkuPrice>,
+        reading: PriceReading,
         read_at: Timestamp,
     ) -> Result<(), String>;
 

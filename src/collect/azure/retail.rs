@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::classify;
+use super::exchange::{during, follow};
 use super::normalise::decimal;
 use super::question::MACHINE_UNIT;
 use crate::domain::money::{Currency, Money};
@@ -21,8 +22,6 @@ use crate::domain::report::{SourceError, SourceErrorKind};
 
 /// The operation's name in counts and plans.
 pub(super) const OPERATION: &str = "RetailPrices";
-/// Requests of one reading at most: one for each size and region, and pages.
-pub(super) const MOST_REQUESTS: u32 = 200;
 const API_VERSION: &str = "2023-01-01-preview";
 const PATH: &str = "/api/retail/prices";
 
@@ -162,25 +161,16 @@ fn read(page: &[u8]) -> Result<Page<'_>, SourceError> {
 /// The address of the page after `from`, if there is one.
 ///
 /// # Errors
-/// Malformed where it is on another host or the same page again.
+/// As [`follow`]; Malformed for a page that is not as documented.
 pub(super) fn next_page(page: &[u8], from: &Url) -> Result<Option<Url>, SourceError> {
     let Some(link) = read(page)?.next_page_link.filter(|link| !link.is_empty()) else {
         return Ok(None);
     };
-    let url =
-        from.join(&link).map_err(|_| malformed("a next page that is not a URL".to_owned()))?;
     // The real service writes its default port: `https://prices.azure.com:443/...`.
-    if url.origin() != from.origin() {
-        let host = url.host_str().unwrap_or_default();
-        return Err(malformed(format!("a next page on another host, `{host}`")));
-    }
-    if url == *from {
-        return Err(malformed("the same page as the next one".to_owned()));
-    }
-    Ok(Some(url))
+    follow(&link, from).map(Some).map_err(|error| during("list prices", error))
 }
 
-pub(super) fn malformed(problem: String) -> SourceError {
+fn malformed(problem: String) -> SourceError {
     SourceError::new(SourceErrorKind::Malformed, format!("{OPERATION} answered with {problem}"))
 }
 

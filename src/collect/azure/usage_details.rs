@@ -16,7 +16,7 @@ use crate::domain::period::Window;
 use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind};
 
 use super::Reading;
-use super::exchange::{Answer, Exchange, during};
+use super::exchange::{Answer, Exchange, during, follow};
 use super::normalise::{CostType, Fold, Line, decimal};
 use super::question::{Column, Question, category};
 use super::regions::region_id;
@@ -109,7 +109,7 @@ async fn pages(
             Answer::NoAmortizedCost(error) => return Ok(Some(error)),
         };
         match page(&content, month, &mut take)? {
-            Some(link) => url = exchange.follow(&link, &url)?,
+            Some(link) => url = follow(&link, &url)?,
             None => return Ok(None),
         }
         answer = exchange.usage_details(url.clone()).await;

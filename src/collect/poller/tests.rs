@@ -15,7 +15,7 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Currency;
 use crate::domain::period::Window;
 use crate::domain::ports::MeterError;
-use crate::domain::price::{CapacityType, InUse, SkuPrice};
+use crate::domain::price::{CapacityType, InUse, PriceReading, SkuPrice};
 use crate::domain::report::ScheduleEntry;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ struct Bill {
     cents: u32,
     error: Option<SourceError>,
     /// What the price list answers.
-    prices: Mutex<Result<Option<Vec<SkuPrice>>, SourceError>>,
+    prices: Mutex<Result<Option<PriceReading>, SourceError>>,
     asked_prices: Mutex<Vec<InUse>>,
 }
 
@@ -86,7 +86,7 @@ impl Source for Bill {
         in_use: &InUse,
         _: Timestamp,
         _: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+    ) -> Result<Option<PriceReading>, SourceError> {
         self.asked_prices.lock().unwrap().push(in_use.clone());
         self.prices.lock().unwrap().clone()
     }
@@ -99,7 +99,7 @@ struct Desk {
     spent: Mutex<Decimal>,
     /// How often it was asked what is in use.
     asked_in_use: Mutex<u32>,
-    prices: Mutex<Vec<Vec<SkuPrice>>>,
+    prices: Mutex<Vec<PriceReading>>,
     prices_read_at: Mutex<Option<Timestamp>>,
 }
 
@@ -145,11 +145,13 @@ impl PollLedger for Desk {
     async fn keep_list_prices(
         &self,
         _: &SourceId,
-        prices: Vec<SkuPrice>,
+        reading: PriceReading,
         read_at: Timestamp,
     ) -> Result<(), String> {
-        *self.prices_read_at.lock().unwrap() = Some(read_at);
-        self.prices.lock().unwrap().push(prices);
+        if reading.error.is_none() {
+            *self.prices_read_at.lock().unwrap() = Some(read_at);
+        }
+        self.prices.lock().unwrap().push(reading);
         Ok(())
     }
 
@@ -355,6 +357,10 @@ fn priced() -> (Poller, Arc<Desk>, Arc<Bill>) {
     (Poller { source: bill.clone(), ..life.poller.clone() }, life.desk, bill)
 }
 
+fn whole(prices: Vec<SkuPrice>) -> Result<Option<PriceReading>, SourceError> {
+    Ok(Some(PriceReading { prices, ..PriceReading::default() }))
+}
+
 fn listed(at: &str) -> SkuPrice {
     SkuPrice {
         sku_id: "sku".to_owned(),
@@ -385,7 +391,7 @@ async fn list_prices_are_read_once_a_day_after_the_bill_whether_there_are_any_or
         ] {
             *desk.now.lock().unwrap() = now.parse().unwrap();
             let prices = if is_empty { Vec::new() } else { vec![listed(now)] };
-            *bill.prices.lock().unwrap() = Ok(Some(prices));
+            *bill.prices.lock().unwrap() = whole(prices);
             poller.poll_once().await.unwrap();
             kept = desk.prices.lock().unwrap().len();
             assert_eq!(kept, wanted, "{now}");
@@ -396,9 +402,25 @@ async fn list_prices_are_read_once_a_day_after_the_bill_whether_there_are_any_or
 }
 
 #[tokio::test]
+async fn a_reading_that_is_not_whole_is_kept_told_of_and_asked_for_again() {
+    let (poller, desk, bill) = priced();
+    let partial = PriceReading {
+        prices: vec![listed("2026-10-01T00:00:00Z")],
+        unread: [("g4dn.metal".to_owned(), "us-west-2".to_owned())].into(),
+        error: failing(SourceErrorKind::Timeout),
+    };
+    *bill.prices.lock().unwrap() = Ok(Some(partial.clone()));
+    let error = poller.read_prices().await.unwrap_err();
+    assert_eq!(error.to_string(), "`g4dn.metal` in `us-west-2` was not read: failed to read");
+    assert_eq!(*desk.prices.lock().unwrap(), [partial]);
+    poller.poll_once().await.unwrap();
+    assert_eq!(bill.asked_prices.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn prices_of_a_list_that_is_switched_off_are_forgotten_and_not_asked_for() {
     let (poller, desk, bill) = priced();
-    *bill.prices.lock().unwrap() = Ok(Some(vec![listed("2026-10-01T00:00:00Z")]));
+    *bill.prices.lock().unwrap() = whole(vec![listed("2026-10-01T00:00:00Z")]);
     poller.poll_once().await.unwrap();
     assert_eq!(desk.prices.lock().unwrap().len(), 1);
     let off = Bill {
@@ -431,7 +453,7 @@ async fn a_price_list_that_fails_spoils_no_poll_and_keeps_the_prices_of_before()
     assert_eq!(desk.schedule.lock().unwrap().failures, 0);
     assert!(desk.prices.lock().unwrap().is_empty());
     // The next poll asks again.
-    *bill.prices.lock().unwrap() = Ok(Some(vec![listed("2026-10-01T00:00:00Z")]));
+    *bill.prices.lock().unwrap() = whole(vec![listed("2026-10-01T00:00:00Z")]);
     poller.poll_once().await.unwrap();
     assert_eq!(desk.prices.lock().unwrap().len(), 1);
     // Nothing is asked for where the bill failed.

@@ -19,6 +19,8 @@ pub struct StateTrack {
     state: Option<GpuState>,
     /// The fatal XID after which the engines have worked again: the driver goes on telling it.
     worked_after: Option<u32>,
+    /// The XID of the sample before.
+    told: Option<u32>,
     recent: VecDeque<(Timestamp, f64)>,
 }
 
@@ -30,16 +32,21 @@ impl StateTrack {
     pub fn judge(&mut self, sample: &GpuSample, at: Timestamp, rules: &StateRules) -> GpuState {
         let share = sample.utilization.map(|share| self.mean(share.ratio(), at, rules));
         let state = self.of(sample, share, rules);
-        if matches!(state, GpuState::Busy | GpuState::Low) {
+        // The mean holds work from before the error, and so may the sample that tells it first.
+        let works = sample.utilization.is_some_and(|share| share.ratio() >= rules.idle_below);
+        if works && self.told == sample.xid {
             self.worked_after = sample.xid;
         }
+        self.told = sample.xid;
         self.state = Some(state);
         state
     }
 
-    /// Forgets the past: after a silence it says nothing.
+    /// Forgets what was measured: after a silence it says nothing. An error that was worked off stays
+    /// so.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        let Self { worked_after, told, .. } = *self;
+        *self = Self { worked_after, told, ..Self::default() };
     }
 
     fn mean(&mut self, share: f64, at: Timestamp, rules: &StateRules) -> f64 {
@@ -153,6 +160,31 @@ mod tests {
         }
         use GpuState::{Busy, HeldIdle, Unhealthy};
         assert_eq!(states, [Unhealthy, Busy, HeldIdle, Unhealthy]);
+    }
+
+    #[test]
+    fn a_gpu_that_worked_until_its_error_is_unhealthy_for_as_long_as_it_stands_still() {
+        let mut track = StateTrack::default();
+        let mut at = Timestamp::UNIX_EPOCH;
+        let mut read = |track: &mut StateTrack, xid, share| {
+            at += SignedDuration::from_secs(30);
+            let sample = GpuSample { xid: Some(xid), ..sample(share, 500, true) };
+            track.judge(&sample, at, &StateRules::default())
+        };
+        use GpuState::{Busy, HeldIdle, Low, Unhealthy};
+        // The first sample with the error may still tell of work before it.
+        for (xid, share, state) in [
+            (0, 0.9, Busy),
+            (79, 0.4, Busy),
+            (79, 0.0, Low),
+            (79, 0.0, Unhealthy),
+            (79, 0.0, Unhealthy),
+        ] {
+            assert_eq!(read(&mut track, xid, share), state, "{xid} {share}");
+        }
+        read(&mut track, 79, 0.9);
+        track.forget();
+        assert_eq!(read(&mut track, 79, 0.0), HeldIdle, "it has worked, whatever silence followed");
     }
 
     #[test]

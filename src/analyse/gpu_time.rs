@@ -139,7 +139,7 @@ impl Accountant {
     pub fn new(rules: StateRules, marks: Vec<GpuMark>) -> Self {
         let device = |mark: GpuMark| {
             let device = Device {
-                place: (mark.fleet.cluster.clone(), mark.node.clone()),
+                place: place_of(&mark),
                 source: mark.source,
                 node: mark.node,
                 fleet: mark.fleet,
@@ -156,8 +156,7 @@ impl Accountant {
         };
         let mut by_node: HashMap<Place, BTreeSet<String>> = HashMap::new();
         for mark in &marks {
-            let place = (mark.fleet.cluster.clone(), mark.node.clone());
-            by_node.entry(place).or_default().insert(mark.uuid.clone());
+            by_node.entry(place_of(mark)).or_default().insert(mark.uuid.clone());
         }
         Self {
             rules,
@@ -257,11 +256,13 @@ impl Accountant {
             return;
         };
         let elsewhere = device.source != report.source || device.node != node;
-        if elsewhere && now.duration_since(device.last_seen) <= gap {
-            return;
-        }
-        if now <= device.counted_until {
-            return;
+        // A lost device that another node tells of is that node's from now on.
+        let found = elsewhere && device.lost_since.is_some();
+        if !found {
+            let is_counted_there = elsewhere && now.duration_since(device.last_seen) <= gap;
+            if is_counted_there || now <= device.counted_until {
+                return;
+            }
         }
         if elsewhere {
             device.source = report.source.clone();
@@ -284,13 +285,13 @@ impl Accountant {
         let units = units(&mut device.units, parts, now, &self.rules);
         device.shares = shares(&units);
         device.figures = figures(parts, &units);
-        device.last_seen = now;
+        device.last_seen = device.last_seen.max(now);
         device.lost_since = None;
         let counted = if was_silent { vec![Unit::whole(GpuState::Unknown)] } else { units };
         // Time until now was the old fleet's, should the node have become another machine.
         let fleet = std::mem::replace(&mut device.fleet, facts.fleet.clone());
         device.guessed = facts.guessed;
-        device.counted_until = now;
+        device.counted_until = from.max(now);
         device.dirty = true;
         let node = device.node.clone();
         let from = from.max(now - LONGEST_SILENCE);
@@ -428,6 +429,7 @@ impl Accountant {
                     uuid: uuid.clone(),
                     source: device.source.clone(),
                     node: device.node.clone(),
+                    source_cluster: Some(device.place.0.clone()),
                     fleet: device.fleet.clone(),
                     counted_until: device.counted_until,
                     last_seen: device.last_seen,
@@ -464,6 +466,11 @@ impl Accountant {
             figures: device.figures,
         })
     }
+}
+
+fn place_of(mark: &GpuMark) -> Place {
+    let cluster = mark.source_cluster.as_ref().unwrap_or(&mark.fleet.cluster);
+    (cluster.clone(), mark.node.clone())
 }
 
 /// What a device measured, its parts put together.

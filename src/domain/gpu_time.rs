@@ -240,6 +240,10 @@ pub struct GpuMark {
     pub source: SourceId,
     /// Its node.
     pub node: String,
+    /// The cluster that its source names, which tells nodes of one name apart; the fleet's where an
+    /// earlier version kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_cluster: Option<String>,
     /// Its fleet.
     pub fleet: Fleet,
     /// Time before this instant is counted.

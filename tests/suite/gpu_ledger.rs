@@ -46,6 +46,7 @@ fn mark(uuid: &str, until: &str) -> GpuMark {
         uuid: uuid.to_owned(),
         source: SourceId::new("node"),
         node: "n1".to_owned(),
+        source_cluster: None,
         fleet: fleet("p5.48xlarge"),
         counted_until: until.parse().unwrap(),
         last_seen: until.parse().unwrap(),

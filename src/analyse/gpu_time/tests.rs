@@ -308,6 +308,46 @@ fn a_restart_goes_on_at_its_marks() {
 }
 
 #[test]
+fn a_lost_gpu_that_another_node_tells_of_is_that_nodes() {
+    let mut counter = accountant();
+    let nowhere = NodeInventory::default();
+    let pair = |node| vec![gpu("1", node, Some(0.9)), gpu("2", node, Some(0.9))];
+    counter.observe(&report("a", 0, pair("n")), &nowhere);
+    counter.observe(&report("a", 30, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+    for second in [60, 90] {
+        counter.observe(&report("a", second, vec![gpu("1", "n", Some(0.9))]), &nowhere);
+        counter.observe(&report("b", second, vec![gpu("2", "m", Some(0.9))]), &nowhere);
+    }
+    // It was missing for half a minute, and for another until its new node told of it twice.
+    assert_eq!(
+        sums(&counter.take()),
+        [(GpuState::Busy, 120_000), (GpuState::Unhealthy, 60_000)].into()
+    );
+}
+
+#[test]
+fn a_lost_gpu_is_lost_after_a_restart_whatever_its_cluster_is_called() {
+    let there = inventory(&["n"]);
+    let of = |source, second, gpus| {
+        let mut report = report(source, second, gpus);
+        report.cluster = "as-the-source-says".to_owned();
+        report
+    };
+    let mut counter = accountant();
+    let both = || vec![gpu("1", "n", Some(0.9)), gpu("2", "n", Some(0.9))];
+    counter.observe(&of("a", 0, both()), &there);
+    counter.observe(&of("a", 30, both()), &there);
+    let mut counter = Accountant::new(StateRules::default(), counter.take().marks);
+    for second in [60, 90] {
+        counter.observe(&of("a", second, vec![gpu("1", "n", Some(0.9))]), &there);
+    }
+    assert_eq!(
+        sums(&counter.take()),
+        [(GpuState::Busy, 60_000), (GpuState::Unhealthy, 60_000)].into()
+    );
+}
+
+#[test]
 fn a_lost_gpu_is_given_up_after_a_day_whatever_restarts_there_were() {
     let nowhere = NodeInventory::default();
     let mut counter = accountant();

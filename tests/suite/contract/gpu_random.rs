@@ -272,8 +272,8 @@ async fn conserves(provider: Provider, seed: u64, watch: Watch) {
     life.bench.poll_well(provider).await;
     let early = life.told().await;
     for sums in early.money.by_provider.values() {
-        let (estimated, total) = (sums.estimated.round_dp(9), sums.total().round_dp(9));
-        assert_eq!(estimated, total, "{what}: no complete bill stands behind it");
+        let off = (sums.estimated - sums.total()).abs();
+        assert!(off < Decimal::new(1, 9), "{what}: {off} with no complete bill behind it");
         assert!(sums.residuals.is_empty(), "{what}: {:?}", sums.residuals);
     }
     life.bench.advance(24 * 6);

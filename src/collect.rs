@@ -15,6 +15,7 @@ pub mod http;
 pub mod plan;
 pub mod poller;
 mod priced;
+mod prices;
 pub mod reconcile;
 
 use std::time::Duration;
@@ -31,7 +32,7 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
 use crate::domain::period::Window;
 use crate::domain::ports::Meter;
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{SourceError, SourceReport};
 
 /// What the rest of the program needs to know of a source before it is ever polled.
@@ -56,6 +57,8 @@ pub struct Descriptor {
     pub maximum_age: SignedDuration,
     /// The breakdowns that a report holds, the primary first.
     pub breakdowns: Vec<Breakdown>,
+    /// Whether it reads list prices. Where it does not, those that were read before are not used.
+    pub list_prices: bool,
 }
 
 /// One kind of request of a poll, for the plan that `check` prints.
@@ -114,16 +117,18 @@ pub trait Source: Send + Sync {
 
     /// Reads what the provider lists for the GPU machines that are in use, before any discount;
     /// none where nothing is asked: nothing is in use, the currency of the bill is not known, or
-    /// the configuration does not want it.
+    /// the configuration does not want it. What was read to its end is told, whatever failed
+    /// beside it.
     ///
     /// # Errors
-    /// A [`SourceError`] with its kind; prices that were read before stay true.
+    /// A [`SourceError`] with its kind where nothing was read to its end; prices that were read
+    /// before stay true.
     async fn list_prices(
         &self,
         _in_use: &InUse,
         _now: Timestamp,
         _meter: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+    ) -> Result<Option<PriceReading>, SourceError> {
         Ok(None)
     }
 }

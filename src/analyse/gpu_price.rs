@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
@@ -108,7 +109,8 @@ impl PriceBook {
         })
     }
 
-    /// The provider's own list where it was read, else the embedded table.
+    /// The provider's own list where it was read, else the embedded table. Where the table of a
+    /// newer program is younger than what was read of this very region, the table stands.
     fn listed(&self, fleet: &Fleet) -> Option<GpuHourPrice> {
         let provider = fleet.provider?;
         let machine = Machine::of(provider, fleet.instance_type.as_deref()?)?;
@@ -119,17 +121,19 @@ impl PriceBook {
                 self.of_machine(machine, fleet.capacity_type, region)
             }
         });
-        if read.is_some() || fleet.capacity_type == CapacityType::Spot {
-            return read;
+        if fleet.capacity_type == CapacityType::Spot {
+            return read.map(|(price, _)| price);
         }
-        let (price, own) = machine.list_price(region)?;
-        let price = price.checked_div(Decimal::from(machine.gpus))?;
-        let where_from = if own { "" } else { ", of its usual region" };
-        Some(GpuHourPrice {
-            source: PriceSource::List,
-            price: Money::new(price, Currency::USD),
-            note: format!("on demand, embedded {}{where_from}", listed_on(provider)),
-        })
+        let embedded = embedded(machine, region);
+        match (read, embedded) {
+            (Some((read, on)), Some((embedded, true)))
+                if is_older(on, provider) && read.price.currency == embedded.price.currency =>
+            {
+                Some(embedded)
+            }
+            (Some((read, _)), _) => Some(read),
+            (None, embedded) => embedded.map(|(price, _)| price),
+        }
     }
 
     /// The region of a fleet; where nobody tells it, the only one in which it may be billed.
@@ -144,50 +148,55 @@ impl PriceBook {
         regions.next().filter(|_| regions.next().is_none())
     }
 
-    /// The list price of a whole machine.
+    /// The list price of a whole machine as it was read last, and when.
     fn of_machine(
         &self,
         machine: &Machine,
         capacity_type: CapacityType,
         region: &str,
-    ) -> Option<GpuHourPrice> {
+    ) -> Option<(GpuHourPrice, Option<Timestamp>)> {
         let is_spot = capacity_type == CapacityType::Spot;
-        let listed = self.listed.iter().find(|price| {
+        let of_machine = self.listed.iter().filter(|price| {
             let name = price.instance_type.as_deref().unwrap_or_default();
             name.eq_ignore_ascii_case(machine.instance_type)
                 && price.region_id == region
                 && (price.capacity_type == CapacityType::Spot) == is_spot
                 && price.unit == "h"
-        })?;
+        });
+        let listed = freshest_first(of_machine).into_iter().next()?;
         let price = listed.price.amount.checked_div(Decimal::from(machine.gpus))?;
         let bought = if is_spot { "spot" } else { "on demand" };
-        Some(GpuHourPrice {
+        let price = GpuHourPrice {
             source: PriceSource::List,
             price: Money::new(price, listed.price.currency),
             note: format!("{bought}, {}", read_on(listed)),
-        })
+        };
+        Some((price, listed.read_at))
     }
 
     /// Google Cloud's list: the GPU's own SKU, with cores and memory added in the proportion that
-    /// the table's machine has.
+    /// the table's machine has; all in one currency, that of the GPU that was read last.
     fn of_parts(
         &self,
         machine: &Machine,
         capacity_type: CapacityType,
         region: &str,
-    ) -> Option<GpuHourPrice> {
+    ) -> Option<(GpuHourPrice, Option<Timestamp>)> {
         if capacity_type == CapacityType::Spot {
             return None;
         }
         let family = GpuFamily::of_machine(machine.instance_type)?;
-        let on_demand = |price: &&SkuPrice, unit: &str| {
-            price.region_id == region
-                && price.capacity_type == CapacityType::OnDemand
-                && price.unit == unit
-        };
-        let gpu = self.listed.iter().find(|price| {
-            on_demand(price, "h") && family.is_gpu_on_demand(machine, &price.description)
-        })?;
+        let gpus = self.on_demand(region, "h", |name| family.is_gpu_on_demand(machine, name));
+        gpus.into_iter().find_map(|gpu| self.with_its_parts(family, machine, gpu))
+    }
+
+    /// What an hour of a GPU costs with its share of the machine.
+    fn with_its_parts(
+        &self,
+        family: &GpuFamily,
+        machine: &Machine,
+        gpu: &SkuPrice,
+    ) -> Option<(GpuHourPrice, Option<Timestamp>)> {
         let mut price = gpu.price.amount;
         let mut parts = "GPU with its share of the machine";
         if !family.is_whole {
@@ -197,18 +206,35 @@ impl PriceBook {
                 [("Core", "h", shape.cores), ("Ram", "GiBy.h", shape.memory_gib)]
             {
                 let beginning = format!("{} Instance {name} running", family.name);
-                let part = self.listed.iter().find(|price| {
-                    on_demand(price, unit) && price.description.starts_with(&beginning)
-                })?;
+                let listed =
+                    self.on_demand(&gpu.region_id, unit, |name| name.starts_with(&beginning));
+                let part =
+                    listed.into_iter().find(|part| part.price.currency == gpu.price.currency)?;
                 let per_gpu = Decimal::from(units).checked_div(Decimal::from(machine.gpus))?;
                 price = price.checked_add(part.price.amount.checked_mul(per_gpu)?)?;
             }
         }
-        Some(GpuHourPrice {
+        let price = GpuHourPrice {
             source: PriceSource::List,
             price: Money::new(price, gpu.price.currency),
             note: format!("on demand, {}: {parts}", read_on(gpu)),
-        })
+        };
+        Some((price, gpu.read_at))
+    }
+
+    /// What is listed on demand in a region by a unit under a name, what was read last first.
+    fn on_demand(
+        &self,
+        region: &str,
+        unit: &str,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Vec<&SkuPrice> {
+        freshest_first(self.listed.iter().filter(|price| {
+            price.region_id == region
+                && price.capacity_type == CapacityType::OnDemand
+                && price.unit == unit
+                && is_wanted(&price.description)
+        }))
     }
 
     fn configured(&self, fleet: &Fleet) -> Option<GpuHourPrice> {
@@ -223,6 +249,33 @@ impl PriceBook {
             note: "as configured".to_owned(),
         })
     }
+}
+
+/// Prices by the time at which they were read, the last first; those of one time as they stand.
+fn freshest_first<'a>(prices: impl Iterator<Item = &'a SkuPrice>) -> Vec<&'a SkuPrice> {
+    let mut prices: Vec<_> = prices.collect();
+    prices.sort_by_key(|price| std::cmp::Reverse(price.read_at));
+    prices
+}
+
+/// The price of the program's own table, and whether it is that region's own.
+fn embedded(machine: &Machine, region: Option<&str>) -> Option<(GpuHourPrice, bool)> {
+    let (price, own) = machine.list_price(region)?;
+    let price = price.checked_div(Decimal::from(machine.gpus))?;
+    let where_from = if own { "" } else { ", of its usual region" };
+    let price = GpuHourPrice {
+        source: PriceSource::List,
+        price: Money::new(price, Currency::USD),
+        note: format!("on demand, embedded {}{where_from}", listed_on(machine.provider)),
+    };
+    Some((price, own))
+}
+
+/// Whether a price was read before the day of the table.
+fn is_older(read_at: Option<Timestamp>, provider: Provider) -> bool {
+    let day = read_at.map(|at| BillingZone::Utc.day_of(at));
+    let listed_on: Option<Date> = listed_on(provider).parse().ok();
+    day < listed_on
 }
 
 /// Where a listed price is from: `price list 2026-11-23`.

@@ -15,7 +15,7 @@ use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::{Meter, MeterError, OutboxLedger, PollLedger};
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceReport};
 use crate::store::{Ledger, LedgerError, LedgerHandle, LedgerMeter};
 use crate::telemetry::self_metrics::SelfMetrics;
@@ -127,6 +127,11 @@ impl PollLedger for PollPort {
         Ok(())
     }
 
+    async fn prices_read_at(&self, source: &SourceId) -> Result<Option<Timestamp>, String> {
+        let source = source.clone();
+        self.call(move |ledger| ledger.prices_read_at(&source)).await
+    }
+
     async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String> {
         let rules = self.rules_of(source)?;
         self.call(move |ledger| in_use::in_use(ledger, &rules, now)).await
@@ -135,11 +140,20 @@ impl PollLedger for PollPort {
     async fn keep_list_prices(
         &self,
         source: &SourceId,
-        prices: Vec<SkuPrice>,
+        reading: PriceReading,
+        read_at: Timestamp,
     ) -> Result<(), String> {
         let kept = source.clone();
-        self.call(move |ledger| ledger.keep_list_prices(&kept, &prices)).await?;
+        self.call(move |ledger| ledger.keep_list_prices(&kept, &reading, read_at)).await?;
         self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    async fn forget_list_prices(&self, source: &SourceId) -> Result<(), String> {
+        let source = source.clone();
+        if self.call(move |ledger| ledger.forget_list_prices(&source)).await? {
+            self.changed.send_modify(|count| *count += 1);
+        }
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! AWS: the bill of a payer account, read day by day from Cost Explorer.
 //!
 //! One poll checks whose credentials it holds, then asks the same money along several dimensions
-//! and once without any. Every page costs a cent and is reserved before it is asked for.
+//! and once without any. Every page costs a cent and is reserved before it is asked for. What
+//! machines in use are listed at comes from the Price List query API, once a day and free.
 
 mod classify;
 mod client;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::collect::aws::classify::quote;
 use crate::collect::aws::client::{Candidate, Session};
@@ -28,13 +30,14 @@ pub use crate::collect::aws::config::{
 };
 use crate::collect::aws::normalise::{Reading, control_totals};
 use crate::collect::aws::request::{OPERATION, Query, price};
+use crate::collect::prices::{self, ByMachine, Pages};
 use crate::collect::{Descriptor, PlannedRequest, PollRequest, Source, SourceKind};
 use crate::domain::breakdown::{BreakdownRole, Dimension};
 use crate::domain::identity::Provider;
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::{BillingZone, Window, next_day};
 use crate::domain::ports::{Meter, MeterError};
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading, SkuPrice};
 use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind, SourceReport};
 
 /// How an entry under `sources.aws` is described and made into a source.
@@ -78,6 +81,7 @@ impl AwsSource {
                 .filter(|query| !query.control)
                 .map(|query| query.breakdown.clone())
                 .collect(),
+            list_prices: settings.price_list_region().is_some(),
         };
         Self { descriptor, settings, queries, session: Mutex::new(None) }
     }
@@ -174,11 +178,11 @@ impl Source for AwsSource {
             at_most: u32::try_from(QUICK_RETRIES.len()).unwrap_or(u32::MAX),
             price: Some(price()),
         });
-        if self.settings.price_list_region().is_some() {
+        if self.descriptor.list_prices {
             plan.push(PlannedRequest {
                 operation: price_list::PRICES,
                 purpose: "list prices of the GPU machines in use, once a day".to_owned(),
-                at_most: price_list::MOST_REQUESTS,
+                at_most: prices::MOST_REQUESTS,
                 price: None,
             });
         }
@@ -216,34 +220,20 @@ impl Source for AwsSource {
         in_use: &InUse,
         now: Timestamp,
         meter: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
-        if in_use.machines.is_empty() || self.settings.price_list_region().is_none() {
+    ) -> Result<Option<PriceReading>, SourceError> {
+        if in_use.machines.is_empty() || !self.descriptor.list_prices {
             return Ok(None);
         }
         let meter = Reserving { meter, source: self, now };
         let session = self.session(now, &meter).await?;
-        let mut prices = Vec::new();
-        let mut asked = 0;
-        for (instance_type, region) in &in_use.machines {
+        let mut read = ByMachine::until(Instant::now() + prices::PATIENCE);
+        let pages = Pages::default();
+        for machine in &in_use.machines {
+            let (instance_type, region) = machine;
             let wanted = price_list::Wanted { instance_type, region, now };
-            let mut token: Option<String> = None;
-            loop {
-                if asked == price_list::MOST_REQUESTS {
-                    return Err(price_list::too_many());
-                }
-                asked += 1;
-                meter.reserve(price_list::PRICES, Money::zero(Currency::USD)).await?;
-                let page = session.products(&wanted.filters(), token.as_deref()).await?;
-                let listed = price_list::prices(page.price_list(), &wanted)
-                    .map_err(|error| session.redacted(error))?;
-                prices.extend(listed);
-                match page.next_token().filter(|next| !next.is_empty()) {
-                    Some(next) => token = Some(next.to_owned()),
-                    None => break,
-                }
-            }
+            read.read(machine, list_prices_of(&session, &wanted, &pages, &meter)).await;
         }
-        Ok(Some(prices))
+        read.finish().map(Some)
     }
 }
 
@@ -316,6 +306,28 @@ async fn pages<'a>(
             }
         }
     }
+}
+
+/// What a machine type is listed at in a region, from all pages.
+async fn list_prices_of(
+    session: &Session,
+    wanted: &price_list::Wanted<'_>,
+    pages: &Pages,
+    meter: &Reserving<'_>,
+) -> Result<Vec<SkuPrice>, SourceError> {
+    let mut products = Vec::new();
+    let mut token: Option<String> = None;
+    for number in 0.. {
+        pages.count(number)?;
+        meter.reserve(price_list::PRICES, Money::zero(Currency::USD)).await?;
+        let page = session.products(&wanted.filters(), token.as_deref()).await?;
+        products.extend_from_slice(page.price_list());
+        match page.next_token().filter(|next| !next.is_empty()) {
+            Some(next) => token = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    price_list::prices(&products, wanted).map_err(|error| session.redacted(error))
 }
 
 /// How long to wait before the same request is sent again, if it is worth it.

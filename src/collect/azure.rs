@@ -11,6 +11,7 @@ mod exchange;
 mod normalise;
 mod query;
 mod question;
+mod regions;
 mod retail;
 mod throttle;
 mod usage_details;
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::SchemaGenerator;
 use tokio::time::Instant;
 
+use crate::collect::prices::{self, ByMachine, Pages};
 use crate::collect::{Descriptor, PlannedRequest, PollRequest, Source, SourceKind, http};
 use crate::config::problems::Problems;
 use crate::config::values::Span;
@@ -30,7 +32,7 @@ use crate::domain::breakdown::{BreakdownRole, Dimension};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::period::{BillingZone, Window, next_day};
 use crate::domain::ports::Meter;
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading, SkuPrice};
 use crate::domain::report::{
     BreakdownReading, ControlTotal, EntityName, NativeBudget, SourceError, SourceErrorKind,
     SourceReport,
@@ -131,6 +133,7 @@ impl AzureSource {
                 monthly_cap: cadence.monthly_cap.map(|amount| amount.0),
                 maximum_age: signed(cadence.maximum_age, MAXIMUM_AGE),
                 breakdowns: questions.iter().filter_map(|each| each.breakdown(&id)).collect(),
+                list_prices: settings.retail_prices.is_some(),
                 id,
             },
             questions,
@@ -248,6 +251,27 @@ impl AzureSource {
         Err(exchange::during("list prices", error))
     }
 
+    /// What a size is listed at in a region, from all pages.
+    async fn list_prices_of(
+        &self,
+        wanted: &retail::Wanted<'_>,
+        origin: &reqwest::Url,
+        pages: &Pages,
+        meter: &dyn Meter,
+    ) -> Result<Vec<SkuPrice>, SourceError> {
+        let mut read = Vec::new();
+        let mut next = Some(wanted.url(origin));
+        for number in 0.. {
+            let Some(url) = next else { break };
+            pages.count(number)?;
+            exchange::count(&self.descriptor.id, retail::OPERATION, meter, wanted.now).await?;
+            let page = self.retail_page(&url).await?;
+            next = retail::next_page(&page, &url)?;
+            read.push(page);
+        }
+        wanted.prices(&read)
+    }
+
     fn planned_queries(&self, months: u32) -> Vec<PlannedRequest> {
         let pages =
             |question: &Question| 2_u32.saturating_mul(months).saturating_mul(question.max_pages);
@@ -321,7 +345,7 @@ impl Source for AzureSource {
         }
         if self.settings.retail_prices.is_some() {
             let purpose = "list prices of the GPU machines in use, once a day";
-            planned.push(once(retail::OPERATION, purpose, retail::MOST_REQUESTS));
+            planned.push(once(retail::OPERATION, purpose, prices::MOST_REQUESTS));
         }
         planned
     }
@@ -352,7 +376,7 @@ impl Source for AzureSource {
         in_use: &InUse,
         now: Timestamp,
         meter: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+    ) -> Result<Option<PriceReading>, SourceError> {
         let (Some(origin), Some(currency)) = (&self.settings.retail_prices, in_use.currency())
         else {
             return Ok(None);
@@ -360,26 +384,14 @@ impl Source for AzureSource {
         if in_use.machines.is_empty() {
             return Ok(None);
         }
-        let mut prices = Vec::new();
-        let mut asked = 0;
-        for (size, region) in &in_use.machines {
+        let mut read = ByMachine::until(Instant::now() + prices::PATIENCE);
+        let pages = Pages::default();
+        for machine in &in_use.machines {
+            let (size, region) = machine;
             let wanted = retail::Wanted { size, region, currency, now };
-            let mut pages = Vec::new();
-            let mut next = Some(wanted.url(origin));
-            while let Some(url) = next {
-                if asked == retail::MOST_REQUESTS {
-                    let most = retail::MOST_REQUESTS;
-                    return Err(retail::malformed(format!("more than {most} pages")));
-                }
-                asked += 1;
-                exchange::count(&self.descriptor.id, retail::OPERATION, meter, now).await?;
-                let page = self.retail_page(&url).await?;
-                next = retail::next_page(&page, &url)?;
-                pages.push(page);
-            }
-            prices.extend(wanted.prices(&pages)?);
+            read.read(machine, self.list_prices_of(&wanted, origin, &pages, meter)).await;
         }
-        Ok(Some(prices))
+        read.finish().map(Some)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, Dimensi
 use crate::domain::identity::Provider;
 use crate::domain::period::{BillingZone, Window};
 use crate::domain::ports::Meter;
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{
     BreakdownReading, EntityName, SourceError, SourceErrorKind, SourceReport,
 };
@@ -79,6 +79,7 @@ impl Gcp {
             monthly_cap: Some(settings.monthly_cap),
             maximum_age: settings.maximum_age.signed(),
             breakdowns: cuts.iter().map(|cut| cut.breakdown.clone()).collect(),
+            list_prices: settings.list_prices && settings.may_ask_billing(),
         };
         Some(Self { settings, descriptor, cuts })
     }
@@ -119,7 +120,7 @@ impl Gcp {
             observed_at: request.now,
         };
         self.read_days(&client, &described, through, &mut report).await?;
-        if !report.days.is_empty() && self.may_ask_billing() {
+        if !report.days.is_empty() && self.settings.may_ask_billing() {
             client.reserve("billingAccounts.get", client.free()).await?;
             let name = Box::pin(catalogue::billing_account_name(settings, credentials));
             report.names.extend(name.await.map(|name| EntityName {
@@ -166,11 +167,6 @@ impl Gcp {
             });
         }
         Ok(())
-    }
-
-    /// An emulator's user has no Cloud Billing API unless one is named.
-    fn may_ask_billing(&self) -> bool {
-        !self.settings.credentials.anonymous || self.settings.endpoints.billing.is_some()
     }
 
     fn check_identity(&self, changed: &ChangedDays) -> Result<(), SourceError> {
@@ -336,10 +332,10 @@ impl Source for Gcp {
             plan.push(paid(format!("`{}`{by}", cut.breakdown.query)));
         }
         plan.push(free("jobs.getQueryResults", "further pages", queries.saturating_mul(pages - 1)));
-        if self.may_ask_billing() {
+        if self.settings.may_ask_billing() {
             plan.push(free("billingAccounts.get", "the billing account's name", 1));
         }
-        if self.may_ask_billing() && self.settings.list_prices {
+        if self.descriptor.list_prices {
             let purpose = "list prices of GPU machines, once a day";
             plan.push(free("skus.list", purpose, catalogue::MOST_PAGES));
         }
@@ -370,19 +366,20 @@ impl Source for Gcp {
         in_use: &InUse,
         now: Timestamp,
         meter: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+    ) -> Result<Option<PriceReading>, SourceError> {
         let settings = &self.settings;
-        let (Some(currency), true) = (in_use.currency(), settings.list_prices) else {
+        let (Some(currency), true) = (in_use.currency(), self.descriptor.list_prices) else {
             return Ok(None);
         };
-        if in_use.regions.is_empty() || !self.may_ask_billing() {
+        if in_use.regions.is_empty() {
             return Ok(None);
         }
         let wanted = Wanted { regions: in_use.regions.clone(), currency, now };
         let counter = Counter { settings, meter, now };
         let credentials = client::credentials(settings)?;
         let asked = catalogue::list_prices(&counter, settings, credentials, &wanted);
-        Box::pin(asked).await.map(Some)
+        let prices = Box::pin(asked).await?;
+        Ok(Some(PriceReading { prices, ..PriceReading::default() }))
     }
 }
 

@@ -109,6 +109,7 @@ mod tests {
             monthly_cap: Some(cap.parse().expect("an amount")),
             maximum_age: SignedDuration::from_hours(48),
             breakdowns: Vec::new(),
+            list_prices: false,
         }
     }
 

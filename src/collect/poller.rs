@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::collect::priced::Priced;
 use crate::collect::reconcile::reconcile;
-use crate::collect::{PollRequest, Source, plan};
+use crate::collect::{PollRequest, Source, plan, prices};
 use crate::domain::breakdown::BreakdownRole;
 use crate::domain::money::Money;
 use crate::domain::ports::{Clock, Meter, PollLedger, PollObserver};
@@ -38,13 +38,17 @@ const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 /// How old list prices grow before a poll reads them again: they change a few times a year. Polls
 /// are jittered, and so are the readings of prices that follow them.
 const PRICES_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// The longest that list prices may take: a price list of 30,000 SKUs comes in some ten pages.
-const PRICES_PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that list prices may take: a price list of 30,000 SKUs comes in some ten pages. A
+/// source that reads machine by machine ends before it with what it has.
+const PRICES_PATIENCE: Duration = Duration::from_secs(prices::PATIENCE.as_secs() + 10);
 
 impl Poller {
     /// Polls whenever the source is due, for ever.
     pub async fn run(self) {
         let id = self.source.descriptor().id.clone();
+        if let Err(error) = self.forget_unwanted_prices().await {
+            tracing::warn!(source = %id, %error, "failed to forget list prices");
+        }
         let mut last_error: Option<SourceError> = None;
         let mut prices_error = None;
         loop {
@@ -111,32 +115,39 @@ impl Poller {
     /// Reads the list prices of what is in use, where those of before are a day old.
     ///
     /// # Errors
-    /// The source's error; the prices of before stay.
-    pub async fn read_prices(&self) -> Result<(), SourceError> {
+    /// The source's error, with what was not read; the prices of before stay for it.
+    async fn read_prices(&self) -> Result<(), SourceError> {
         let id = &self.source.descriptor().id;
-        let unkept = |reason: String| {
-            SourceError::new(
-                SourceErrorKind::Unavailable,
-                format!("failed to use the ledger: {reason}"),
-            )
-        };
+        if !self.source.descriptor().list_prices {
+            return self.forget_unwanted_prices().await;
+        }
         let now = self.clock.now();
-        let in_use = self.ledger.in_use(id, now).await.map_err(unkept)?;
+        let read_at = self.ledger.prices_read_at(id).await.map_err(unkept)?;
         // A clock that was set back makes them old too.
-        if in_use.priced_at.is_some_and(|at| now.duration_since(at).abs() < PRICES_EVERY) {
+        if read_at.is_some_and(|at| now.duration_since(at).abs() < PRICES_EVERY) {
             return Ok(());
         }
+        let in_use = self.ledger.in_use(id, now).await.map_err(unkept)?;
         let asked = self.source.list_prices(&in_use, now, &*self.meter);
-        let prices = tokio::time::timeout(PRICES_PATIENCE, asked).await.map_err(|_| {
+        let reading = tokio::time::timeout(PRICES_PATIENCE, asked).await.map_err(|_| {
             SourceError::new(
                 SourceErrorKind::Timeout,
                 format!("the price list did not end within {} s", PRICES_PATIENCE.as_secs()),
             )
         })??;
-        match prices {
-            Some(prices) => self.ledger.keep_list_prices(id, prices).await.map_err(unkept),
-            None => Ok(()),
+        let Some(reading) = reading else { return Ok(()) };
+        let missing = reading.missing();
+        self.ledger.keep_list_prices(id, reading, now).await.map_err(unkept)?;
+        missing.map_or(Ok(()), Err)
+    }
+
+    /// What is switched off is not used: prices of before are gone before anything is polled.
+    async fn forget_unwanted_prices(&self) -> Result<(), SourceError> {
+        let descriptor = self.source.descriptor();
+        if descriptor.list_prices {
+            return Ok(());
         }
+        self.ledger.forget_list_prices(&descriptor.id).await.map_err(unkept)
     }
 
     async fn read_bill(&self) -> Result<(), SourceError> {
@@ -163,15 +174,9 @@ impl Poller {
 
     async fn poll_and_keep(&self, meter: &Priced<'_>) -> Result<(), SourceError> {
         let descriptor = self.source.descriptor();
-        let kept = |reason: String| {
-            SourceError::new(
-                SourceErrorKind::Unavailable,
-                format!("failed to use the ledger: {reason}"),
-            )
-        };
         let now = self.clock.now();
-        let entry = self.ledger.schedule(&descriptor.id).await.map_err(kept)?;
-        let window = self.ledger.window(&descriptor.id, now).await.map_err(kept)?;
+        let entry = self.ledger.schedule(&descriptor.id).await.map_err(unkept)?;
+        let window = self.ledger.window(&descriptor.id, now).await.map_err(unkept)?;
         let request = PollRequest { window, now, cursor: entry.cursor };
         let report = tokio::time::timeout(descriptor.deadline, self.source.poll(&request, meter))
             .await
@@ -188,7 +193,7 @@ impl Poller {
             })??;
         reconcile(&report)?;
         if is_empty(&report)
-            && self.ledger.holds_money(&descriptor.id, &report.days).await.map_err(kept)?
+            && self.ledger.holds_money(&descriptor.id, &report.days).await.map_err(unkept)?
         {
             return Err(SourceError::new(
                 SourceErrorKind::Malformed,
@@ -202,7 +207,7 @@ impl Poller {
         let every = plan::cadence(descriptor, meter.sum());
         let every = every.min(descriptor.poll_every.max(plan::DAY));
         let next = after(self.clock.now(), jittered(every));
-        self.ledger.commit(report, next).await.map_err(kept)
+        self.ledger.commit(report, next).await.map_err(unkept)
     }
 
     /// How long to wait after a failure: doubling up to an hour or the cadence. From the second
@@ -227,6 +232,10 @@ impl Poller {
         let asked = error.retry_after.unwrap_or_default().min(descriptor.poll_every.max(longest));
         jittered(doubled.max(paid)).max(asked)
     }
+}
+
+fn unkept(reason: String) -> SourceError {
+    SourceError::new(SourceErrorKind::Unavailable, format!("failed to use the ledger: {reason}"))
 }
 
 fn tell_prices(source: &str, error: &SourceError) {

@@ -85,13 +85,14 @@ static RTX_PRO: GpuModel = model("RTX PRO 6000", &["RTX PRO 6000"], 96, Tier::Be
 static L40S: GpuModel = model("L40S", &["L40S"], 48, Tier::BelowMinimum);
 static A10G: GpuModel = model("A10G", &["A10G"], 24, Tier::BelowMinimum);
 static L4: GpuModel = model("L4", &["L4"], 24, Tier::BelowMinimum);
+static V100_32: GpuModel = model("V100 32GB", &["V100", "32GB"], 32, Tier::BelowMinimum);
 static V100: GpuModel = model("V100", &["V100"], 16, Tier::BelowMinimum);
 static T4: GpuModel = model("T4", &["T4"], 16, Tier::BelowMinimum);
 
 /// The longest names first: `A100 80GB` is looked for before `A100`.
-static MODELS: [&GpuModel; 20] = [
+static MODELS: [&GpuModel; 21] = [
     &GB300, &GB200, &B300, &B200, &GH200, &H200, &H100_NVL, &H100, &MI355, &MI325, &MI300,
-    &A100_80, &MI250, &A100_40, &RTX_PRO, &L40S, &A10G, &L4, &V100, &T4,
+    &A100_80, &MI250, &A100_40, &RTX_PRO, &L40S, &A10G, &L4, &V100_32, &V100, &T4,
 ];
 
 impl GpuModel {
@@ -136,7 +137,7 @@ pub struct Machine {
     listed: &'static [(&'static str, &'static str)],
 }
 
-/// Cores and memory of a machine.
+/// Cores and memory of a machine ("Accelerator-optimized machine family", Compute Engine).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Virtual cores.
@@ -164,7 +165,7 @@ impl Machine {
 }
 
 #[rustfmt::skip] // A table is read in rows.
-static MACHINES: [Machine; 67] = {
+static MACHINES: [Machine; 89] = {
     use Provider::{Aws, Azure, Gcp};
     [
         machine(Aws, "p4d.24xlarge", 8, &A100_40, Some(8_000), &[("us-east-1", "21.957642"), ("us-west-2", "21.957642"), ("eu-west-1", "23.716"), ("ap-northeast-1", "30.098")]),
@@ -212,16 +213,38 @@ static MACHINES: [Machine; 67] = {
         machine(Aws, "p3.2xlarge", 1, &V100, None, &[]),
         machine(Aws, "p3.8xlarge", 4, &V100, None, &[]),
         machine(Aws, "p3.16xlarge", 8, &V100, None, &[]),
+        machine(Aws, "p3dn.24xlarge", 8, &V100_32, Some(1_800), &[]),
         machine(Gcp, "a2-highgpu-1g", 1, &A100_40, Some(0), &[("us-central1", "3.673385")]).with(12, 85),
         machine(Gcp, "a2-highgpu-2g", 2, &A100_40, Some(0), &[("us-central1", "7.34677")]).with(24, 170),
         machine(Gcp, "a2-highgpu-4g", 4, &A100_40, Some(0), &[("us-central1", "14.69354")]).with(48, 340),
         machine(Gcp, "a2-highgpu-8g", 8, &A100_40, Some(0), &[("us-central1", "29.38708"), ("europe-west4", "29.984")]).with(96, 680),
         machine(Gcp, "a2-megagpu-16g", 16, &A100_40, Some(0), &[("us-central1", "55.740")]).with(96, 1360),
+        machine(Gcp, "a2-ultragpu-1g", 1, &A100_80, Some(375), &[]).with(12, 170),
+        machine(Gcp, "a2-ultragpu-2g", 2, &A100_80, Some(750), &[]).with(24, 340),
+        machine(Gcp, "a2-ultragpu-4g", 4, &A100_80, Some(1_500), &[]).with(48, 680),
         machine(Gcp, "a2-ultragpu-8g", 8, &A100_80, Some(3_000), &[("us-central1", "40.55038"), ("us-east4", "45.662")]).with(96, 1360),
+        machine(Gcp, "a3-highgpu-1g", 1, &H100, Some(750), &[]).with(26, 234),
+        machine(Gcp, "a3-highgpu-2g", 2, &H100, Some(1_500), &[]).with(52, 468),
+        machine(Gcp, "a3-highgpu-4g", 4, &H100, Some(3_000), &[]).with(104, 936),
         machine(Gcp, "a3-highgpu-8g", 8, &H100, Some(6_000), &[("us-central1", "88.490"), ("us-east5", "99.583"), ("asia-northeast1", "126.64")]).with(208, 1872),
         machine(Gcp, "a3-megagpu-8g", 8, &H100, Some(6_000), &[("us-east4", "92.938"), ("us-east5", "94.067")]).with(208, 1872),
-        machine(Gcp, "a3-ultragpu-8g", 8, &H200, Some(12_000), &[]),
-        machine(Gcp, "a4-highgpu-8g", 8, &B200, Some(12_000), &[]),
+        machine(Gcp, "a3-edgegpu-8g", 8, &H100, Some(6_000), &[]).with(208, 1872),
+        machine(Gcp, "a3-ultragpu-8g", 8, &H200, Some(12_000), &[]).with(224, 2952),
+        machine(Gcp, "a4-highgpu-8g", 8, &B200, Some(12_000), &[]).with(224, 3968),
+        machine(Gcp, "a4x-highgpu-4g", 4, &GB200, Some(12_000), &[]).with(140, 884),
+        machine(Gcp, "a4x-maxgpu-4g-metal", 4, &GB300, Some(12_000), &[]).with(144, 960),
+        machine(Gcp, "g2-standard-4", 1, &L4, None, &[]).with(4, 16),
+        machine(Gcp, "g2-standard-8", 1, &L4, None, &[]).with(8, 32),
+        machine(Gcp, "g2-standard-12", 1, &L4, None, &[]).with(12, 48),
+        machine(Gcp, "g2-standard-16", 1, &L4, None, &[]).with(16, 64),
+        machine(Gcp, "g2-standard-32", 1, &L4, None, &[]).with(32, 128),
+        machine(Gcp, "g2-standard-24", 2, &L4, None, &[]).with(24, 96),
+        machine(Gcp, "g2-standard-48", 4, &L4, None, &[]).with(48, 192),
+        machine(Gcp, "g2-standard-96", 8, &L4, None, &[]).with(96, 384),
+        machine(Gcp, "g4-standard-48", 1, &RTX_PRO, None, &[]).with(48, 180),
+        machine(Gcp, "g4-standard-96", 2, &RTX_PRO, None, &[]).with(96, 360),
+        machine(Gcp, "g4-standard-192", 4, &RTX_PRO, None, &[]).with(192, 720),
+        machine(Gcp, "g4-standard-384", 8, &RTX_PRO, None, &[]).with(384, 1440),
         machine(Azure, "Standard_ND96asr_v4", 8, &A100_40, Some(6_000), &[("eastus", "27.197")]),
         machine(Azure, "Standard_ND96amsr_A100_v4", 8, &A100_80, Some(6_872), &[("eastus", "32.770"), ("brazilsouth", "65.54")]),
         machine(Azure, "Standard_ND96isr_H100_v5", 8, &H100, Some(30_065), &[("eastus", "98.320")]),
@@ -301,6 +324,8 @@ mod tests {
             ("Nvidia Tesla A100 GPU running in Americas", "A100 40GB"),
             ("Nvidia Tesla A100 80GB GPU running in Americas", "A100 80GB"),
             ("NVIDIA L40S", "L40S"),
+            ("Tesla V100-SXM2-16GB", "V100"),
+            ("Tesla V100-SXM2-32GB", "V100 32GB"),
             ("NVIDIA L4", "L4"),
             ("NVIDIA A10G", "A10G"),
             ("NVIDIA GB200", "GB200"),
@@ -325,10 +350,23 @@ mod tests {
             ("g6e.24xlarge", 4),
             ("g4dn.metal", 8),
             ("p3.8xlarge", 4),
+            ("p3dn.24xlarge", 8),
         ] {
             assert_eq!(gpus(name), Some(wanted), "{name}");
         }
         assert_eq!(gpus("g5g.xlarge"), None, "a family that is not known is not guessed");
+    }
+
+    #[test]
+    fn every_machine_of_google_has_a_family_and_a_shape_to_price_its_parts_by() {
+        use crate::domain::gpu_family::GpuFamily;
+
+        for machine in MACHINES.iter().filter(|machine| machine.provider == Provider::Gcp) {
+            let name = machine.instance_type;
+            let family = GpuFamily::of_machine(name).expect(name);
+            assert!(family.gpus.contains(&machine.gpu.name), "{name}");
+            assert!(machine.shape.is_some(), "{name}");
+        }
     }
 
     #[test]
@@ -363,5 +401,9 @@ mod tests {
         assert_eq!(guess(Provider::Aws, "NVIDIA H100 80GB HBM3", 8), Some("p5.48xlarge"));
         assert_eq!(guess(Provider::Gcp, "NVIDIA H100 80GB HBM3", 8), None, "two types have them");
         assert_eq!(guess(Provider::Aws, "Tesla K80", 8), None);
+        assert_eq!(guess(Provider::Aws, "Tesla V100-SXM2-16GB", 8), Some("p3.16xlarge"));
+        assert_eq!(guess(Provider::Aws, "Tesla V100-SXM2-32GB", 8), Some("p3dn.24xlarge"));
+        assert_eq!(guess(Provider::Gcp, "NVIDIA L4", 1), None, "five types have it");
+        assert_eq!(guess(Provider::Gcp, "NVIDIA L4", 2), Some("g2-standard-24"));
     }
 }

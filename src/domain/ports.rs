@@ -9,7 +9,7 @@ use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
 use crate::domain::notice::QueuedNotice;
 use crate::domain::period::Window;
-use crate::domain::price::{InUse, SkuPrice};
+use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
 
 /// Tells the time. The demo's clock stands in mid-month; every age and period rule asks this one.
@@ -110,21 +110,35 @@ pub trait PollLedger: Send + Sync {
     /// The ledger's own text; nothing was kept.
     async fn commit(&self, report: SourceReport, next_poll: Timestamp) -> Result<(), String>;
 
+    /// When list prices were read last; none before the first time.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn prices_read_at(&self, source: &SourceId) -> Result<Option<Timestamp>, String>;
+
     /// What is in use, of which list prices are worth knowing.
     ///
     /// # Errors
     /// The ledger's own text.
     async fn in_use(&self, source: &SourceId, now: Timestamp) -> Result<InUse, String>;
 
-    /// Keeps list prices in place of those that were read before.
+    /// Keeps list prices in place of those that were read before, but for machines that were not
+    /// read; of a whole reading also when it was.
     ///
     /// # Errors
     /// The ledger's own text; those of before stand.
     async fn keep_list_prices(
         &self,
         source: &SourceId,
-        prices: Vec<SkuPrice>,
+        reading: PriceReading,
+        read_at: Timestamp,
     ) -> Result<(), String>;
+
+    /// Forgets list prices: the source reads none any more.
+    ///
+    /// # Errors
+    /// The ledger's own text.
+    async fn forget_list_prices(&self, source: &SourceId) -> Result<(), String>;
 
     /// Keeps a failure, with the time of the next poll.
     ///

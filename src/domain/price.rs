@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::money::{Currency, Money};
+use crate::domain::report::SourceError;
 
 /// How a machine is bought.
 #[derive(
@@ -61,6 +62,34 @@ pub struct SkuPrice {
     pub read_at: Option<Timestamp>,
 }
 
+/// What one reading of a price list told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PriceReading {
+    /// The prices of all that was read to its end.
+    pub prices: Vec<SkuPrice>,
+    /// Machine types and their regions that were not read: their prices of before stand.
+    pub unread: BTreeSet<(String, String)>,
+    /// Why the first of them was not; none where the reading is whole.
+    pub error: Option<SourceError>,
+}
+
+impl PriceReading {
+    /// The failure, with what is missing for it.
+    pub fn missing(&self) -> Option<SourceError> {
+        let mut error = self.error.clone()?;
+        let what = match self.unread.first() {
+            Some((machine, region)) => format!("`{machine}` in `{region}`"),
+            None => "prices".to_owned(),
+        };
+        let more = match self.unread.len() {
+            0 | 1 => " was not read".to_owned(),
+            several => format!(" and {} more were not read", several - 1),
+        };
+        error.message = format!("{what}{more}: {}", error.message);
+        Some(error)
+    }
+}
+
 /// What of a provider is in use, by its bill and by its nodes, so that prices of it are worth
 /// knowing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,8 +101,6 @@ pub struct InUse {
     pub regions: BTreeSet<String>,
     /// The currencies of the bill; empty before the first.
     pub currencies: BTreeSet<Currency>,
-    /// When list prices were read last.
-    pub priced_at: Option<Timestamp>,
 }
 
 impl InUse {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use crate::domain::breakdown::{Breakdown, BreakdownRole, CostRow};
 use crate::domain::identity::SourceId;
 use crate::domain::period::BillingPeriod;
-use crate::domain::price::SkuPrice;
+use crate::domain::price::PriceReading;
 use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
 use crate::store::dictionary::{SeriesNumbers, UnitNumbers};
 use crate::store::empty::observe_empty;
@@ -95,19 +95,35 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Keeps the list prices of a source in place of those that it was told before.
+    /// Keeps the list prices of a source in place of those that it was told before, but for
+    /// machines that were not read; and when they were read, where that was to the end, also
+    /// where there are none.
     ///
     /// # Errors
     /// [`LedgerError`] for what the disk refuses; those of before stand then.
     pub fn keep_list_prices(
         &mut self,
         source: &SourceId,
-        prices: &[SkuPrice],
+        reading: &PriceReading,
+        read_at: Timestamp,
     ) -> Result<(), LedgerError> {
+        let mut prices = self.list_prices(source)?;
+        prices.retain(|price| {
+            let machine = price.instance_type.clone().unwrap_or_default();
+            reading.unread.contains(&(machine, price.region_id.clone()))
+        });
+        prices.extend_from_slice(&reading.prices);
         self.write(Operation::Commit, |connection| {
             let source = noted_source(connection, source)?;
+            if reading.error.is_none() {
+                run(
+                    connection,
+                    "UPDATE source SET prices_read_at = ?2 WHERE id = ?1",
+                    params![source, stamp(read_at)],
+                )?;
+            }
             run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
-            for (place, price) in (0_i64..).zip(prices) {
+            for (place, price) in (0_i64..).zip(&prices) {
                 run(
                     connection,
                     "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
@@ -115,6 +131,23 @@ impl Ledger {
                 )?;
             }
             Ok(())
+        })
+    }
+
+    /// Forgets the list prices of a source that reads none any more, and tells whether there were
+    /// any.
+    ///
+    /// # Errors
+    /// [`LedgerError`] for what the disk refuses.
+    pub fn forget_list_prices(&mut self, source: &SourceId) -> Result<bool, LedgerError> {
+        if self.list_prices(source)?.is_empty() && self.prices_read_at(source)?.is_none() {
+            return Ok(false);
+        }
+        self.write(Operation::Commit, |connection| {
+            let source = noted_source(connection, source)?;
+            run(connection, "UPDATE source SET prices_read_at = NULL WHERE id = ?1", [source])?;
+            run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
+            Ok(true)
         })
     }
 }

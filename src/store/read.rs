@@ -258,6 +258,22 @@ impl Ledger {
         })
     }
 
+    /// When the list prices of a source were read last; none before the first time.
+    ///
+    /// # Errors
+    /// As [`Ledger::sources`].
+    pub fn prices_read_at(&self, source: &SourceId) -> Result<Option<Timestamp>, LedgerError> {
+        self.read(|connection| {
+            let read_at = all(
+                connection,
+                "SELECT prices_read_at FROM source WHERE name = ?1",
+                [source.as_str()],
+                |row| parsed_option(row, 0),
+            )?;
+            Ok(read_at.into_iter().next().flatten())
+        })
+    }
+
     /// The list prices that a source was told last.
     ///
     /// # Errors

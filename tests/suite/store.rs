@@ -13,10 +13,10 @@ use costband::domain::money::{Currency, Money};
 use costband::domain::notice::{BandStateChange, OutboxEntry};
 use costband::domain::period::{BillingPeriod, BillingZone, Window};
 use costband::domain::ports::{Clock, Meter, MeterError};
-use costband::domain::price::{CapacityType, SkuPrice};
+use costband::domain::price::{CapacityType, PriceReading, SkuPrice};
 use costband::domain::report::{
-    BreakdownReading, ControlTotal, EntityName, NativeBudget, ScheduleEntry, SourceErrorKind,
-    SourceReport,
+    BreakdownReading, ControlTotal, EntityName, NativeBudget, ScheduleEntry, SourceError,
+    SourceErrorKind, SourceReport,
 };
 use costband::store::{CloseError, Ledger, LedgerError, LedgerGone, LedgerHandle, LedgerMeter};
 use jiff::civil::{Date, date};
@@ -502,7 +502,10 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
         effective_at: Some(at("2026-08-01T00:00:00Z")),
         read_at: Some(at("2026-11-02T08:00:00Z")),
     }];
-    ledger.keep_list_prices(&payer(), &prices).unwrap();
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), None);
+    let whole =
+        |prices: &[SkuPrice]| PriceReading { prices: prices.to_vec(), ..PriceReading::default() };
+    ledger.keep_list_prices(&payer(), &whole(&prices), at("2026-11-02T08:00:00Z")).unwrap();
     commit(&mut ledger, &first);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
     assert_eq!(ledger.budgets(&payer()).unwrap(), first.budgets);
@@ -517,8 +520,54 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
     assert_eq!(ledger.budgets(&payer()).unwrap(), []);
     assert_eq!(ledger.names(&payer()).unwrap(), first.names);
     assert_eq!(ledger.list_prices(&payer()).unwrap(), prices);
-    ledger.keep_list_prices(&payer(), &[]).unwrap();
+    // An empty list was read too.
+    ledger.keep_list_prices(&payer(), &whole(&[]), at("2026-11-03T08:00:00Z")).unwrap();
     assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
+    drop(ledger);
+    let mut ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), Some(at("2026-11-03T08:00:00Z")));
+    ledger.keep_list_prices(&payer(), &whole(&prices), at("2026-11-04T08:00:00Z")).unwrap();
+    assert!(ledger.forget_list_prices(&payer()).unwrap());
+    assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), None);
+    assert!(!ledger.forget_list_prices(&payer()).unwrap(), "there is nothing to forget");
+}
+
+#[test]
+fn prices_of_machines_that_were_not_read_stand_and_the_reading_is_not_done() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path).unwrap();
+    let price = |machine: &str, region: &str, price: &str| SkuPrice {
+        sku_id: "sku".to_owned(),
+        description: "a machine".to_owned(),
+        region_id: region.to_owned(),
+        capacity_type: CapacityType::OnDemand,
+        instance_type: Some(machine.to_owned()),
+        unit: "h".to_owned(),
+        price: money(price),
+        effective_at: None,
+        read_at: None,
+    };
+    let before = vec![
+        price("p5.48xlarge", "us-east-1", "98 USD"),
+        price("p5.48xlarge", "us-west-2", "99 USD"),
+        price("g5.48xlarge", "us-east-1", "16 USD"),
+    ];
+    let whole = PriceReading { prices: before, ..PriceReading::default() };
+    ledger.keep_list_prices(&payer(), &whole, at("2026-11-02T08:00:00Z")).unwrap();
+    let partial = PriceReading {
+        prices: vec![price("p5.48xlarge", "us-east-1", "55 USD")],
+        unread: [("p5.48xlarge".to_owned(), "us-west-2".to_owned())].into(),
+        error: Some(SourceError::new(SourceErrorKind::Timeout, "slow")),
+    };
+    ledger.keep_list_prices(&payer(), &partial, at("2026-11-03T08:00:00Z")).unwrap();
+    let told: Vec<_> = ledger.list_prices(&payer()).unwrap();
+    assert_eq!(
+        told,
+        [price("p5.48xlarge", "us-west-2", "99 USD"), price("p5.48xlarge", "us-east-1", "55 USD")],
+        "what is not in use any more is gone"
+    );
+    assert_eq!(ledger.prices_read_at(&payer()).unwrap(), Some(at("2026-11-02T08:00:00Z")));
 }
 
 #[test]

@@ -69,6 +69,69 @@ fn a_list_that_was_read_goes_before_the_embedded_table_and_each_says_its_day() {
     assert_eq!(told(&[], &azure(true)), None, "the table has no spot price");
 }
 
+/// The same price as it was read at another time.
+fn at(read_at: Option<&str>, price: SkuPrice) -> SkuPrice {
+    SkuPrice { read_at: read_at.map(|at| at.parse().unwrap()), ..price }
+}
+
+#[test]
+fn of_two_lists_the_one_that_was_read_last_stands() {
+    let azure = fleet("Standard_ND96isr_H100_v5", Provider::Azure, "eastus", false);
+    let of = |day: &str, price: &str| {
+        at(Some(day), machine("Standard_ND96isr_H100_v5", "eastus", false, price))
+    };
+    let old = of("2026-11-20T07:00:00Z", "96 USD");
+    let new = of("2026-11-22T07:00:00Z", "80 EUR");
+    for listed in [[old.clone(), new.clone()], [new, old]] {
+        let wanted = text("10 EUR", "on demand, price list 2026-11-22");
+        assert_eq!(told(&listed, &azure), wanted);
+    }
+}
+
+#[test]
+fn the_youngest_of_a_list_and_the_embedded_table_stands() {
+    let p5 = |region| fleet("p5.48xlarge", Provider::Aws, region, false);
+    let of = |read_at, region| at(read_at, machine("p5.48xlarge", region, false, "48 USD"));
+    let (before, same) = (Some("2026-07-19T23:59:59Z"), Some("2026-07-20T00:00:00Z"));
+    for (read_at, note) in [
+        (before, "on demand, embedded 2026-07-20"),
+        (None, "on demand, embedded 2026-07-20"),
+        (same, "on demand, price list 2026-07-20"),
+    ] {
+        let (_, told) = told(&[of(read_at, "us-east-1")], &p5("us-east-1")).unwrap();
+        assert_eq!(told, note);
+    }
+    // What the table knows of another region only, or in another currency, says less.
+    let read = told(&[of(before, "eu-north-1")], &p5("eu-north-1"));
+    assert_eq!(read, text("6 USD", "on demand, price list 2026-07-19"));
+    let euro = at(before, machine("p5.48xlarge", "us-east-1", false, "40 EUR"));
+    assert_eq!(told(&[euro], &p5("us-east-1")), text("5 EUR", "on demand, price list 2026-07-19"));
+}
+
+#[test]
+fn parts_of_a_machine_are_of_one_currency_and_of_the_last_reading() {
+    let parts = |day: &str, currency: &str, gpu: &str, core: &str| {
+        let of = |name: &str, unit: &str, price: &str| {
+            at(Some(day), sku(name, "us-central1", unit, &format!("{price} {currency}")))
+        };
+        [
+            of("Nvidia H100 80GB GPU running in Americas", "h", gpu),
+            of("A3 Instance Core running in Americas", "h", core),
+            of("A3 Instance Ram running in Americas", "GiBy.h", "0"),
+        ]
+    };
+    let old = parts("2026-11-20T07:00:00Z", "USD", "10", "0.02");
+    let new = parts("2026-11-22T07:00:00Z", "EUR", "9", "0.01");
+    let high = fleet("a3-highgpu-8g", Provider::Gcp, "us-central1", false);
+    let price = |listed: &[SkuPrice]| told(listed, &high).map(|(price, _)| price);
+    for listed in [[old.clone(), new.clone()].concat(), [new.clone(), old.clone()].concat()] {
+        assert_eq!(price(&listed).as_deref(), Some("9.26 EUR"));
+    }
+    // A reading that is not whole in its currency is no price, and its parts join no other.
+    let [gpu, _, ram] = new;
+    assert_eq!(price(&[&[gpu, ram], &old[..]].concat()).as_deref(), Some("10.52 USD"));
+}
+
 #[test]
 fn a_fleet_without_a_region_is_listed_where_its_machines_are_billed() {
     let mut lost = fleet("p5.48xlarge", Provider::Aws, "eu-west-2", false);
@@ -121,6 +184,7 @@ fn a_google_machine_is_its_own_familys_gpu_cores_and_memory() {
     assert_eq!(price("a3-megagpu-8g").as_deref(), Some("11.592796 USD"));
     assert_eq!(price("a4-highgpu-8g").as_deref(), Some("16.11 USD"));
     assert_eq!(price("a3-ultragpu-8g"), None, "it is neither in the list nor in the table");
+    assert_eq!(price("a3-highgpu-1g").as_deref(), Some("10.978750081 USD"));
     let high = fleet("a3-highgpu-8g", Provider::Gcp, "us-central1", false);
     let (_, note) = told(&listed, &high).unwrap();
     assert_eq!(note, "on demand, price list 2026-11-23: GPU, cores and memory");

@@ -66,6 +66,5 @@ pub(super) fn in_use(
     }
     let readings = ledger.day_readings(id, &seen)?;
     in_use.currencies = readings.iter().map(|reading| reading.currency).collect();
-    in_use.priced_at = ledger.list_prices(id)?.into_iter().filter_map(|price| price.read_at).max();
     Ok(in_use)
 }

@@ -1,4 +1,5 @@
-//! The way to AWS: credentials, the two clients, and who they turn out to belong to.
+//! The way to AWS: credentials, who they turn out to belong to, and the clients of Cost Explorer and
+//! of the Price List.
 //!
 //! The SDK's own retry is off, since each attempt is paid for and must be reserved first. Proxy and
 //! private CA come from the environment: the SDK's connector reads `HTTPS_PROXY`, `HTTP_PROXY`,

@@ -223,7 +223,7 @@ pub(crate) fn parse(
             .cadence
             .monthly_cap
             .map_or(Money::new(Decimal::from(30), Currency::USD), |cap| cap.0),
-        list_prices: entry.cadence.list_prices.unwrap_or(true),
+        list_prices: entry.cadence.list_prices(),
     };
     check(&settings, path, problems);
     settings.gpu_families.sort();

@@ -23,19 +23,22 @@ pub(crate) const PRICES: &str = "GetProducts";
 pub(crate) const EC2: &str = "AmazonEC2";
 /// Products of one page at most.
 pub(crate) const PAGE_PRODUCTS: i32 = 100;
-/// Requests of one reading at most: one for each machine type and region, and pages.
-pub(crate) const MOST_REQUESTS: u32 = 200;
 
-/// Shared Linux machines that run on demand, without anybody's software on them.
-const ON_DEMAND: [(&str, &str); 5] = [
+/// Linux machines that run on demand, without anybody's software on them.
+const ON_DEMAND: [(&str, &str); 4] = [
     ("operatingSystem", "Linux"),
     ("preInstalledSw", "NA"),
-    ("tenancy", "Shared"),
     // `UnusedCapacityReservation` and `AllocatedCapacityReservation` repeat the machine.
     ("capacitystatus", "Used"),
     ("marketoption", "OnDemand"),
 ];
 const FAMILY: &str = "Compute Instance";
+/// A machine without a hypervisor is a family of its own, and of nobody else: its price stands
+/// under dedicated tenancy, under shared tenancy or under both.
+const BARE_METAL_FAMILY: &str = "Compute Instance (bare metal)";
+const TENANCY: &str = "tenancy";
+const SHARED: &str = "Shared";
+const DEDICATED: &str = "Dedicated";
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -51,20 +54,27 @@ pub(crate) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// Attributes that a product must have.
     pub(crate) fn filters(&self) -> Vec<(&'static str, &'a str)> {
-        let mut filters = vec![
-            ("productFamily", FAMILY),
-            ("instanceType", self.instance_type),
-            ("regionCode", self.region),
-        ];
+        let mut filters = vec![("instanceType", self.instance_type), ("regionCode", self.region)];
+        if self.is_bare_metal() {
+            filters.push(("productFamily", BARE_METAL_FAMILY));
+        } else {
+            filters.extend([("productFamily", FAMILY), (TENANCY, SHARED)]);
+        }
         filters.extend(ON_DEMAND);
         filters
     }
 
+    /// `g4dn.metal`, `c7i.metal-48xl`.
+    fn is_bare_metal(&self) -> bool {
+        self.instance_type.split('.').nth(1).is_some_and(|size| size.starts_with("metal"))
+    }
+
     fn is(&self, product: &Product) -> bool {
-        self.filters().iter().all(|(field, value)| match *field {
+        let is_filtered = self.filters().iter().all(|(field, value)| match *field {
             "productFamily" => product.product_family.as_deref() == Some(*value),
             field => product.attributes.get(field).is_some_and(|held| held == value),
-        })
+        });
+        is_filtered && (product.has_tenancy(SHARED) || product.has_tenancy(DEDICATED))
     }
 }
 
@@ -82,6 +92,12 @@ struct Product {
     product_family: Option<String>,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
+}
+
+impl Product {
+    fn has_tenancy(&self, tenancy: &str) -> bool {
+        self.attributes.get(TENANCY).is_some_and(|held| held == tenancy)
+    }
 }
 
 #[derive(Deserialize)]
@@ -105,8 +121,8 @@ struct PriceDimension {
     price_per_unit: BTreeMap<String, String>,
 }
 
-/// The prices of a page's products that are what was asked for: the term that holds now, by the
-/// hour, above zero.
+/// The prices of the products of all pages that are what was asked for: the term that holds now, by
+/// the hour, above zero; under shared tenancy, where it has one.
 ///
 /// # Errors
 /// Malformed for a product that is not as documented.
@@ -114,15 +130,17 @@ pub(crate) fn prices(
     products: &[String],
     wanted: &Wanted<'_>,
 ) -> Result<Vec<SkuPrice>, SourceError> {
-    let mut prices = Vec::new();
+    let (mut shared, mut dedicated) = (Vec::new(), Vec::new());
     for text in products {
         let listed: Listed = serde_json::from_str(text)
             .map_err(|error| malformed(format!("a product that is not as documented: {error}")))?;
         if wanted.is(&listed.product) {
+            let is_shared = listed.product.has_tenancy(SHARED);
+            let prices = if is_shared { &mut shared } else { &mut dedicated };
             prices.extend(price(&listed, wanted)?);
         }
     }
-    Ok(prices)
+    Ok(if shared.is_empty() { dedicated } else { shared })
 }
 
 fn price(listed: &Listed, wanted: &Wanted<'_>) -> Result<Option<SkuPrice>, SourceError> {
@@ -157,11 +175,6 @@ fn price(listed: &Listed, wanted: &Wanted<'_>) -> Result<Option<SkuPrice>, Sourc
 
 fn malformed(problem: String) -> SourceError {
     SourceError::new(SourceErrorKind::Malformed, format!("{PRICES} answered with {problem}"))
-}
-
-/// More pages than the machines in use can have.
-pub(crate) fn too_many() -> SourceError {
-    malformed(format!("more than {MOST_REQUESTS} pages"))
 }
 
 #[cfg(test)]
@@ -254,6 +267,33 @@ mod tests {
         assert_eq!(error.kind, SourceErrorKind::Malformed);
         assert!(error.message.contains("1,5"), "{error}");
         assert!(of(&["{".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_bare_metal_machine_is_found_in_its_own_family_under_either_tenancy() {
+        let metal = |tenancy: &str, amount: &str| {
+            product(|product| {
+                product["product"]["productFamily"] = json!("Compute Instance (bare metal)");
+                product["product"]["attributes"]["instanceType"] = json!("g4dn.metal");
+                product["product"]["attributes"]["tenancy"] = json!(tenancy);
+                let dimensions =
+                    &mut product["terms"]["OnDemand"]["V9.JRTC"]["priceDimensions"]["V9.JRTC.6YS6"];
+                dimensions["pricePerUnit"]["USD"] = json!(amount);
+            })
+        };
+        let now = "2026-11-23T08:00:00Z".parse().unwrap();
+        let wanted = Wanted { instance_type: "g4dn.metal", region: "us-west-2", now };
+        let told = |products: &[String]| -> Vec<String> {
+            let prices = prices(products, &wanted).unwrap();
+            prices.iter().map(|price| price.price.to_string()).collect()
+        };
+        let (dedicated, shared) = (metal("Dedicated", "7.824"), metal("Shared", "7.8"));
+        assert_eq!(told(&[metal("Host", "7"), dedicated.clone()]), ["7.824 USD"]);
+        assert_eq!(told(&[dedicated.clone(), metal("Shared", "0.0000000000")]), ["7.824 USD"]);
+        assert_eq!(told(&[dedicated, shared]), ["7.8 USD"]);
+        let filters = wanted.filters();
+        assert!(filters.contains(&("productFamily", "Compute Instance (bare metal)")));
+        assert!(filters.iter().all(|(field, _)| *field != "tenancy"));
     }
 
     #[test]

@@ -62,27 +62,6 @@ impl Exchange<'_> {
         )
     }
 
-    /// The URL of a next page.
-    ///
-    /// # Errors
-    /// Malformed where it is on another host, since the token must not leave, or where it is the
-    /// page that was just read.
-    pub fn follow(&self, link: &str, from: &Url) -> Result<Url, SourceError> {
-        let malformed =
-            |reason: &str| SourceError::new(SourceErrorKind::Malformed, reason.to_owned());
-        let url = from.join(link).map_err(|_| malformed("the next page's link is not a URL"))?;
-        if url.origin() != self.settings.resource_manager.origin() {
-            return Err(malformed(&format!(
-                "the next page is on another host, `{}`: the token is not sent there",
-                url.host_str().unwrap_or_default()
-            )));
-        }
-        if url == *from {
-            return Err(malformed("the next page's link leads to the same page"));
-        }
-        Ok(url)
-    }
-
     /// Sends a Query of so many QPU.
     pub async fn query(&self, url: Url, body: Bytes, qpu: u32) -> Result<Answer, SourceError> {
         self.throttle.acquire(qpu, self.deadline).await.map_err(|wait| {
@@ -150,6 +129,26 @@ impl Exchange<'_> {
         }
         Err(error)
     }
+}
+
+/// The URL of the page after `from`.
+///
+/// # Errors
+/// Malformed where it is on another host, since no token may leave, or where it is the page that was
+/// just read.
+pub(super) fn follow(link: &str, from: &Url) -> Result<Url, SourceError> {
+    let malformed = |reason: &str| SourceError::new(SourceErrorKind::Malformed, reason.to_owned());
+    let url = from.join(link).map_err(|_| malformed("the next page's link is not a URL"))?;
+    if url.origin() != from.origin() {
+        return Err(malformed(&format!(
+            "the next page is on another host, `{}`: nothing is sent there",
+            url.host_str().unwrap_or_default()
+        )));
+    }
+    if url == *from {
+        return Err(malformed("the next page's link leads to the same page"));
+    }
+    Ok(url)
 }
 
 /// Counts one request of an operation, as [`Exchange::count`].

@@ -13,9 +13,10 @@ use crate::domain::period::Window;
 use crate::domain::report::{BreakdownReading, EntityName, SourceError, SourceErrorKind};
 
 use super::Reading;
-use super::exchange::{Answer, Exchange, during};
+use super::exchange::{Answer, Exchange, during, follow};
 use super::normalise::{CostType, Fold, Line, decimal, usage_date};
 use super::question::{Column, Question, category};
+use super::regions::region_id;
 
 const PATH: &str = "/providers/Microsoft.CostManagement/query?api-version=2025-03-01&$top=5000";
 
@@ -119,7 +120,7 @@ async fn pages(
             Answer::Empty => return Ok(None),
             Answer::NoAmortizedCost(error) => return Ok(Some(error)),
         };
-        match page(exchange, question, month, cost_type, &content, &url, fold)? {
+        match page(question, month, cost_type, &content, &url, fold)? {
             Some(next) => url = next,
             None => return Ok(None),
         }
@@ -132,7 +133,6 @@ async fn pages(
 }
 
 fn page(
-    exchange: &Exchange<'_>,
     question: &Question,
     month: Window,
     cost_type: CostType,
@@ -154,7 +154,7 @@ fn page(
     page.properties
         .next_link
         .filter(|link| !link.is_empty())
-        .map(|link| exchange.follow(&link, url))
+        .map(|link| follow(&link, url))
         .transpose()
 }
 
@@ -292,6 +292,8 @@ impl Columns {
                     row_category = category;
                 }
                 keys.push(category.as_str().to_owned());
+            } else if *column == Column::ResourceLocation {
+                keys.push(region_id(&key).to_owned());
             } else {
                 keys.push(key);
             }

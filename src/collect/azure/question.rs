@@ -3,6 +3,8 @@
 use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, Dimension};
 use crate::domain::identity::SourceId;
 
+use super::regions::spellings;
+
 /// Charge types that make spend: usage and purchases after discounts, with the unused rest of
 /// commitments and the rounding of the bill ("Cost details fields", `ChargeType`).
 const SPEND: [&str; 5] =
@@ -119,7 +121,10 @@ impl Question {
             let (column, values) = match dimension {
                 Dimension::ServiceName => (Column::ServiceName, values.clone()),
                 Dimension::SubAccountId => (Column::SubscriptionId, values.clone()),
-                Dimension::RegionId => (Column::ResourceLocation, values.clone()),
+                Dimension::RegionId => {
+                    let written = values.iter().flat_map(|value| spellings(value));
+                    (Column::ResourceLocation, written.collect())
+                }
                 Dimension::Sku => (Column::Meter, values.clone()),
                 Dimension::ChargeCategory => (Column::ChargeType, charge_types(values)?),
                 Dimension::InstanceType => {
@@ -310,6 +315,21 @@ mod tests {
         let usage =
             Question::filtered("q", &[(Dimension::ChargeCategory, vec!["purchase".into()])]);
         assert_eq!(usage.unwrap().filter_text(), "ChargeType in (Purchase)");
+    }
+
+    #[test]
+    fn a_region_is_asked_by_every_name_that_the_bill_may_have_for_it() {
+        let region = |name: &str| {
+            Question::filtered("q", &[(Dimension::RegionId, vec![name.to_owned()])]).unwrap()
+        };
+        let of_location = |question: Question| {
+            let mut filters = question.filters.into_iter();
+            filters.find(|(column, _)| *column == Column::ResourceLocation).unwrap().1
+        };
+        let names = of_location(region("eastus2"));
+        assert_eq!(names, ["East US 2", "US East 2", "USEast2", "eastus2"]);
+        assert_eq!(of_location(region("US East 2")), names);
+        assert_eq!(of_location(region("mars")), ["mars"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::classify;
+use super::exchange::{during, follow};
 use super::normalise::decimal;
 use super::question::MACHINE_UNIT;
 use crate::domain::money::{Currency, Money};
@@ -21,8 +22,6 @@ use crate::domain::report::{SourceError, SourceErrorKind};
 
 /// The operation's name in counts and plans.
 pub(super) const OPERATION: &str = "RetailPrices";
-/// Requests of one reading at most: one for each size and region, and pages.
-pub(super) const MOST_REQUESTS: u32 = 200;
 const API_VERSION: &str = "2023-01-01-preview";
 const PATH: &str = "/api/retail/prices";
 
@@ -31,7 +30,7 @@ const PATH: &str = "/api/retail/prices";
 pub(super) struct Wanted<'a> {
     /// The size: `Standard_ND96isr_H100_v5`.
     pub size: &'a str,
-    /// The region as the bill or a node writes it.
+    /// The region by its name in Resource Manager: `eastus`.
     pub region: &'a str,
     /// The currency of the bill.
     pub currency: Currency,
@@ -46,7 +45,7 @@ impl Wanted<'_> {
         url.set_path(PATH);
         let filter = format!(
             "serviceName eq 'Virtual Machines' and priceType eq 'Consumption' and armRegionName eq '{}' and armSkuName eq '{}'",
-            quoted(&arm_region(self.region)),
+            quoted(self.region),
             quoted(self.size)
         );
         url.query_pairs_mut()
@@ -85,7 +84,7 @@ impl Wanted<'_> {
             && item.reservation_term.is_none()
             && item.unit_of_measure == MACHINE_UNIT
             && item.arm_sku_name.eq_ignore_ascii_case(self.size)
-            && item.arm_region_name.eq_ignore_ascii_case(&arm_region(self.region))
+            && item.arm_region_name.eq_ignore_ascii_case(self.region)
             && !item.product_name.ends_with(" Windows")
             && !item.product_name.contains("Cloud Services")
             && !item.meter_name.ends_with(" Low Priority")
@@ -111,7 +110,6 @@ impl Wanted<'_> {
         Ok(Some(SkuPrice {
             sku_id: item.sku_id.clone(),
             description: format!("{}, {}", item.product_name, item.sku_name),
-            // As the bill and the nodes write it, so that the price is found for them.
             region_id: self.region.to_owned(),
             capacity_type: if is_spot { CapacityType::Spot } else { CapacityType::OnDemand },
             instance_type: Some(self.size.to_owned()),
@@ -163,59 +161,22 @@ fn read(page: &[u8]) -> Result<Page<'_>, SourceError> {
 /// The address of the page after `from`, if there is one.
 ///
 /// # Errors
-/// Malformed where it is on another host or the same page again.
+/// As [`follow`]; Malformed for a page that is not as documented.
 pub(super) fn next_page(page: &[u8], from: &Url) -> Result<Option<Url>, SourceError> {
     let Some(link) = read(page)?.next_page_link.filter(|link| !link.is_empty()) else {
         return Ok(None);
     };
-    let url =
-        from.join(&link).map_err(|_| malformed("a next page that is not a URL".to_owned()))?;
     // The real service writes its default port: `https://prices.azure.com:443/...`.
-    if url.origin() != from.origin() {
-        let host = url.host_str().unwrap_or_default();
-        return Err(malformed(format!("a next page on another host, `{host}`")));
-    }
-    if url == *from {
-        return Err(malformed("the same page as the next one".to_owned()));
-    }
-    Ok(Some(url))
+    follow(&link, from).map(Some).map_err(|error| during("list prices", error))
 }
 
-pub(super) fn malformed(problem: String) -> SourceError {
+fn malformed(problem: String) -> SourceError {
     SourceError::new(SourceErrorKind::Malformed, format!("{OPERATION} answered with {problem}"))
 }
 
 /// A text within the quotes of a filter.
 fn quoted(text: &str) -> String {
     text.replace('\'', "''")
-}
-
-/// The region's name in Resource Manager, `eastus2`, of what bills also call `US East 2` or
-/// `USEast2`. A name that is not known stays as it is, and has no price then.
-fn arm_region(region: &str) -> String {
-    let plain: String = region.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let is_code = region.len() > 2 && region.chars().take(2).all(|c| c.is_ascii_uppercase());
-    let lower = plain.to_ascii_lowercase();
-    if !is_code {
-        return lower;
-    }
-    let (country, rest) = lower.split_at_checked(2).unwrap_or((lower.as_str(), ""));
-    let place = rest.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = rest.get(place.len()..).unwrap_or_default();
-    match country {
-        "us" => format!("{place}us{number}"),
-        "eu" => format!("{place}europe{number}"),
-        "ap" => format!("{place}asia{number}"),
-        "in" => format!("{place}india{number}"),
-        "au" => format!("australia{place}{number}"),
-        "br" => format!("brazil{place}{number}"),
-        "ca" => format!("canada{place}{number}"),
-        "fr" => format!("france{place}{number}"),
-        "ja" => format!("japan{place}{number}"),
-        "kr" => format!("korea{place}{number}"),
-        "se" => format!("sweden{place}{number}"),
-        _ => lower,
-    }
 }
 
 #[cfg(test)]
@@ -320,22 +281,5 @@ mod tests {
         assert_eq!(next("").unwrap(), None);
         assert!(next("https://prices.example.com/api/retail/prices?$skip=100").is_err());
         assert!(next(from.as_str()).is_err());
-    }
-
-    #[test]
-    fn regions_are_asked_by_the_names_of_resource_manager() {
-        for (told, asked) in [
-            ("eastus", "eastus"),
-            ("US East", "eastus"),
-            ("USEast2", "eastus2"),
-            ("US South Central", "southcentralus"),
-            ("EU West", "westeurope"),
-            ("IN South", "southindia"),
-            ("JA East", "japaneast"),
-            ("East US 2", "eastus2"),
-            ("UK South", "uksouth"),
-        ] {
-            assert_eq!(arm_region(told), asked, "{told}");
-        }
     }
 }

@@ -16,9 +16,10 @@ use crate::domain::period::Window;
 use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind};
 
 use super::Reading;
-use super::exchange::{Answer, Exchange, during};
+use super::exchange::{Answer, Exchange, during, follow};
 use super::normalise::{CostType, Fold, Line, decimal};
 use super::question::{Column, Question, category};
+use super::regions::region_id;
 
 const PATH: &str = "/providers/Microsoft.Consumption/usageDetails";
 const API_VERSION: &str = "2024-08-01";
@@ -108,7 +109,7 @@ async fn pages(
             Answer::NoAmortizedCost(error) => return Ok(Some(error)),
         };
         match page(&content, month, &mut take)? {
-            Some(link) => url = exchange.follow(&link, &url)?,
+            Some(link) => url = follow(&link, &url)?,
             None => return Ok(None),
         }
         answer = exchange.usage_details(url.clone()).await;
@@ -258,7 +259,7 @@ impl Item {
                 .ok_or_else(|| malformed("a line item has no billing currency".to_owned()))?,
             charge_type: properties.charge_type.unwrap_or_default(),
             meter: properties.meter_name.or(meter.meter_name).unwrap_or_default(),
-            region: properties.resource_location.unwrap_or_default(),
+            region: region_id(&properties.resource_location.unwrap_or_default()).to_owned(),
             service: properties
                 .meter_category
                 .or(meter.meter_category)
@@ -371,7 +372,7 @@ mod tests {
             keys("charge_type"),
             [texts(&["usage"]), texts(&["adjustment"]), texts(&["adjustment"])]
         );
-        assert_eq!(keys("gpu_meter"), [texts(&["ND96isr H100 v5", "USEast"]), None, None]);
+        assert_eq!(keys("gpu_meter"), [texts(&["ND96isr H100 v5", "eastus"]), None, None]);
     }
 
     #[test]

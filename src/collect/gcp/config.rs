@@ -160,6 +160,11 @@ const TEBIBYTE: i64 = 1 << 40;
 const LEAST_BYTES_BILLED: i64 = 10 * 1024 * 1024;
 
 impl Settings {
+    /// An emulator's user has no Cloud Billing API unless one is named.
+    pub fn may_ask_billing(&self) -> bool {
+        !self.credentials.anonymous || self.endpoints.billing.is_some()
+    }
+
     /// Checks an entry; notes what is wrong under `path` and returns none then.
     pub fn check(entry: Entry, path: &str, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();

@@ -15,7 +15,7 @@ use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Currency;
 use crate::domain::period::Window;
 use crate::domain::ports::MeterError;
-use crate::domain::price::{CapacityType, InUse, SkuPrice};
+use crate::domain::price::{CapacityType, InUse, PriceReading, SkuPrice};
 use crate::domain::report::ScheduleEntry;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ struct Bill {
     cents: u32,
     error: Option<SourceError>,
     /// What the price list answers.
-    prices: Mutex<Result<Option<Vec<SkuPrice>>, SourceError>>,
+    prices: Mutex<Result<Option<PriceReading>, SourceError>>,
     asked_prices: Mutex<Vec<InUse>>,
 }
 
@@ -86,7 +86,7 @@ impl Source for Bill {
         in_use: &InUse,
         _: Timestamp,
         _: &dyn Meter,
-    ) -> Result<Option<Vec<SkuPrice>>, SourceError> {
+    ) -> Result<Option<PriceReading>, SourceError> {
         self.asked_prices.lock().unwrap().push(in_use.clone());
         self.prices.lock().unwrap().clone()
     }
@@ -97,8 +97,10 @@ struct Desk {
     now: Mutex<Timestamp>,
     schedule: Mutex<ScheduleEntry>,
     spent: Mutex<Decimal>,
-    in_use: Mutex<InUse>,
-    prices: Mutex<Vec<Vec<SkuPrice>>>,
+    /// How often it was asked what is in use.
+    asked_in_use: Mutex<u32>,
+    prices: Mutex<Vec<PriceReading>>,
+    prices_read_at: Mutex<Option<Timestamp>>,
 }
 
 impl Clock for Desk {
@@ -132,13 +134,30 @@ impl PollLedger for Desk {
     }
 
     async fn in_use(&self, _: &SourceId, _: Timestamp) -> Result<InUse, String> {
-        Ok(self.in_use.lock().unwrap().clone())
+        *self.asked_in_use.lock().unwrap() += 1;
+        Ok(InUse::default())
     }
 
-    async fn keep_list_prices(&self, _: &SourceId, prices: Vec<SkuPrice>) -> Result<(), String> {
-        self.in_use.lock().unwrap().priced_at =
-            prices.iter().filter_map(|price| price.read_at).max();
-        self.prices.lock().unwrap().push(prices);
+    async fn prices_read_at(&self, _: &SourceId) -> Result<Option<Timestamp>, String> {
+        Ok(*self.prices_read_at.lock().unwrap())
+    }
+
+    async fn keep_list_prices(
+        &self,
+        _: &SourceId,
+        reading: PriceReading,
+        read_at: Timestamp,
+    ) -> Result<(), String> {
+        if reading.error.is_none() {
+            *self.prices_read_at.lock().unwrap() = Some(read_at);
+        }
+        self.prices.lock().unwrap().push(reading);
+        Ok(())
+    }
+
+    async fn forget_list_prices(&self, _: &SourceId) -> Result<(), String> {
+        *self.prices_read_at.lock().unwrap() = None;
+        self.prices.lock().unwrap().clear();
         Ok(())
     }
 
@@ -185,13 +204,15 @@ impl Life {
             monthly_cap: Some(cap.parse().unwrap()),
             maximum_age: SignedDuration::from_hours(48),
             breakdowns: Vec::new(),
+            list_prices: true,
         };
         let desk = Arc::new(Desk {
             now: Mutex::new("2026-10-01T00:00:00Z".parse().unwrap()),
             schedule: Mutex::default(),
             spent: Mutex::default(),
-            in_use: Mutex::default(),
+            asked_in_use: Mutex::default(),
             prices: Mutex::default(),
+            prices_read_at: Mutex::default(),
         });
         let poller = Poller {
             source: Arc::new(Bill {
@@ -336,6 +357,10 @@ fn priced() -> (Poller, Arc<Desk>, Arc<Bill>) {
     (Poller { source: bill.clone(), ..life.poller.clone() }, life.desk, bill)
 }
 
+fn whole(prices: Vec<SkuPrice>) -> Result<Option<PriceReading>, SourceError> {
+    Ok(Some(PriceReading { prices, ..PriceReading::default() }))
+}
+
 fn listed(at: &str) -> SkuPrice {
     SkuPrice {
         sku_id: "sku".to_owned(),
@@ -351,25 +376,71 @@ fn listed(at: &str) -> SkuPrice {
 }
 
 #[tokio::test]
-async fn list_prices_are_read_once_a_day_after_the_bill() {
-    let (poller, desk, bill) = priced();
-    let mut kept = 0;
-    for (now, wanted) in [
-        ("2026-10-01T00:00:00Z", 1),
-        ("2026-10-01T08:00:00Z", 1),
-        ("2026-10-01T23:59:59Z", 1),
-        ("2026-10-02T00:00:00Z", 2),
-        ("2026-10-02T08:00:00Z", 2),
-        // The clock was set back.
-        ("2026-09-30T00:00:00Z", 3),
-    ] {
-        *desk.now.lock().unwrap() = now.parse().unwrap();
-        *bill.prices.lock().unwrap() = Ok(Some(vec![listed(now)]));
-        poller.poll_once().await.unwrap();
-        kept = desk.prices.lock().unwrap().len();
-        assert_eq!(kept, wanted, "{now}");
+async fn list_prices_are_read_once_a_day_after_the_bill_whether_there_are_any_or_none() {
+    for is_empty in [false, true] {
+        let (poller, desk, bill) = priced();
+        let mut kept = 0;
+        for (now, wanted) in [
+            ("2026-10-01T00:00:00Z", 1),
+            ("2026-10-01T08:00:00Z", 1),
+            ("2026-10-01T23:59:59Z", 1),
+            ("2026-10-02T00:00:00Z", 2),
+            ("2026-10-02T08:00:00Z", 2),
+            // The clock was set back.
+            ("2026-09-30T00:00:00Z", 3),
+        ] {
+            *desk.now.lock().unwrap() = now.parse().unwrap();
+            let prices = if is_empty { Vec::new() } else { vec![listed(now)] };
+            *bill.prices.lock().unwrap() = whole(prices);
+            poller.poll_once().await.unwrap();
+            kept = desk.prices.lock().unwrap().len();
+            assert_eq!(kept, wanted, "{now}");
+        }
+        assert_eq!(bill.asked_prices.lock().unwrap().len(), kept);
+        assert_eq!(*desk.asked_in_use.lock().unwrap(), 3, "only where prices are due");
     }
-    assert_eq!(bill.asked_prices.lock().unwrap().len(), kept);
+}
+
+#[tokio::test]
+async fn a_reading_that_is_not_whole_is_kept_told_of_and_asked_for_again() {
+    let (poller, desk, bill) = priced();
+    let partial = PriceReading {
+        prices: vec![listed("2026-10-01T00:00:00Z")],
+        unread: [("g4dn.metal".to_owned(), "us-west-2".to_owned())].into(),
+        error: failing(SourceErrorKind::Timeout),
+    };
+    *bill.prices.lock().unwrap() = Ok(Some(partial.clone()));
+    let error = poller.read_prices().await.unwrap_err();
+    assert_eq!(error.to_string(), "`g4dn.metal` in `us-west-2` was not read: failed to read");
+    assert_eq!(*desk.prices.lock().unwrap(), [partial]);
+    poller.poll_once().await.unwrap();
+    assert_eq!(bill.asked_prices.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn prices_of_a_list_that_is_switched_off_are_forgotten_and_not_asked_for() {
+    let (poller, desk, bill) = priced();
+    *bill.prices.lock().unwrap() = whole(vec![listed("2026-10-01T00:00:00Z")]);
+    poller.poll_once().await.unwrap();
+    assert_eq!(desk.prices.lock().unwrap().len(), 1);
+    let off = Bill {
+        descriptor: Descriptor { list_prices: false, ..bill.descriptor.clone() },
+        cents: 0,
+        error: None,
+        prices: Mutex::new(Ok(None)),
+        asked_prices: Mutex::default(),
+    };
+    let off = Arc::new(off);
+    let poller = Poller { source: off.clone(), ..poller };
+    // Before anything is polled: the next poll is hours away.
+    let running = tokio::spawn(poller.run());
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    running.abort();
+    assert!(desk.prices.lock().unwrap().is_empty());
+    assert!(off.asked_prices.lock().unwrap().is_empty());
+    assert_eq!(*desk.asked_in_use.lock().unwrap(), 1, "only while it was on");
 }
 
 #[tokio::test]
@@ -382,7 +453,7 @@ async fn a_price_list_that_fails_spoils_no_poll_and_keeps_the_prices_of_before()
     assert_eq!(desk.schedule.lock().unwrap().failures, 0);
     assert!(desk.prices.lock().unwrap().is_empty());
     // The next poll asks again.
-    *bill.prices.lock().unwrap() = Ok(Some(vec![listed("2026-10-01T00:00:00Z")]));
+    *bill.prices.lock().unwrap() = whole(vec![listed("2026-10-01T00:00:00Z")]);
     poller.poll_once().await.unwrap();
     assert_eq!(desk.prices.lock().unwrap().len(), 1);
     // Nothing is asked for where the bill failed.

@@ -3,7 +3,7 @@
 //! Machines cost what the world bills them at; those that it does not bill, what the table of
 //! machines lists. Beside the machine on demand stand the rows that the real list has of the same
 //! type: reserved capacity used and unused, Windows, dedicated hosts, preinstalled software, and a
-//! row at zero that passes every filter.
+//! row at zero that passes every filter. Bare metal is a family of its own, of dedicated tenancy.
 
 use std::collections::BTreeMap;
 
@@ -136,6 +136,9 @@ fn products(server: &Server, place: Place) -> Vec<Product> {
 
 fn of_machine(name: &str, region: &str, price: Decimal) -> Vec<Product> {
     let percent = |percent: i64| (price * Decimal::new(percent, 2)).round_dp(6);
+    // A machine of nobody else is not shared.
+    let is_metal = name.ends_with(".metal");
+    let dedicated = if is_metal { price } else { percent(106) };
     // Capacity status, operating system, tenancy, software, price.
     let rows = [
         ("Used", "Linux", "Shared", "NA", Decimal::ZERO),
@@ -144,10 +147,12 @@ fn of_machine(name: &str, region: &str, price: Decimal) -> Vec<Product> {
         ("AllocatedCapacityReservation", "Linux", "Shared", "NA", Decimal::ZERO),
         ("Used", "Windows", "Shared", "NA", percent(116)),
         ("Used", "Linux", "Shared", "SQL Ent", percent(187)),
-        ("Used", "Linux", "Dedicated", "NA", percent(106)),
+        ("Used", "Linux", "Dedicated", "NA", dedicated),
     ];
     let machine = Machine::of(Provider::Aws, name);
+    let family = if is_metal { "Compute Instance (bare metal)" } else { "Compute Instance" };
     rows.into_iter()
+        .filter(|row| !is_metal || row.2 != "Shared")
         .enumerate()
         .map(|(row, (status, system, tenancy, software, price))| {
             let sku = super::auth::sha256(format!("{name} {region} {row}").as_bytes());
@@ -172,7 +177,7 @@ fn of_machine(name: &str, region: &str, price: Decimal) -> Vec<Product> {
                     if system == "Linux" { "RunInstances" } else { "RunInstances:0002" }.to_owned(),
                 ),
                 ("preInstalledSw", software.to_owned()),
-                ("productFamily", "Compute Instance".to_owned()),
+                ("productFamily", family.to_owned()),
                 ("regionCode", region.to_owned()),
                 ("servicecode", "AmazonEC2".to_owned()),
                 ("tenancy", tenancy.to_owned()),

@@ -28,7 +28,7 @@ use crate::simulate::charge::Charge;
 use definition::{CostType, Granularity, Grouping, Measure};
 
 pub use definition::Definition;
-pub use dimension::{charge_type, frequency, resource_group, resource_id, resource_name};
+pub use dimension::{charge_type, frequency, location, resource_group, resource_id, resource_name};
 
 /// How many decimals a converted amount keeps. Each charge is converted by itself, so that groups
 /// add up to the whole.

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
+use costband::domain::identity::Provider;
+
 use costband::domain::ports::Clock;
 use costband::domain::price::{CapacityType, InUse};
 use costband::domain::report::SourceErrorKind as Kind;
 use costband::simulate::aws::{AwsOptions, router};
-use costband::simulate::charge::World;
+use costband::simulate::charge::{Charge, World};
 use costband::simulate::scenario::{AWS_PAYER_ACCOUNT, Scenario};
 
 use super::*;
@@ -21,11 +28,48 @@ impl Clock for Fixed {
     }
 }
 
+/// A world in which what others have of p4d is bare metal.
+struct Metal(Scenario);
+
+impl World for Metal {
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.0.clock()
+    }
+
+    fn charges(&self, provider: Provider, now: Timestamp) -> Arc<Vec<Charge>> {
+        let mut charges = Vec::clone(&self.0.charges(provider, now));
+        for charge in &mut charges {
+            if charge.instance_type.as_deref() == Some("p4d.24xlarge") {
+                charge.instance_type = Some("g4dn.metal".to_owned());
+            }
+        }
+        Arc::new(charges)
+    }
+}
+
 /// An entry that reads a simulated cloud, prices too.
 async fn start(options: AwsOptions) -> Value {
+    start_throttled(options, None).await
+}
+
+/// The same, where a question with this word in it is throttled.
+async fn start_throttled(options: AwsOptions, word: Option<&'static str>) -> Value {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let world = Arc::new(Scenario::new(5, Arc::new(Fixed))) as Arc<dyn World>;
-    let router = router(world, Arc::default(), options);
+    let throttled = move |request: Request, next: Next| async move {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        if word.is_some_and(|word| String::from_utf8_lossy(&body).contains(word)) {
+            let refused = json!({"__type": "ThrottlingException", "message": "Rate exceeded"});
+            return (StatusCode::BAD_REQUEST, refused.to_string()).into_response();
+        }
+        next.run(Request::from_parts(parts, body.into())).await
+    };
+    let router = router(world, Arc::default(), options).layer(from_fn(throttled));
+    entry_of(router).await
+}
+
+async fn entry_of(router: Router) -> Value {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -58,7 +102,9 @@ async fn each_machine_in_use_has_the_one_price_among_its_look_alikes() {
             ("g5.48xlarge", "eu-west-1"),
             ("p5e.48xlarge", "us-east-1"),
         ];
-        let prices = source.list_prices(&in_use(&machines), now(), &meter).await.unwrap().unwrap();
+        let read = source.list_prices(&in_use(&machines), now(), &meter).await.unwrap().unwrap();
+        assert_eq!((read.error, read.unread.len()), (None, 0));
+        let prices = read.prices;
         let told: Vec<_> = prices
             .iter()
             .map(|price| (price.instance_type.as_deref().unwrap(), price.price.to_string()))
@@ -87,6 +133,36 @@ async fn each_machine_in_use_has_the_one_price_among_its_look_alikes() {
         assert!(prices.iter().all(|(_, price)| price.amount.is_zero()));
         assert_eq!(requests.paid(), 0, "list prices are free");
     }
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_throttle_is_told_with_what_is_missing() {
+    let entry = start_throttled(AwsOptions::default(), Some("p4d.24xlarge")).await;
+    let (source, meter) = (build(&entry), CountingMeter::new());
+    let machines = in_use(&[
+        ("g5.48xlarge", "eu-west-1"),
+        ("p4d.24xlarge", "us-west-2"),
+        ("p5.48xlarge", "us-west-2"),
+    ]);
+    let read = source.list_prices(&machines, now(), &meter).await.unwrap().unwrap();
+    let told: Vec<_> = read.prices.iter().map(|price| price.price.to_string()).collect();
+    assert_eq!(told, ["16.288 USD"]);
+    let error = read.missing().unwrap();
+    assert_eq!(error.kind, Kind::RateLimited);
+    let wanted = "`p4d.24xlarge` in `us-west-2` and 1 more were not read: ";
+    assert!(error.message.starts_with(wanted), "{error}");
+}
+
+#[tokio::test]
+async fn bare_metal_is_listed_in_its_own_family() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let world = Arc::new(Metal(Scenario::new(5, Arc::new(Fixed))));
+    let entry = entry_of(router(world, Arc::default(), AwsOptions::default())).await;
+    let (source, meter) = (build(&entry), CountingMeter::new());
+    let machines = in_use(&[("g4dn.metal", "us-west-2")]);
+    let read = source.list_prices(&machines, now(), &meter).await.unwrap().unwrap();
+    let told: Vec<_> = read.prices.iter().map(|price| price.price.to_string()).collect();
+    assert_eq!(told, ["21.957642 USD"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! List prices of sizes in use, read from the simulated Retail Prices API and from answers that no
 //! good server gives.
 
-use costband::domain::price::{CapacityType, InUse, SkuPrice};
+use costband::domain::price::{CapacityType, InUse, PriceReading, SkuPrice};
 
 use super::*;
 
@@ -38,7 +38,7 @@ async fn read(
     charges: Vec<Charge>,
     options: AzureOptions,
     in_use: &InUse,
-) -> (Result<Option<Vec<SkuPrice>>, SourceError>, u32, u64) {
+) -> (Result<Option<PriceReading>, SourceError>, u32, u64) {
     let requests = Arc::clone(&options.requests);
     let world = Arc::new(SmallWorld(Arc::new(charges)));
     let address = serve(router(world, Arc::default(), options)).await;
@@ -65,19 +65,19 @@ async fn each_size_in_use_has_its_two_prices_among_its_look_alikes() {
     for page in [1, 3, 100] {
         let options = AzureOptions { retail_page_size: page, ..options() };
         let machines = in_use(
-            &[("Standard_ND96isr_H100_v5", "US East"), ("Standard_NC24ads_A100_v4", "westeurope")],
+            &[("Standard_ND96isr_H100_v5", "eastus"), ("Standard_NC24ads_A100_v4", "westeurope")],
             &["USD"],
         );
         let (told, counted, asked) = read(vec![billed("USD", None)], options, &machines).await;
         let told = told.unwrap().unwrap();
         let usd = |amount: &str| format!("{amount} USD");
         assert_eq!(
-            figures(&told),
+            figures(&told.prices),
             [
                 ("westeurope", OnDemand, usd("3.673")),
                 ("westeurope", Spot, usd("0.80806")),
-                ("US East", OnDemand, usd("100")),
-                ("US East", Spot, usd("22")),
+                ("eastus", OnDemand, usd("100")),
+                ("eastus", Spot, usd("22")),
             ]
         );
         assert_eq!((u64::from(counted), asked > 2), (asked, page < 100), "{page}");
@@ -90,7 +90,7 @@ async fn prices_are_told_in_the_currency_of_the_bill_or_not_at_all() {
     let one =
         |currencies: &[&str]| InUse { currencies: in_use(&[], currencies).currencies, ..h100() };
     let (euro, ..) = read(world(), options(), &one(&["EUR"])).await;
-    assert_eq!(figures(&euro.unwrap().unwrap())[0].2, "80 EUR");
+    assert_eq!(figures(&euro.unwrap().unwrap().prices)[0].2, "80 EUR");
     for unknown in [one(&[]), one(&["EUR", "USD"]), in_use(&[], &["EUR"])] {
         assert_eq!(read(world(), options(), &unknown).await, (Ok(None), 0, 0));
     }
@@ -133,6 +133,53 @@ async fn answers_that_cannot_be_trusted_are_named_and_give_no_price() {
             assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_read_whole_is_told_beside_what_was_not() {
+    let row = json!({
+        "currencyCode": "USD", "retailPrice": 3.673, "armRegionName": "westeurope",
+        "armSkuName": "Standard_NC24ads_A100_v4", "meterName": "NC24ads A100 v4",
+        "productName": "Virtual Machines NCads A100 v4 Series", "skuName": "NC24ads A100 v4",
+        "skuId": "s", "unitOfMeasure": "1 Hour", "type": "Consumption",
+    });
+    // A list without an end for one size, a throttle for another.
+    let app = Router::new().fallback(move |request: Request| {
+        let row = row.clone();
+        async move {
+            let asked = request.uri().query().unwrap_or_default().to_owned();
+            let page = |link: &str| json!({"Items": [row], "NextPageLink": link}).to_string();
+            if asked.contains("Standard_NC48ads_A100_v4") {
+                let number = asked.len();
+                page(&format!("/api/retail/prices?{asked}&n={number}")).into_response()
+            } else if asked.contains("Standard_ND96") {
+                StatusCode::TOO_MANY_REQUESTS.into_response()
+            } else {
+                page("").into_response()
+            }
+        }
+    });
+    let address = serve(app).await;
+    let url = format!("http://{address}");
+    let endpoints = json!({"resource_manager": url, "authority": url, "retail_prices": url});
+    let peer = Peer::new(address, json!({"endpoints": endpoints}));
+    let west = |size| (size, "westeurope");
+    let sizes = [
+        west("Standard_NC24ads_A100_v4"),
+        west("Standard_NC48ads_A100_v4"),
+        west("Standard_ND96asr_v4"),
+        west("Standard_ND96isr_H100_v5"),
+    ];
+    let told = peer.source.list_prices(&in_use(&sizes, &["USD"]), now(), &peer.meter).await;
+    let told = told.unwrap().unwrap();
+    assert_eq!(figures(&told.prices), [("westeurope", CapacityType::OnDemand, "3.673 USD".into())]);
+    let unread: Vec<_> = told.unread.iter().map(|(size, _)| size.as_str()).collect();
+    assert_eq!(unread, [sizes[1].0, sizes[2].0, sizes[3].0]);
+    let error = told.missing().unwrap().to_string();
+    let wanted = "`Standard_NC48ads_A100_v4` in `westeurope` and 2 more were not read: ";
+    assert!(error.starts_with(wanted) && error.contains("20 pages"), "{error}");
+    let counted = peer.meter.operations.lock().unwrap()["RetailPrices"];
+    assert_eq!(counted, 1 + 20 + 1, "nothing is asked after a throttle");
 }
 
 #[tokio::test]

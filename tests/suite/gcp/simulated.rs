@@ -7,7 +7,7 @@ use std::time::Duration;
 use costband::domain::identity::Provider;
 use costband::domain::money::Currency;
 use costband::domain::ports::Clock;
-use costband::domain::price::InUse;
+use costband::domain::price::{InUse, PriceReading};
 use costband::domain::report::{SourceError, SourceErrorKind};
 use costband::simulate::charge::{Charge, World};
 use costband::simulate::faults::{Fault, Faults};
@@ -236,7 +236,7 @@ async fn simulated_price_list_is_read_for_the_regions_in_use_in_the_bills_curren
         (source.list_prices(&in_use, now, &purse).await, purse.operations())
     };
     let (listed, requests) = read(json!({}), in_use(&["us-central1"], &[euro])).await;
-    let listed = listed.unwrap().unwrap();
+    let listed = listed.unwrap().unwrap().prices;
     assert_eq!(requests, ["skus.list"]);
     // 10.01 euros for 8 hours.
     let h100 = listed.iter().find(|price| price.sku_id == "0000-0000-0001").unwrap();
@@ -249,7 +249,7 @@ async fn simulated_price_list_is_read_for_the_regions_in_use_in_the_bills_curren
         assert!(listed.iter().any(|price| price.description.starts_with(part)), "{part}");
     }
     let (elsewhere, _) = read(json!({}), in_use(&["europe-west4"], &[euro])).await;
-    assert_eq!(elsewhere.unwrap(), Some(Vec::new()));
+    assert_eq!(elsewhere.unwrap(), Some(PriceReading::default()));
     for (change, in_use) in [
         (json!({}), in_use(&["us-central1"], &[])),
         (json!({}), in_use(&["us-central1"], &[euro, Currency::USD])),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::domain::period::BillingPeriod;
 use crate::simulate::azure::consumption::{Answer, List, Resource, today};
 use crate::simulate::azure::query::{
-    charge_type, cost, cost_in_usd, frequency, resource_group, resource_id, resource_name,
+    charge_type, cost, cost_in_usd, frequency, location, resource_group, resource_id, resource_name,
 };
 use crate::simulate::azure::refusal::Refusal;
 use crate::simulate::azure::scope::{Scope, charges};
@@ -191,7 +191,7 @@ fn detail(azure: &Azure, charge: &Charge, amortized: bool, index: usize) -> Usag
                 cost: Number(cost),
                 unit_price: each(charge.list),
                 billing_currency: charge.currency.to_string(),
-                resource_location: charge.region_id.clone(),
+                resource_location: location(charge).to_owned(),
                 consumed_service: charge.service_name.clone(),
                 resource_id: resource_id(charge),
                 resource_name: resource_name(charge),
@@ -229,7 +229,7 @@ fn detail(azure: &Azure, charge: &Charge, amortized: bool, index: usize) -> Usag
                 cost_in_usd: cost_in_usd(charge, amortized).map(Number),
                 billing_currency_code: charge.currency.to_string(),
                 pricing_currency_code: "USD",
-                resource_location: charge.region_id.clone(),
+                resource_location: location(charge).to_owned(),
                 consumed_service: charge.service_name.clone(),
                 instance_name: resource_id(charge),
                 resource_group: resource_group(charge),

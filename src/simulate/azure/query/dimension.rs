@@ -15,7 +15,7 @@ const DIMENSIONS: &[(&str, Value)] = &[
     ("ResourceGroupName", resource_group),
     ("ResourceType", resource_type),
     (RESOURCE_ID, resource_id),
-    ("ResourceLocation", |charge| charge.region_id.clone()),
+    ("ResourceLocation", |charge| location(charge).to_owned()),
     ("SubscriptionId", |charge| charge.sub_account_id.clone()),
     ("SubscriptionName", |charge| charge.sub_account_name.clone()),
     ("MeterCategory", |charge| charge.service_name.clone()),
@@ -52,6 +52,15 @@ pub fn find(name: &str, tells_resources: bool) -> Result<Value, String> {
             let first = allowed.next().map(|(known, _)| format!("'{known}'")).unwrap_or_default();
             Err(allowed.fold(first, |list, (known, _)| list + ",'" + known + "'"))
         }
+    }
+}
+
+/// The region as the bill writes it, which is as the resource provider did: here Virginia by the
+/// name that bills have for it, any other by its name in Resource Manager.
+pub fn location(charge: &Charge) -> &str {
+    match charge.region_id.as_str() {
+        "eastus" => "US East",
+        other => other,
     }
 }
 

@@ -15,3 +15,4 @@ pub mod gpu_time;
 pub mod period;
 pub mod scope;
 pub mod spend;
+pub mod trend;

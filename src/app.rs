@@ -20,5 +20,7 @@ pub mod notices;
 #[cfg(feature = "kubernetes")]
 pub mod online;
 pub mod publish;
+pub mod series;
 pub mod setup;
 pub mod spend;
+pub mod trends;

@@ -24,3 +24,4 @@ pub mod price;
 pub mod report;
 pub mod role;
 pub mod spend;
+pub mod trend;

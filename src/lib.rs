@@ -37,11 +37,14 @@
 //! transaction as the state that it tells of. A scrape copies those bytes and adds the agent's own
 //! metrics; it asks no cloud.
 //!
-//! A GPU's reading travels beside that: `app::gpu` reads a source, `app::gpu_time` counts the time
-//! since the reading before and keeps it once a minute with the marks up to which it is counted, and
-//! the publisher prices it with the bill that it has just read. Time is kept, money never is. What a
-//! GPU's machine is comes from one inventory of nodes, which `app::nodes` joins of what is configured
-//! and what is watched.
+//! Two things travel beside that, because they take longer than a scrape may wait for.
+//! `app::trends` reads every series of every source from the file, at rest most of the time, and
+//! tells where each one's month ends, what stood out in it and why.
+//!
+//! `app::gpu` reads a source of GPU samples, `app::gpu_time` counts the time since the reading before
+//! and keeps it once a minute with the marks up to which it is counted, and the publisher prices it
+//! with the bill that it has just read. Time is kept, money never is. What a GPU's machine is comes
+//! from one inventory of nodes, which `app::nodes` joins of what is configured and what is watched.
 
 pub mod analyse;
 pub mod app;

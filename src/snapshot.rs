@@ -8,6 +8,7 @@ use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::spend::{SourceSpend, SourceStatus};
+use crate::domain::trend::SourceTrends;
 
 /// The state of the world at one instant. Parts that did not change are shared with the snapshot
 /// before: spend changes in hours, GPUs in seconds.
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub gpus: Arc<Vec<Arc<GpuReport>>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
+    /// What every source that has rows costs from day to day; read beside the bands, a little later.
+    pub trends: Arc<Vec<SourceTrends>>,
     /// One entry for each configured billing source.
     pub sources: Arc<Vec<SourceStatus>>,
 }

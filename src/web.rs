@@ -31,6 +31,7 @@ use crate::telemetry::self_metrics::SelfMetrics;
 
 mod gpu;
 pub mod page;
+mod trends;
 mod words;
 
 /// So many days of GPU money are told at once.
@@ -71,6 +72,7 @@ pub fn router(face: Face) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))
         .route("/api/v1/forecast", get(|face: State<Face>| document(face, api::forecasts)))
+        .route("/api/v1/anomalies", get(|face: State<Face>| document(face, api::anomalies)))
         .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
         .route("/api/v1/sources", get(|face: State<Face>| document(face, api::sources)))
         .route("/api/v1/gpu", get(gpu))

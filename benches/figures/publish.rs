@@ -49,6 +49,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
             bands: Arc::new(judged),
             gpus: Arc::default(),
             gpu: Arc::default(),
+            trends: Arc::default(),
             sources: Arc::new(reading.sources.clone()),
         };
         let (text, took) = cpu_of(|| Ok(renderer.render(&snapshot)))?;

@@ -20,6 +20,7 @@ use crate::app::ledger::{CountingMeter, OutboxPort, PollPort};
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
+use crate::app::trends::{TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
@@ -217,6 +218,16 @@ impl Agent {
             .map(|webhook| (webhook.name.clone(), receiver(webhook, &client)))
             .collect();
         let reader = SpendReader::new(setup).with_inventory(nodes);
+        let (told, trends) = watch::channel(Trends::default());
+        let trend_reader = TrendReader {
+            path: setup.config.store.path.clone(),
+            reader: reader.clone(),
+            clock: clock.clone(),
+            changed: polling.changed.subscribe(),
+            told,
+            metrics: polling.metrics.clone(),
+        };
+        spawn(&mut supervisor, "trends", trend_reader.run());
         let publisher = Publisher {
             ledger: polling.handle.clone(),
             reader: reader.clone(),
@@ -224,6 +235,7 @@ impl Agent {
             changed: polling.changed.subscribe(),
             gpus,
             gpu_books,
+            trends,
             receivers: receivers.keys().cloned().collect(),
             bell: bell.clone(),
             published,

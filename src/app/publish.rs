@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::notices;
 use crate::app::spend::{History, Reading, SpendReader};
+use crate::app::trends::Trends;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
@@ -53,6 +54,8 @@ pub struct Publisher {
     pub gpus: watch::Receiver<GpuReports>,
     /// GPU time as the ledger has it, and nodes as they are.
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
+    /// What sources cost from day to day.
+    pub trends: watch::Receiver<Trends>,
     /// The names of the receivers.
     pub receivers: Vec<String>,
     /// Rings when a message was queued.
@@ -155,6 +158,7 @@ impl Publisher {
                 }
                 changed = self.gpus.changed() => { if changed.is_err() { return; } }
                 changed = self.gpu_books.changed() => { if changed.is_err() { return; } }
+                changed = self.trends.changed() => { if changed.is_err() { return; } }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -198,6 +202,7 @@ impl Publisher {
             bands: judged,
             gpus: Arc::new(gpus),
             gpu: read.gpu(&self.reader, books, now),
+            trends: self.trends.borrow_and_update().clone(),
             sources: read.sources.clone(),
         };
         let text = self.renderer.render(&snapshot);

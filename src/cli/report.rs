@@ -116,6 +116,7 @@ impl Report {
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             gpus: Arc::new(Vec::new()),
             gpu,
+            trends: Arc::default(),
             sources: Arc::new(reading.sources),
         };
         print(&self.render(&snapshot)?)?;

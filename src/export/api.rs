@@ -14,11 +14,13 @@ use crate::domain::price::SkuPrice;
 use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 
+mod anomalies;
 mod documents;
 mod forecast;
 mod gpu;
 mod gpu_range;
 
+pub use anomalies::{Anomalies, anomalies};
 pub use forecast::{Forecasts, forecasts};
 pub use gpu::{NodeDocument, node_named};
 pub use gpu_range::{GpuRangeDocument, gpu_range};
@@ -258,8 +260,13 @@ fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str
         ),
         of(
             "/api/v1/forecast",
-            "Where every band's month will end, as a distribution",
+            "Where every band's month will end, and that of what it is made of",
             generator.subschema_for::<Forecasts>(),
+        ),
+        of(
+            "/api/v1/anomalies",
+            "What stood out in the cost by day, and what moved since last week",
+            generator.subschema_for::<Anomalies>(),
         ),
         of("/api/v1/spend", "What every source has billed", generator.subschema_for::<Spend>()),
         of("/api/v1/sources", "How polling goes", generator.subschema_for::<Sources>()),

@@ -2,7 +2,7 @@
 
 use crate::config::file::Language;
 use crate::domain::band::{BandStatus, BandView};
-use crate::domain::breakdown::ChargeCategory;
+use crate::domain::breakdown::{ChargeCategory, Dimension};
 use crate::domain::gpu_money::{PriceSource, Residual};
 use crate::domain::gpu_time::GpuState;
 use crate::domain::machine::Tier;
@@ -53,6 +53,16 @@ impl Language {
             CostBasis::Billed => self.pick("billed", "청구 (billed)"),
             CostBasis::Effective => self.pick("effective", "상각 (effective)"),
             CostBasis::List => self.pick("list", "정가 (list)"),
+        }
+    }
+
+    /// A dimension.
+    pub fn dimension(self, dimension: Dimension) -> &'static str {
+        match dimension {
+            Dimension::ServiceName => self.pick("service", "서비스"),
+            Dimension::SubAccountId => self.pick("account", "계정"),
+            Dimension::RegionId => self.pick("region", "리전"),
+            other => other.as_str(),
         }
     }
 

@@ -24,7 +24,9 @@ def resolve(spec, schema):
         for part in schema["$ref"].removeprefix("#/").split("/"):
             found = found[part]
         schema = found
-    return schema
+    # What may be absent is one schema or null.
+    choices = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    return resolve(spec, choices[0]) if len(choices) == 1 else schema
 
 
 def undescribed(spec, schema, value, path):

@@ -20,4 +20,5 @@ mod outage;
 pub(crate) mod program;
 mod restarts;
 mod sources;
+mod trends;
 mod truth;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::{BandSource, Booked};
+use super::BandSource;
+use super::booked::Booked;
 use crate::analyse::forecast::{Aid, month_end};
 use crate::domain::band::{Band, BandLimits, BandStatus};
 use crate::domain::breakdown::ChargeCategory;
@@ -44,8 +45,7 @@ impl Known<'_> {
     /// of its own; what an invoice carries into other months says nothing of a day's level. Earlier
     /// days that cannot be told in the band's currency are gaps.
     fn series(&self, period: BillingPeriod) -> Option<CostSeries> {
-        let mut booked =
-            Booked { by_day: BTreeMap::new(), problem: None, used_rates: BTreeSet::new() };
+        let mut booked = Booked::default();
         let (mut rows, mut gaps) = (Vec::new(), BTreeSet::new());
         let mut carried: BTreeMap<Date, Decimal> = BTreeMap::new();
         for source in self.sources {

@@ -2,6 +2,8 @@
 
 mod outlook;
 
+use std::collections::BTreeMap;
+
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 
@@ -12,6 +14,7 @@ use crate::domain::breakdown::{
     Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
 };
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::{CostBasis, Currency};
 use crate::domain::report::{DayReading, EmptyDay};
 
 fn decimal(text: &str) -> Decimal {

@@ -6,16 +6,19 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::band::BandJudgement;
-use crate::domain::forecast::{BandOutlook, ExpectedCharge};
+use crate::domain::forecast::{BandOutlook, ExpectedCharge, Forecast};
 use crate::snapshot::Snapshot;
 
-/// `/api/v1/forecast`: where every band's month will end.
+/// `/api/v1/forecast`: where every band's month will end, and that of what they are made of.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Forecasts {
     /// When the snapshot was made, RFC 3339.
     pub as_of: String,
     /// Each band and period that can be forecast; a final period is not.
     pub bands: Vec<BandForecastView>,
+    /// The open period of each source and of the services, sub-accounts and regions that cost most
+    /// in it. They tell the same money again and are never added.
+    pub series: Vec<SeriesForecastView>,
 }
 
 /// Where a band's month will end.
@@ -23,16 +26,59 @@ pub struct Forecasts {
 pub struct BandForecastView {
     /// The band.
     pub band: String,
-    /// The billing period.
-    pub period: String,
     /// `current` or `previous`.
     pub period_label: String,
-    /// The currency of every amount.
-    pub currency: String,
     /// The floor of the whole month.
     pub floor: String,
     /// The ceiling of the whole month.
     pub ceiling: String,
+    /// The month's end.
+    #[serde(flatten)]
+    pub forecast: ForecastView,
+    /// The probability of ending above the ceiling.
+    pub probability_above_ceiling: f64,
+    /// The probability of ending below the floor.
+    pub probability_below_floor: f64,
+    /// The first day at whose end the ceiling is reached in the median; absent where that is not
+    /// within the month.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crossing_p50: Option<String>,
+    /// The same for the 0.8 quantile: the earlier, cautious day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crossing_p80: Option<String>,
+    /// What each day that is left may cost so that the month ends at the ceiling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_per_day: Option<String>,
+}
+
+/// Where the month of a source will end, or of one value of a dimension of it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct SeriesForecastView {
+    /// The source.
+    pub source: String,
+    /// `service_name`, `sub_account_id` or `region_id`; absent for the whole source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<String>,
+    /// The value; absent for the whole source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// `billed` or `effective`.
+    pub basis: String,
+    /// The month's end.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<ForecastView>,
+    /// Why it cannot be told; absent where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Where a month will end, as a distribution.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ForecastView {
+    /// The billing period.
+    pub period: String,
+    /// The currency of every amount.
+    pub currency: String,
     /// How it was made; may change from day to day.
     pub method: String,
     /// The newest complete day that it was made from.
@@ -47,19 +93,6 @@ pub struct BandForecastView {
     pub interval_80: [String; 2],
     /// The bounds of the central 95 %.
     pub interval_95: [String; 2],
-    /// The probability of ending above the ceiling.
-    pub probability_above_ceiling: f64,
-    /// The probability of ending below the floor.
-    pub probability_below_floor: f64,
-    /// The first day at whose end the ceiling is reached in the median; absent within the month.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub crossing_p50: Option<String>,
-    /// The same for the 0.8 quantile: the earlier, cautious day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub crossing_p80: Option<String>,
-    /// What each day that is left may cost so that the month ends at the ceiling.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allowed_per_day: Option<String>,
     /// What the forecast used.
     pub used: UsedView,
 }
@@ -101,33 +134,58 @@ pub struct ExpectedChargeView {
     pub amount: String,
 }
 
-fn text(amount: Decimal) -> String {
+pub(super) fn text(amount: Decimal) -> String {
     amount.round_dp(6).normalize().to_string()
 }
 
 /// The forecasts of a snapshot.
 pub fn forecasts(snapshot: &Snapshot) -> Forecasts {
     let told = snapshot.bands.iter().filter_map(|band| Some((band, band.outlook.as_ref()?)));
+    let series = snapshot.trends.iter().flat_map(|of| {
+        of.trends.iter().map(|trend| SeriesForecastView {
+            source: of.source.to_string(),
+            dimension: trend.of.as_ref().map(|(dimension, _)| dimension.as_str().to_owned()),
+            key: trend.of.as_ref().map(|(_, key)| key.clone()),
+            basis: trend.basis.as_str().to_owned(),
+            forecast: trend.forecast.as_ref().ok().map(view),
+            reason: trend.forecast.as_ref().err().cloned(),
+        })
+    });
     Forecasts {
         as_of: snapshot.at.to_string(),
-        bands: told.map(|(band, outlook)| view(band, outlook)).collect(),
+        bands: told.map(|(band, outlook)| of_band(band, outlook)).collect(),
+        series: series.collect(),
     }
 }
 
-fn view(band: &BandJudgement, outlook: &BandOutlook) -> BandForecastView {
+fn of_band(band: &BandJudgement, outlook: &BandOutlook) -> BandForecastView {
     let BandOutlook { forecast, against } = outlook;
-    let day = |day: Option<Date>| day.map(|day| day.to_string());
+    BandForecastView {
+        band: band.band.clone(),
+        period_label: band.label.as_str().to_owned(),
+        floor: text(band.floor.amount),
+        ceiling: text(band.ceiling.amount),
+        forecast: view(forecast),
+        probability_above_ceiling: against.above_ceiling,
+        probability_below_floor: against.below_floor,
+        crossing_p50: day(against.crossing_p50),
+        crossing_p80: day(against.crossing_p80),
+        allowed_per_day: against.allowed_per_day.map(text),
+    }
+}
+
+fn day(day: Option<Date>) -> Option<String> {
+    day.map(|day| day.to_string())
+}
+
+fn view(forecast: &Forecast) -> ForecastView {
     let charge = |charge: &ExpectedCharge| ExpectedChargeView {
         day: charge.day.to_string(),
         amount: text(charge.amount),
     };
-    BandForecastView {
-        band: band.band.clone(),
-        period: band.period.to_string(),
-        period_label: band.label.as_str().to_owned(),
+    ForecastView {
+        period: forecast.period.to_string(),
         currency: forecast.currency.to_string(),
-        floor: text(band.floor.amount),
-        ceiling: text(band.ceiling.amount),
         method: forecast.method.as_str().to_owned(),
         made_from: forecast.made_from.to_string(),
         booked: text(forecast.booked),
@@ -139,11 +197,6 @@ fn view(band: &BandJudgement, outlook: &BandOutlook) -> BandForecastView {
             .collect(),
         interval_80: forecast.interval_80.map(text),
         interval_95: forecast.interval_95.map(text),
-        probability_above_ceiling: against.above_ceiling,
-        probability_below_floor: against.below_floor,
-        crossing_p50: day(against.crossing_p50),
-        crossing_p80: day(against.crossing_p80),
-        allowed_per_day: against.allowed_per_day.map(text),
         used: UsedView {
             days: forecast.used.days,
             gaps: forecast.used.gaps,

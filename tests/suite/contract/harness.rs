@@ -486,6 +486,7 @@ impl Bench {
             bands: Arc::new(bands),
             gpus: Arc::new(Vec::new()),
             gpu: Arc::default(),
+            trends: Arc::default(),
             sources: Arc::new(reading.sources),
         };
         Renderer::new(200).render(&snapshot)

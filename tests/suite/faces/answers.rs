@@ -7,8 +7,14 @@ use serde_json::Value;
 use super::peers::{peer, script};
 use super::world::{HOSTILE, Shown, snapshot};
 
-const DOCUMENTS: [&str; 5] =
-    ["/api/v1/bands", "/api/v1/forecast", "/api/v1/spend", "/api/v1/sources", "/api/v1/gpu"];
+const DOCUMENTS: [&str; 6] = [
+    "/api/v1/bands",
+    "/api/v1/forecast",
+    "/api/v1/anomalies",
+    "/api/v1/spend",
+    "/api/v1/sources",
+    "/api/v1/gpu",
+];
 
 #[tokio::test]
 async fn readiness_follows_the_first_snapshot_and_never_the_age_of_a_bill() {
@@ -73,6 +79,23 @@ async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
     assert_eq!(told[0]["quantiles"][3]["amount"], "90000");
     assert_eq!(told[0]["crossing_p80"], "2025-10-30");
     assert!(told[0].get("crossing_p50").is_none(), "{forecast}");
+
+    let series = forecast["series"].as_array().unwrap();
+    assert_eq!((series.len(), &series[0]["source"]), (4, &"aws-main".into()));
+    assert!(series[0].get("dimension").is_none(), "the whole source first");
+    assert_eq!(series[0]["quantiles"].as_array().unwrap().len(), 7);
+    let new = series.iter().find(|of| of["key"] == "new").unwrap();
+    assert!(new.get("quantiles").is_none() && new["reason"].is_string(), "{new}");
+
+    let stood_out = get("/api/v1/anomalies").await;
+    let told = stood_out["anomalies"].as_array().unwrap();
+    let whole = told.iter().find(|of| of.get("dimension").is_none()).unwrap();
+    assert_eq!((&whole["kind"], &whole["first"]), (&"spike".into(), &"2025-10-11".into()));
+    assert_eq!((&whole["cause"]["key"], &whole["cause"]["share"]), (&HOSTILE.into(), &1.0.into()));
+    assert!(told.iter().all(|of| of["key"] != "other"), "{stood_out}");
+    let change = &stood_out["changes"][0];
+    assert_eq!((&change["to"], &change["before"]), (&"2025-10-14".into(), &"708".into()));
+    assert_eq!(change["along"][0]["parts"][0]["key"], HOSTILE);
 
     let spend = get("/api/v1/spend").await;
     let (aws, gcp) = (&spend["sources"][0], &spend["sources"][1]);

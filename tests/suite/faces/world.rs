@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use costband::analyse;
+use costband::analyse::trend::NamedSeries;
 use costband::config::file::Language;
 use costband::config::secret::SecretRef;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::forecast::{
-    BandForecast, BandOutlook, Forecast, ForecastInputs, ForecastMethod, PROBABILITIES, Quantile,
+    BandForecast, BandOutlook, CostDay, CostSeries, Forecast, ForecastInputs, ForecastMethod,
+    PROBABILITIES, Quantile,
 };
 use costband::domain::gpu::{
     DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
@@ -29,6 +32,7 @@ use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
+use costband::domain::trend::SourceTrends;
 use costband::export::metrics::Renderer;
 use costband::export::page::Page;
 use costband::runtime::readiness::Readiness;
@@ -264,6 +268,36 @@ fn bands() -> Vec<BandJudgement> {
         ..known.clone()
     };
     vec![known, unknown, previous]
+}
+
+/// Ten weeks of a source at 100 a day, 60 of them one service's, which costs 340 more on a day and
+/// has a hostile name.
+fn trends() -> SourceTrends {
+    let first = "2025-08-06".parse().unwrap();
+    let series = |usual: i64, extra: i64| {
+        let day = |at: i64| CostDay {
+            amount: Some(Decimal::from(usual + at % 3 + if at == 66 { extra } else { 0 })),
+            quantity: None,
+            complete: true,
+        };
+        CostSeries {
+            currency: Currency::USD,
+            first,
+            days: (0..70).map(day).collect(),
+            charges: Vec::new(),
+        }
+    };
+    let named = |of: Option<&str>, usual, extra| NamedSeries {
+        of: of.map(|key| (Dimension::ServiceName, key.to_owned())),
+        basis: CostBasis::Effective,
+        unit: None,
+        series: series(usual, extra),
+    };
+    let mut new = named(Some("new"), 1, 0);
+    new.series.days.truncate(2);
+    let all =
+        [named(None, 100, 340), named(Some(HOSTILE), 60, 340), named(Some("other"), 40, 0), new];
+    analyse::trend::trends(SourceId::new("aws-main"), &all, "2025-10".parse().unwrap())
 }
 
 /// A month's end that probably passes the ceiling.
@@ -514,6 +548,7 @@ pub(crate) fn snapshot() -> Snapshot {
         bands: Arc::new(bands()),
         gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
         gpu: Arc::new(picture()),
+        trends: Arc::new(vec![trends()]),
         sources: Arc::new(sources()),
     }
 }

@@ -1,0 +1,146 @@
+//! The money of a band that is booked, in the band's currency.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use super::BandSource;
+use crate::analyse::spend::DayMoney;
+use crate::domain::band::Band;
+use crate::domain::exchange::ExchangeRates;
+use crate::domain::money::{CostBasis, Currency};
+use crate::domain::period::{BillingPeriod, BillingZone};
+
+/// The band's money of one period in the band's currency.
+#[derive(Default)]
+pub(super) struct Booked {
+    pub(super) by_day: BTreeMap<Date, Decimal>,
+    pub(super) problem: Option<String>,
+    pub(super) used_rates: BTreeSet<String>,
+}
+
+impl Booked {
+    pub(super) fn read(
+        band: &Band,
+        sources: &[BandSource<'_>],
+        rates: &ExchangeRates,
+        period: BillingPeriod,
+    ) -> Self {
+        let mut booked = Self::default();
+        for source in sources {
+            if source.last_success.is_none() {
+                booked.problem = Some(format!("`{}` was not read yet", source.rules.id));
+            }
+            for (key, money) in source.series.period(period) {
+                match booked.convert(band, source, rates, (key.day, key.currency, money)) {
+                    Ok(amount) => booked.add(key.day, amount),
+                    Err(problem) => booked.problem = Some(problem),
+                }
+            }
+        }
+        if booked.by_day.is_empty() && booked.problem.is_none() {
+            booked.problem = Some(format!("no cost of {period} is known yet"));
+        }
+        booked
+    }
+
+    fn add(&mut self, day: Date, amount: Decimal) {
+        let sum = self.by_day.entry(day).or_insert(Decimal::ZERO);
+        match sum.checked_add(amount) {
+            Some(total) => *sum = total,
+            None => self.problem = Some("the sum has more than 28 digits".to_owned()),
+        }
+    }
+
+    /// The provider's own figure in the band's currency first, then the configured dated table.
+    pub(super) fn convert(
+        &mut self,
+        band: &Band,
+        source: &BandSource<'_>,
+        rates: &ExchangeRates,
+        (day, currency, money): (Date, Currency, &DayMoney),
+    ) -> Result<Decimal, String> {
+        let id = &source.rules.id;
+        let own = money.own.amounts().on(band.basis).ok_or_else(|| {
+            let other = match band.basis {
+                CostBasis::Billed => CostBasis::Effective,
+                CostBasis::Effective | CostBasis::List => CostBasis::Billed,
+            };
+            format!(
+                "`{id}` does not tell the {} cost; `basis: {}` may be known",
+                band.basis.as_str(),
+                other.as_str()
+            )
+        })?;
+        if currency == band.currency {
+            return Ok(own);
+        }
+        let told = money.usd.and_then(|usd| usd.amounts().on(band.basis));
+        if let (Currency::USD, Some(usd)) = (band.currency, told) {
+            self.used_rates.insert(format!("{currency} to USD as `{id}` tells it"));
+            return Ok(usd);
+        }
+        let (rate, of) = rates.rate(currency, band.currency, day).ok_or_else(|| {
+            format!(
+                "no rate from {currency} to {} for {day}; add one to `exchange_rates`",
+                band.currency
+            )
+        })?;
+        self.used_rates.insert(format!(
+            "1 {currency} = {} {} (configured for {of})",
+            rate.normalize(),
+            band.currency
+        ));
+        own.checked_mul(rate).ok_or_else(|| "the sum has more than 28 digits".to_owned())
+    }
+
+    /// The whole sum, or why it is not known.
+    pub(super) fn spend(&self) -> Result<Decimal, String> {
+        match &self.problem {
+            Some(problem) => Err(problem.clone()),
+            None => self.sum().ok_or_else(|| "the sum has more than 28 digits".to_owned()),
+        }
+    }
+
+    /// What is known of the sum: money that is booked whatever is not known besides.
+    pub(super) fn sum(&self) -> Option<Decimal> {
+        self.by_day.values().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))
+    }
+
+    /// The sum over the days that are complete in every source.
+    pub(super) fn complete(
+        &self,
+        sources: &[BandSource<'_>],
+        period: BillingPeriod,
+        zone: BillingZone,
+    ) -> Option<Complete> {
+        // What an invoice carries of earlier days came once and says nothing of the pace.
+        let window = period.window();
+        let carried = self
+            .by_day
+            .iter()
+            .filter(|(day, _)| !window.contains(**day))
+            .try_fold(Decimal::ZERO, |sum, (_, amount)| sum.checked_add(*amount))?;
+        let mut complete = Complete { sum: Decimal::ZERO, carried, days: 0, seconds: 0 };
+        for day in window.days() {
+            let is_complete = sources.iter().all(|source| source.is_complete(day));
+            if is_complete {
+                let amount = self.by_day.get(&day).copied().unwrap_or_default();
+                complete.sum = complete.sum.checked_add(amount)?;
+                complete.days += 1;
+                complete.seconds += zone.end_of(day).as_second() - zone.start_of(day).as_second();
+            }
+        }
+        (complete.days > 0).then_some(complete)
+    }
+}
+
+/// The part of it on complete days, and what came of earlier days.
+#[derive(Clone, Copy)]
+pub(super) struct Complete {
+    pub(super) sum: Decimal,
+    pub(super) carried: Decimal,
+    pub(super) days: i64,
+    pub(super) seconds: i64,
+}

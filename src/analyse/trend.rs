@@ -1,0 +1,82 @@
+//! Reads every series of a source: its month's end, what stood out in it and why, and what moved
+//! the source's cost since last week.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use crate::analyse::anomaly::{Part, find, likely_cause};
+use crate::analyse::change::{Value, since_last_week};
+use crate::analyse::forecast::{Aid, month_end};
+use crate::domain::anomaly::{Anomaly, AnomalyFloors};
+use crate::domain::breakdown::Dimension;
+use crate::domain::forecast::CostSeries;
+use crate::domain::identity::SourceId;
+use crate::domain::money::CostBasis;
+use crate::domain::period::BillingPeriod;
+use crate::domain::trend::{SourceTrends, Trend};
+
+/// An anomaly that ended so many days before the newest complete day is told no more.
+const TOLD_DAYS: i32 = 35;
+
+/// A series with what it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedSeries {
+    /// The dimension and the value; none for the whole source.
+    pub of: Option<(Dimension, String)>,
+    /// The basis of its amounts.
+    pub basis: CostBasis,
+    /// The unit of its quantities, as the provider writes it; none where there are several.
+    pub unit: Option<String>,
+    /// The days.
+    pub series: CostSeries,
+}
+
+/// The trends of a source's series in its open period.
+pub fn trends(source: SourceId, series: &[NamedSeries], period: BillingPeriod) -> SourceTrends {
+    let whole = series.iter().find(|named| named.of.is_none()).map(|named| &named.series);
+    let parts: Vec<Part<'_>> = series
+        .iter()
+        .filter_map(|named| {
+            let (dimension, key) = named.of.as_ref()?;
+            Some(Part { dimension: *dimension, key, series: &named.series })
+        })
+        .collect();
+    let values: Vec<Value<'_>> = series
+        .iter()
+        .filter_map(|named| {
+            let ((dimension, key), series) = (named.of.as_ref()?, &named.series);
+            Some(Value { dimension: *dimension, key, unit: named.unit.as_deref(), series })
+        })
+        .collect();
+    SourceTrends {
+        source,
+        period,
+        trends: series.iter().map(|named| trend(named, &parts, period)).collect(),
+        change: whole.and_then(|whole| since_last_week(whole, &values)),
+    }
+}
+
+fn trend(named: &NamedSeries, parts: &[Part<'_>], period: BillingPeriod) -> Trend {
+    let forecast = month_end(&named.series, period, &Aid::default()).and_then(|end| end.forecast());
+    let mut anomalies = find(&named.series, &AnomalyFloors::default());
+    if let Some(newest) = named.series.newest_complete() {
+        let oldest = named.series.date(newest).saturating_sub(TOLD_DAYS.days());
+        anomalies.retain(|anomaly| is_told(anomaly, oldest));
+    }
+    for anomaly in &mut anomalies {
+        // Values are parts of the whole, not of one another.
+        if named.of.is_none() {
+            anomaly.cause = likely_cause(anomaly, parts);
+        }
+    }
+    Trend {
+        of: named.of.clone(),
+        basis: named.basis,
+        forecast: forecast.map_err(|error| error.to_string()),
+        anomalies,
+    }
+}
+
+fn is_told(anomaly: &Anomaly, oldest: Date) -> bool {
+    anomaly.ended.is_none_or(|ended| ended >= oldest)
+}

@@ -1,0 +1,176 @@
+//! Costs by day of a source, of its services, sub-accounts and regions, as the ledger holds them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use crate::analyse::spend::{AmountSum, SourceRules, complete_days};
+use crate::analyse::trend::NamedSeries;
+use crate::app::spend::known_days;
+use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension};
+use crate::domain::forecast::{CostSeries, SeriesRow};
+use crate::domain::money::{CostBasis, Currency, Money};
+use crate::domain::period::Window;
+use crate::store::{Ledger, LedgerError};
+
+/// Along which dimensions a source's cost is told.
+const DIMENSIONS: [Dimension; 3] =
+    [Dimension::ServiceName, Dimension::SubAccountId, Dimension::RegionId];
+
+/// The whole source, or a value of a dimension.
+type Name = Option<(Dimension, String)>;
+
+/// The series of a source in the currency of the most rows, its whole cost first: of each dimension
+/// the values that cost most, at most `most` of them. Effective cost; the billed one where no
+/// effective cost is told. None of a source without rows.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn read(
+    ledger: &Ledger,
+    rules: &SourceRules,
+    window: &Window,
+    most: usize,
+    now: Timestamp,
+) -> Result<Vec<NamedSeries>, LedgerError> {
+    let tellers = tellers(&ledger.breakdowns(&rules.id)?);
+    let mut sizes = Sizes::default();
+    for teller in &tellers {
+        ledger.for_each_row_in_days(&teller.breakdown, window, |row| sizes.add(teller, row))?;
+    }
+    let Some(currency) = sizes.currency() else { return Ok(Vec::new()) };
+    let wanted = sizes.largest(most);
+    let mut folds: BTreeMap<Name, Fold> = BTreeMap::new();
+    for teller in &tellers {
+        ledger.for_each_row_in_days(&teller.breakdown, window, |row| {
+            for name in teller.names(row).filter(|_| row.currency == currency) {
+                if name.as_ref().is_none_or(|name| wanted.contains(name)) {
+                    folds.entry(name).or_default().add(row);
+                }
+            }
+        })?;
+    }
+    let complete = complete_days(rules, &known_days(ledger, rules, window)?, now);
+    let told = folds.into_iter().filter_map(|(name, fold)| fold.finish(name, currency, &complete));
+    Ok(told.collect())
+}
+
+/// A breakdown, with what it tells: no cost is told by two of them.
+struct Teller {
+    breakdown: Breakdown,
+    is_primary: bool,
+    places: Vec<(Dimension, usize)>,
+}
+
+fn tellers(breakdowns: &[Breakdown]) -> Vec<Teller> {
+    let mut told = BTreeSet::new();
+    let mut tellers = Vec::new();
+    for role in [BreakdownRole::Primary, BreakdownRole::Secondary] {
+        for breakdown in breakdowns.iter().filter(|breakdown| breakdown.role == role) {
+            let place = |of| Some((of, breakdown.dimensions.iter().position(|held| *held == of)?));
+            let places: Vec<_> = DIMENSIONS
+                .into_iter()
+                .filter_map(place)
+                .filter(|(dimension, _)| told.insert(*dimension))
+                .collect();
+            let is_primary = role == BreakdownRole::Primary;
+            if is_primary || !places.is_empty() {
+                tellers.push(Teller { breakdown: breakdown.clone(), is_primary, places });
+            }
+        }
+    }
+    tellers
+}
+
+impl Teller {
+    fn names<'a>(&'a self, row: &'a CostRow) -> impl Iterator<Item = Name> + 'a {
+        let keys = self.places.iter();
+        let values = keys.filter_map(|(of, place)| Some((*of, row.keys.get(*place)?.clone())));
+        self.is_primary.then_some(None).into_iter().chain(values.map(Some))
+    }
+}
+
+/// How large every value is, and how many rows are in which currency.
+#[derive(Default)]
+struct Sizes {
+    rows: BTreeMap<Currency, usize>,
+    values: BTreeMap<(Dimension, String), Decimal>,
+}
+
+impl Sizes {
+    fn add(&mut self, teller: &Teller, row: &CostRow) {
+        *self.rows.entry(row.currency).or_default() += 1;
+        let cost = row.amounts.effective.or(row.amounts.billed).unwrap_or_default().abs();
+        for name in teller.names(row).flatten() {
+            let sum = self.values.entry(name).or_default();
+            *sum = sum.saturating_add(cost);
+        }
+    }
+
+    fn currency(&self) -> Option<Currency> {
+        self.rows.iter().max_by_key(|(_, rows)| **rows).map(|(currency, _)| *currency)
+    }
+
+    fn largest(self, most: usize) -> BTreeSet<(Dimension, String)> {
+        let mut by: BTreeMap<Dimension, Vec<(Decimal, String)>> = BTreeMap::new();
+        for ((dimension, key), size) in self.values {
+            by.entry(dimension).or_default().push((size, key));
+        }
+        let mut largest = BTreeSet::new();
+        for (dimension, mut values) in by {
+            values.sort_by(|(one, a), (other, b)| other.cmp(one).then_with(|| a.cmp(b)));
+            largest.extend(values.into_iter().take(most).map(|(_, key)| (dimension, key)));
+        }
+        largest
+    }
+}
+
+/// One series while its rows are read.
+#[derive(Default)]
+struct Fold {
+    days: BTreeMap<(Date, ChargeCategory), (AmountSum, Option<Decimal>)>,
+    /// The units of its quantities; none in it for a row without any.
+    units: BTreeSet<Option<String>>,
+}
+
+impl Fold {
+    fn add(&mut self, row: &CostRow) {
+        let unit = row.quantity.as_ref().map(|quantity| quantity.unit.clone());
+        // Two units are as good as many.
+        if self.units.len() < 2 {
+            self.units.insert(unit);
+        }
+        let used = row.quantity.as_ref().map(|quantity| quantity.amount);
+        let zero = || (AmountSum::default(), Some(Decimal::ZERO));
+        let day = self.days.entry((row.day, row.category)).or_insert_with(zero);
+        day.0.add(&row.amounts);
+        day.1 = day.1.zip(used).and_then(|(held, more)| held.checked_add(more));
+    }
+
+    fn finish(
+        self,
+        name: Name,
+        currency: Currency,
+        complete: &BTreeSet<Date>,
+    ) -> Option<NamedSeries> {
+        let effective = self.days.values().all(|(sum, _)| sum.amounts().effective.is_some());
+        let basis = if effective { CostBasis::Effective } else { CostBasis::Billed };
+        let unit = match Vec::from_iter(self.units).as_slice() {
+            [Some(unit)] => Some(unit.clone()),
+            _ => None,
+        };
+        let rows: Vec<SeriesRow> = self
+            .days
+            .into_iter()
+            .map(|((day, category), (sum, used))| {
+                let cost = Money::new(sum.amounts().on(basis)?, currency);
+                let quantity = used.filter(|_| unit.is_some());
+                Some(SeriesRow { day, cost, category, quantity })
+            })
+            .collect::<Option<_>>()?;
+        let series = CostSeries::of(currency, &rows, complete).ok()?;
+        Some(NamedSeries { of: name, basis, unit, series })
+    }
+}

@@ -1,0 +1,97 @@
+//! Reads what every source costs from day to day whenever the ledger changed, beside the ledger's
+//! own thread.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, ToSpan};
+use tokio::sync::watch;
+
+use crate::analyse::trend::trends;
+use crate::app::series;
+use crate::app::spend::SpendReader;
+use crate::domain::period::{BillingPeriod, Window, next_day};
+use crate::domain::ports::Clock;
+use crate::domain::trend::SourceTrends;
+use crate::store::{Ledger, LedgerError};
+use crate::telemetry::self_metrics::SelfMetrics;
+
+/// How far back forecasts look.
+const HISTORY_DAYS: i32 = 400;
+/// So many values of a dimension are told: those that cost most.
+const MOST_VALUES: usize = 50;
+/// It rests so many times as long as reading took, so that it takes little of a core,
+const REST: u32 = 20;
+/// and at least so long.
+const LEAST_REST: Duration = Duration::from_secs(1);
+/// Days become complete without any commit.
+const READ_EVERY: Duration = Duration::from_secs(15 * 60);
+
+/// What every source costs from day to day, in configured order.
+pub type Trends = Arc<Vec<SourceTrends>>;
+
+/// Reads trends for ever.
+pub struct TrendReader {
+    /// The ledger's file.
+    pub path: PathBuf,
+    /// Which sources there are.
+    pub reader: SpendReader,
+    /// The agent's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Counts commits.
+    pub changed: watch::Receiver<u64>,
+    /// Where trends go.
+    pub told: watch::Sender<Trends>,
+    /// Counts what the ledger refuses.
+    pub metrics: SelfMetrics,
+}
+
+impl TrendReader {
+    /// Reads, rests, and reads again once something was kept.
+    pub async fn run(mut self) {
+        loop {
+            self.changed.mark_unchanged();
+            let begun = Instant::now();
+            let (path, reader, now) = (self.path.clone(), self.reader.clone(), self.clock.now());
+            let work = move || read(&reader, &Ledger::open_read_only(path)?, now);
+            match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(trends)) => {
+                    self.told.send_replace(Arc::new(trends));
+                }
+                Ok(Err(error)) => {
+                    self.metrics.ledger_failed("read");
+                    tracing::error!(%error, "failed to read trends from the ledger");
+                }
+                Err(error) => tracing::error!(%error, "failed to read trends"),
+            }
+            tokio::time::sleep((begun.elapsed() * REST).max(LEAST_REST)).await;
+            tokio::select! {
+                changed = self.changed.changed() => { if changed.is_err() { return; } }
+                () = tokio::time::sleep(READ_EVERY) => {}
+            }
+        }
+    }
+}
+
+/// The trends of every source that has rows.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn read(
+    reader: &SpendReader,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Result<Vec<SourceTrends>, LedgerError> {
+    let mut told = Vec::new();
+    for rules in reader.rules() {
+        let zone = rules.provider.billing_zone();
+        let today = zone.day_of(now);
+        let window = Window::new(today.saturating_sub(HISTORY_DAYS.days()), next_day(today));
+        let series = series::read(ledger, rules, &window, MOST_VALUES, now)?;
+        if !series.is_empty() {
+            told.push(trends(rules.id.clone(), &series, BillingPeriod::at(now, zone)));
+        }
+    }
+    Ok(told)
+}

@@ -1,0 +1,84 @@
+//! What stood out in a bill that was read through real sockets, and what caused it.
+
+use std::sync::Arc;
+
+use costband::app::trends;
+use costband::domain::anomaly::AnomalyKind;
+use costband::domain::breakdown::Dimension;
+use costband::domain::identity::Provider;
+use costband::domain::ports::Clock;
+use costband::domain::trend::SourceTrends;
+use costband::runtime::clock::ShiftedClock;
+use costband::simulate::charge::Charge;
+use costband::store::Ledger;
+use jiff::ToSpan;
+use jiff::civil::{Date, date};
+use serde_json::json;
+
+use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
+
+const FIRST: Date = date(2026, 9, 1);
+const SPIKE: Date = date(2026, 11, 5);
+const SHIFT: Date = date(2026, 11, 12);
+
+/// Two services in two accounts and regions. One of them costs 9,000 more on the fifth, the other
+/// doubles on the twelfth.
+fn charges() -> Vec<Charge> {
+    let days = FIRST.series(1.day()).take_while(|day| *day <= date(2026, 11, 22));
+    let mut charges = Vec::new();
+    for day in days {
+        let wobble = i64::from(day.day() % 3) * 10;
+        let lambda = 1_000 + wobble + if day == SPIKE { 9_000 } else { 0 };
+        let compute = (2_000 + wobble) * if day >= SHIFT { 2 } else { 1 };
+        for (place, amount) in [
+            (["222233334444", "AWS Lambda", "us-east-1"], lambda),
+            (["111122223333", "AmazonCloudWatch", "eu-west-1"], compute),
+        ] {
+            let amount = decimal(&amount.to_string());
+            charges.push(charge(Provider::Aws, day, place, amount, amount));
+        }
+    }
+    charges
+}
+
+async fn read(bench: &Bench) -> Vec<SourceTrends> {
+    let ledger = Ledger::open_read_only(&bench.setup.config.store.path).unwrap();
+    trends::read(&bench.reader, &ledger, bench.clock.now()).unwrap()
+}
+
+#[tokio::test]
+async fn a_spike_and_a_shift_are_told_once_with_their_service() {
+    let clock = Arc::new(ShiftedClock::standing_at(at("2026-11-20T00:30:00Z")));
+    let world = WrittenWorld::new(clock.clone(), charges());
+    let bands = json!([{"preset": "aws"}]);
+    let bench = Bench::start(&[Provider::Aws], world, clock, Options::default(), bands).await;
+    assert_eq!(read(&bench).await, [], "nothing was read");
+    for _ in 0..2 {
+        bench.poll_well(Provider::Aws).await;
+        bench.advance(7);
+    }
+    let told = read(&bench).await;
+    let [of] = told.as_slice() else { panic!("{told:?}") };
+    let whole = of.trends.iter().find(|trend| trend.of.is_none()).unwrap();
+    let found: Vec<_> = whole.anomalies.iter().map(|one| (one.kind, one.first)).collect();
+    assert_eq!(found, [(AnomalyKind::Spike, SPIKE), (AnomalyKind::LevelShift, SHIFT)]);
+    let cause = |at: usize| whole.anomalies[at].cause.clone().unwrap();
+    assert!(["AWS Lambda", "222233334444", "us-east-1"].contains(&cause(0).key.as_str()));
+    assert!(["AmazonCloudWatch", "111122223333", "eu-west-1"].contains(&cause(1).key.as_str()));
+    assert!(cause(1).share > 0.9, "{:?}", cause(1));
+    // The same of the service alone, and nothing of the other one.
+    let of_service = |key: &str| {
+        let wanted = Some((Dimension::ServiceName, key.to_owned()));
+        let trend = of.trends.iter().find(|trend| trend.of == wanted).unwrap();
+        trend.anomalies.iter().map(|one| one.first).collect::<Vec<_>>()
+    };
+    assert_eq!(of_service("AWS Lambda"), [SPIKE]);
+    assert_eq!(of_service("AmazonCloudWatch"), [SHIFT]);
+    // Every dimension tells the whole change again.
+    let change = of.change.as_ref().unwrap();
+    assert_eq!(change.along.len(), 3, "services, accounts, regions: {change:?}");
+    for along in &change.along {
+        let moved: rust_decimal::Decimal = along.parts.iter().map(|part| part.change).sum();
+        assert_eq!(moved, change.after - change.before, "{along:?}");
+    }
+}

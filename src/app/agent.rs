@@ -193,12 +193,13 @@ impl Agent {
         };
         let shutdown = supervisor.shutdown();
         supervisor.spawn("gpu-time", timekeeper.run(shutdown));
-        for source in &setup.config.gpu {
+        let sources = u32::try_from(setup.config.gpu.len()).unwrap_or(u32::MAX);
+        for (place, source) in (0..).zip(&setup.config.gpu) {
             let (reading, beside) = gpu::Reading::new(source, counted(source), &clock)?;
             if let Some(beside) = beside {
                 spawn(&mut supervisor, format!("pods:{}", source.name), beside);
             }
-            let reading = reading.of_node(setup.config.node.clone());
+            let reading = reading.of_node(setup.config.node.clone()).in_turn(place, sources);
             let (reports, heard) = (reports.clone(), heard.clone());
             let metrics = polling.metrics.clone();
             let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);

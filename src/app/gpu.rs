@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval_at};
 
 #[cfg(feature = "kubernetes")]
 use crate::app::gpu_pods::PodsReader;
@@ -29,8 +30,11 @@ use crate::domain::report::{SourceError, SourceErrorKind};
 #[cfg(feature = "kubernetes")]
 use crate::kubernetes::pods;
 use crate::telemetry::self_metrics::SelfMetrics;
+
 /// How far back a Prometheus is asked for what was missed.
 const LONGEST_HISTORY: SignedDuration = SignedDuration::from_hours(24);
+/// The longest time from one source's first reading to the next one's.
+const LARGEST_GAP: Duration = Duration::from_millis(10);
 /// After so many missed scrapes the last report no longer tells the present.
 const FORGOTTEN_AFTER: u32 = 3;
 
@@ -193,6 +197,8 @@ pub struct Reading {
     reader: Reader,
     /// The node of all GPUs that are read, whatever the page calls it.
     node: Option<String>,
+    /// How long the first reading waits.
+    begin_after: Duration,
 }
 
 impl Reading {
@@ -207,7 +213,24 @@ impl Reading {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<(Self, Option<Beside>)> {
         let (reader, beside) = Reader::new(source, read_until, clock)?;
-        Ok((Self { id: source.name.clone(), every: source.every, reader, node: None }, beside))
+        Ok((
+            Self {
+                id: source.name.clone(),
+                every: source.every,
+                reader,
+                node: None,
+                begin_after: Duration::ZERO,
+            },
+            beside,
+        ))
+    }
+
+    /// As the `place`th of so many sources, which are not all read in the same moment: their pages
+    /// would all be in memory together.
+    #[must_use]
+    pub fn in_turn(self, place: u32, of: u32) -> Self {
+        let apart = LARGEST_GAP.min(self.every / of.max(1));
+        Self { begin_after: apart * place, ..self }
     }
 
     /// Of the GPUs of one node, whose name is known: a page may tell its exporter's instead.
@@ -231,7 +254,8 @@ impl Reading {
         metrics: SelfMetrics,
     ) {
         metrics.gpu_samples_dropped(&self.id, &DroppedSamples::default());
-        let mut ticks = tokio::time::interval(self.every.max(Duration::from_secs(1)));
+        let first = Instant::now() + self.begin_after;
+        let mut ticks = interval_at(first, self.every.max(Duration::from_secs(1)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut missed = 0_u32;
         let mut last_error: Option<SourceErrorKind> = None;
@@ -239,7 +263,9 @@ impl Reading {
             if !self.reader.is_behind() {
                 ticks.tick().await;
             }
-            let said: Vec<Heard> = match self.reader.read(&client, clock.now()).await {
+            // On the heap, so that thousands of sources at rest hold no room for reading.
+            let reading = Box::pin(self.reader.read(&client, clock.now()));
+            let said: Vec<Heard> = match reading.await {
                 // A step of a Prometheus may be longer than the time between two looks.
                 Ok(None) => self.read_until().into_iter().collect(),
                 Ok(Some(mut read)) => {
@@ -257,7 +283,7 @@ impl Reading {
                     missed = if read.is_empty() { missed.saturating_add(1) } else { 0 };
                     if let Some(newest) = read.last().map(|report| report.observed_at) {
                         reports.send_modify(|held| {
-                            held.retain(|(source, _), _| *source != self.id);
+                            forget(held, &self.id);
                             let newest = read.iter().filter(|one| one.observed_at == newest);
                             held.extend(newest.map(|report| {
                                 let report = Arc::new(report.clone());
@@ -277,7 +303,7 @@ impl Reading {
                 }
             };
             if missed == FORGOTTEN_AFTER {
-                reports.send_modify(|held| held.retain(|(source, _), _| *source != self.id));
+                reports.send_modify(|held| forget(held, &self.id));
             }
             for one in said {
                 if heard.send(one).await.is_err() {
@@ -285,5 +311,14 @@ impl Reading {
                 }
             }
         }
+    }
+}
+
+/// Takes out what a source told, without a look at thousands of others.
+fn forget(held: &mut GpuReports, id: &SourceId) {
+    let from = held.range((id.clone(), String::new())..);
+    let of = from.map(|(key, _)| key).take_while(|(source, _)| source == id);
+    for key in of.cloned().collect::<Vec<_>>() {
+        held.remove(&key);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::notices;
@@ -30,6 +31,9 @@ use crate::web::Published;
 
 /// How often ages are looked at when nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// So many times as long as publishing took, what a thousand sources of GPU samples tell is gathered
+/// before it is published again.
+const REST: u32 = 50;
 /// How long a ledger that cannot be read is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a judgement stands where only GPUs were read since.
@@ -147,18 +151,25 @@ impl Publisher {
                     }
                 }
             }
+            let begun = Instant::now();
             if let Some(read) = &mut read {
                 self.publish(read, now).await;
             }
+            let rested = Instant::now() + begun.elapsed() * REST;
             tokio::select! {
                 changed = self.changed.changed() => {
                     if changed.is_err() { return; }
                     // The loop reads the mark; keep it.
                     self.changed.mark_changed();
                 }
-                changed = self.gpus.changed() => { if changed.is_err() { return; } }
-                changed = self.gpu_books.changed() => { if changed.is_err() { return; } }
-                changed = self.trends.changed() => { if changed.is_err() { return; } }
+                changed = async {
+                    tokio::time::sleep_until(rested).await;
+                    tokio::select! {
+                        changed = self.gpus.changed() => changed,
+                        changed = self.gpu_books.changed() => changed,
+                        changed = self.trends.changed() => changed,
+                    }
+                } => { if changed.is_err() { return; } }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, LOCATION,
+};
 use reqwest::{Response, StatusCode};
 
 use crate::collect::gpu::exposition::{LARGEST_PAGE, NotAPage};
@@ -69,6 +71,8 @@ pub async fn scrape(
         .get(url.expose().clone())
         .timeout(target.timeout)
         .header(ACCEPT, TEXT)
+        // A kept connection keeps the largest buffer that it ever needed, one for each node.
+        .header(CONNECTION, "close")
         // A node's page is small and near; packing it would cost the node more than the way.
         .header(ACCEPT_ENCODING, "identity");
     let response = request.send().await.map_err(|error| unreachable(url, error))?;

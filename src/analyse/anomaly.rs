@@ -3,7 +3,6 @@
 
 pub mod watch;
 
-use jiff::civil::Date;
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::analyse::anomaly::watch::{Event, Least, Watch};
@@ -67,14 +66,14 @@ pub struct Part<'a> {
 
 /// The value that explains most of an anomaly: of all values of all dimensions, the one with the
 /// largest difference in the anomaly's direction, from `first` to `last`, between what it cost and
-/// the median of the same weekdays in the eight weeks before. Its share is that of all differences
+/// the median of the same weekdays in the eight weeks before, told as the anomaly's own is. Its share is that of all differences
 /// in that direction along its dimension.
 pub fn likely_cause(anomaly: &Anomaly, parts: &[Part<'_>]) -> Option<Cause> {
     let up = anomaly.excess.is_sign_positive();
     let found: Vec<(&Part<'_>, f64)> = parts
         .iter()
         .filter(|part| part.series.currency == anomaly.currency)
-        .map(|part| (part, difference(part.series, anomaly.first, anomaly.last)))
+        .map(|part| (part, difference(part.series, anomaly)))
         .filter(|(_, moved)| *moved != 0.0 && (*moved > 0.0) == up)
         .collect();
     let (part, moved) = found.iter().max_by(|(one, a), (other, b)| {
@@ -91,22 +90,28 @@ pub fn likely_cause(anomaly: &Anomaly, parts: &[Part<'_>]) -> Option<Cause> {
     })
 }
 
-/// What the days from one to another cost beyond the median of their weekday before the first.
-fn difference(series: &CostSeries, first: Date, last: Date) -> f64 {
+/// What the days of an anomaly cost beyond the median of their weekday before the first: together,
+/// or a day where a shift is told by the day.
+fn difference(series: &CostSeries, anomaly: &Anomaly) -> f64 {
     let amount = |at: usize| {
         let day = series.days.get(at)?;
         day.amount.filter(|_| day.complete)?.to_f64()
     };
-    let Some(begin) = series.index(first) else { return 0.0 };
-    let end = series.index(last).unwrap_or(series.days.len().saturating_sub(1));
-    (begin..=end)
-        .filter_map(|at| {
-            let weeks = (at - begin) / 7 + 1;
-            let before = (weeks..weeks + 8).filter_map(|back| amount(at.checked_sub(back * 7)?));
-            let usual = median::<8>(before);
-            Some(amount(at)? - usual)
-        })
-        .sum()
+    let Some(begin) = series.index(anomaly.first) else { return 0.0 };
+    let end = series.index(anomaly.last).unwrap_or(series.days.len().saturating_sub(1));
+    let (mut moved, mut days) = (0.0, 0.0_f64);
+    for at in begin..=end {
+        let weeks = (at - begin) / 7 + 1;
+        let before = (weeks..weeks + 8).filter_map(|back| amount(at.checked_sub(back * 7)?));
+        if let Some(amount) = amount(at) {
+            moved += amount - median::<8>(before);
+            days += 1.0;
+        }
+    }
+    match anomaly.kind {
+        AnomalyKind::Spike => moved,
+        AnomalyKind::LevelShift => moved / days.max(1.0),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `costband report`: where every band stands, from the ledger, for people and for CI.
 
 mod gpu;
+mod trends;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::app::agent::Polling;
 use crate::app::gpu_time;
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
+use crate::app::trends::read as read_trends;
 use crate::cli::{ConfigFile, Failure, load, print};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::money::Money;
@@ -110,13 +112,14 @@ impl Report {
         let times = gpu_time::read(&ledger, now, None).map_err(anyhow::Error::from)?;
         let books = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let gpu = Arc::new(reader.gpu(&reading, &books, now));
+        let moved = read_trends(&reader, &ledger, now).map_err(anyhow::Error::from)?;
         let snapshot = Snapshot {
             at: now,
             bands: Arc::new(reader.judge(&reading, &history, now)),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             gpus: Arc::new(Vec::new()),
             gpu,
-            trends: Arc::default(),
+            trends: Arc::new(moved),
             sources: Arc::new(reading.sources),
         };
         print(&self.render(&snapshot)?)?;
@@ -217,6 +220,7 @@ fn table(snapshot: &Snapshot) -> String {
     line(&HEADINGS.map(str::to_owned));
     rows.iter().for_each(&mut line);
     out.push_str(&reasons(snapshot));
+    out.push_str(&trends::section(snapshot, gpu::Style::Text));
     out.push_str(&gpu::section(&snapshot.gpu, gpu::Style::Text));
     out
 }
@@ -248,6 +252,7 @@ fn markdown(snapshot: &Snapshot) -> String {
     for band in snapshot.bands.iter() {
         out.push_str(&line(&cells(band)));
     }
+    out.push_str(&trends::section(snapshot, gpu::Style::Markdown));
     out.push_str(&gpu::section(&snapshot.gpu, gpu::Style::Markdown));
     out
 }

@@ -54,6 +54,14 @@ pub struct Anomaly {
     pub cause: Option<Cause>,
 }
 
+impl Anomaly {
+    /// Whether it is a shift whose level has held so long that it is what is expected now.
+    pub fn is_settled(&self) -> bool {
+        let is_over = |ended: Date| self.last.tomorrow().is_ok_and(|next| ended > next);
+        self.kind == AnomalyKind::LevelShift && self.ended.is_some_and(is_over)
+    }
+}
+
 /// What explains an anomaly.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cause {
@@ -61,7 +69,7 @@ pub struct Cause {
     pub dimension: Dimension,
     /// The value.
     pub key: String,
-    /// Its own difference over the same days.
+    /// Its own difference over the same days, as the anomaly's is told.
     pub excess: Decimal,
     /// Its part of what moved in that direction, 0 to 1.
     pub share: f64,

@@ -182,12 +182,15 @@ fn source(status: &SourceStatus) -> SourceView {
     }
 }
 
-/// The bands of a snapshot with what GPUs cost, for the report.
+/// The bands of a snapshot with what moved and what GPUs cost, for the report.
 pub fn report(snapshot: &Snapshot) -> Report {
+    let moved = anomalies(snapshot);
     Report {
         bands: bands(snapshot),
         gpu_periods: gpu::periods(&snapshot.gpu),
         gpu_expected: gpu::expected(&snapshot.gpu),
+        anomalies: moved.anomalies,
+        changes: moved.changes,
     }
 }
 

@@ -96,21 +96,28 @@ fn told(
         last => format!("{} – {last}", anomaly.first),
     };
     let first = anomaly.first;
+    let is_shift = anomaly.kind == AnomalyKind::LevelShift;
+    let lasts = anomaly.ended.is_none() || anomaly.is_settled();
     html! {
-        @match (anomaly.kind, language) {
-            (AnomalyKind::Spike, Language::En) => { (days) ": " (excess) " against what was expected" }
-            (AnomalyKind::Spike, Language::Ko) => { (days) ": 예상 대비 " (excess) }
-            (AnomalyKind::LevelShift, Language::En) => {
-                "since " (first) ": " (excess) " a day against what was expected"
-            }
-            (AnomalyKind::LevelShift, Language::Ko) => {
-                (first) "부터: 예상 대비 하루 " (excess)
-            }
+        @match (is_shift && lasts, language) {
+            (false, _) => { (days) ": " }
+            (true, Language::En) => { "since " (first) ": " }
+            (true, Language::Ko) => { (first) "부터: " }
+        }
+        @match (is_shift, language) {
+            (false, Language::En) => { (excess) " against what was expected" }
+            (false, Language::Ko) => { "예상 대비 " (excess) }
+            (true, Language::En) => { (excess) " a day against what was expected" }
+            (true, Language::Ko) => { "예상 대비 하루 " (excess) }
         }
         @if let Some(cause) = &anomaly.cause {
             " (" (language.dimension(cause.dimension)) " "
             (name(cause.dimension, &cause.key)) " " (signed(cause.excess, anomaly.currency)) ")"
         }
-        @if anomaly.ended.is_some() { " · " (language.pick("over", "종료")) }
+        @if anomaly.is_settled() {
+            " · " (language.pick("the level since then", "이후 새 수준"))
+        } @else if anomaly.ended.is_none() {
+            " · " (language.pick("lasts", "지속 중"))
+        }
     }
 }

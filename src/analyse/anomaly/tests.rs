@@ -40,6 +40,43 @@ fn quiet_days_are_no_anomalies() {
 }
 
 #[test]
+fn an_incident_among_the_first_days_hides_no_later_one() {
+    let mut series = fleet(100);
+    scale(&mut series, 4..8, 160);
+    scale(&mut series, 70..71, 145);
+    let found = found(&series);
+    assert!(found.iter().any(|one| one.first == day_after(FIRST, 70)), "{found:?}");
+}
+
+#[test]
+fn an_incident_is_no_charge_of_its_days_of_the_month() {
+    // In February and April, and not in March.
+    let mut series = fleet(120);
+    let from = |month, day| series.index(date(2026, month, day)).unwrap();
+    let (once, again) = (from(2, 7), from(4, 7));
+    scale(&mut series, once..once + 3, 160);
+    scale(&mut series, again..again + 3, 160);
+    let found = found(&series);
+    assert!(found.iter().any(|one| one.first == date(2026, 4, 7)), "{found:?}");
+}
+
+#[test]
+fn two_months_incidents_are_no_charge_of_the_days_that_they_share() {
+    let mut series = fleet(120);
+    let from = |month, day| series.index(date(2026, month, day)).unwrap();
+    let (once, again) = (from(3, 5), from(4, 6));
+    scale(&mut series, once..once + 4, 160);
+    scale(&mut series, again..again + 4, 160);
+    let found = found(&series);
+    let is_of_april = |one: &&Anomaly| one.first >= date(2026, 4, 1);
+    let april: Vec<_> = found.iter().filter(is_of_april).map(|one| (one.kind, one.first)).collect();
+    assert_eq!(april, [(AnomalyKind::LevelShift, date(2026, 4, 6))], "the way back is no news");
+    let shift = found.last().unwrap();
+    assert_eq!((shift.last, shift.ended), (date(2026, 4, 9), Some(date(2026, 4, 10))));
+    assert!(!shift.is_settled());
+}
+
+#[test]
 fn a_spike_is_told_once_with_its_size_and_ends_by_itself() {
     let mut series = fleet(150);
     scale(&mut series, 120..121, 150);

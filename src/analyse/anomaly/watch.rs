@@ -22,6 +22,15 @@ const LONGEST: usize = 7;
 const MOST_SIGMAS: f64 = 3.5;
 /// The share of a new day in how alike neighbours are.
 const ALIKE: f64 = 0.015;
+/// Days whose median difference bounds what sigma may be,
+const RECENT: usize = 21;
+/// which is this many times the sigma of that median: an incident among the first days is forgotten
+/// once most of the recent days are quiet.
+const MOST_OF_RECENT: f64 = 3.5;
+/// A level this close to the one before a shift, as a share of the shift, is that one again.
+const BACK: f64 = 0.25;
+/// A shift of so many sigmas is no noise, and neither is the way back.
+const CLEAR: f64 = 6.0;
 /// Days after which a shift that held is the level.
 const SETTLED: usize = 7;
 
@@ -97,6 +106,17 @@ struct Lagged {
     alike: f64,
 }
 
+/// A shift that may still turn out to have been an incident.
+#[derive(Debug, Clone, Copy)]
+struct Shifted {
+    /// The level before, over the weekday's factor.
+    before: f64,
+    /// By how much it moved.
+    size: f64,
+    /// Up to when what is expected has not followed the return yet; none before it.
+    until: Option<usize>,
+}
+
 /// The state after so many days.
 #[derive(Debug, Clone)]
 pub struct Watch {
@@ -109,6 +129,8 @@ pub struct Watch {
     line: Line,
     /// A robust sigma around the line of a week ago.
     far: f64,
+    /// How far the last days were off, by both.
+    recent: [(f64, f64); RECENT],
     /// What was known on each of the last days, the newest first: a shift must not hide behind the
     /// level and the noise that it makes itself.
     lagged: [Lagged; LONGEST + 1],
@@ -117,6 +139,7 @@ pub struct Watch {
     squares: f64,
     window: [Held; LONGEST],
     held: usize,
+    shifted: Option<Shifted>,
     /// What was found, oldest first.
     pub events: Vec<Event>,
 }
@@ -131,11 +154,13 @@ impl Watch {
             near: 0.0,
             line: Line::default(),
             far: 0.0,
+            recent: [(0.0, 0.0); RECENT],
             lagged: [Lagged::default(); LONGEST + 1],
             products: 0.0,
             squares: 0.0,
             window: [Held::default(); LONGEST],
             held: 0,
+            shifted: None,
             events: Vec::new(),
         }
     }
@@ -150,7 +175,8 @@ impl Watch {
     ///   counts for at most 3.5 sigmas, and at most one of more than four lies on the other side.
     ///   Neighbours are alike by `r`, so that the variance of a sum of `w` days is
     ///   `w (1 + 2 sum (1 - k / w) r^k)` (Bayley and Hammersley 1946). The line is lifted to the
-    ///   window's median. A spike that the window holds was the beginning of it.
+    ///   window's median. A spike that the window holds was the beginning of it. A day back at the
+    ///   level before a clear one (6 sigmas) ends it, and is nothing new.
     pub fn read(&mut self, day: &Day) {
         let at = self.at;
         self.at += 1;
@@ -165,7 +191,9 @@ impl Watch {
         let judged = self.seen >= WARM;
         let sigmas = if self.near > 0.0 { residual / self.near } else { residual.signum() * 9.0 };
         let sigmas = if residual == 0.0 { 0.0 } else { sigmas };
+        let is_back = self.is_back(at, level);
         let stands_out = judged
+            && !is_back
             && sigmas.abs() > SPIKE_SIGMAS
             && self.least.allows(day.value - day.expected, day.expected);
         let stays = self.spike(at, day, sigmas, stands_out);
@@ -178,9 +206,12 @@ impl Watch {
         self.window[0] = Held { at, level, factor: day.factor, value: day.value, sigmas: far };
         self.held = (self.held + 1).min(LONGEST);
         self.learn(residual, difference, (before, far), level);
-        if stays {
+        if is_back {
+            self.held = 0;
+        } else if stays {
             let days = self.window.iter().take(SHORTEST.min(self.held));
-            self.lift(median::<SHORTEST>(days.map(|held| held.level)));
+            let now = median::<SHORTEST>(days.map(|held| held.level));
+            self.moved_to(day.expected / day.factor, now);
         } else if self.seen >= WARM_SHIFT {
             self.shift(at);
         }
@@ -188,14 +219,35 @@ impl Watch {
         self.seen += 1;
     }
 
+    /// Whether a day is of the level before a shift. The first such day ends the shift.
+    fn is_back(&mut self, at: usize, level: f64) -> bool {
+        let Some(shifted) = self.shifted else { return false };
+        if (level - shifted.before).abs() > BACK * shifted.size.abs() {
+            return false;
+        }
+        if let Some(until) = shifted.until {
+            return at <= until;
+        }
+        if let Some(event) = self.events.last_mut().filter(|event| event.ended.is_none()) {
+            event.last = at.saturating_sub(1);
+            event.ended = Some(at);
+        }
+        self.shifted = Some(Shifted { until: Some(at + SHORTEST), ..shifted });
+        self.lift(shifted.before);
+        true
+    }
+
     fn learn(&mut self, residual: f64, difference: f64, (before, far): (f64, f64), level: f64) {
         let rate = if self.seen < WARM { 0.1 } else { 0.02 };
-        let most = |sigma: f64| if self.seen < 7 { f64::INFINITY } else { 3.0 * sigma };
+        let seen = self.seen;
+        let most = |sigma: f64| if seen < 7 { f64::INFINITY } else { 3.0 * sigma };
         let near = residual.abs().min(most(self.near));
         let further = difference.abs().min(most(self.far));
         if self.seen > 0 {
             self.near += rate * (1.25 * near - self.near);
             self.far += rate * (1.25 * further - self.far);
+            self.recent[self.seen % RECENT] = (residual.abs(), difference.abs());
+            self.bound();
             self.products += ALIKE * (before * far - self.products);
             self.squares += ALIKE * (far * far - self.squares);
         }
@@ -209,6 +261,18 @@ impl Watch {
             sigma: self.far,
             alike: alike.clamp(0.0, 0.8),
         };
+    }
+
+    /// Holds both sigmas against the median of the recent days, once a week.
+    fn bound(&mut self) {
+        if self.seen >= WARM && self.seen.is_multiple_of(LONGEST) {
+            let most =
+                |of: f64| if of > 0.0 { MOST_OF_RECENT * 1.4826 * of } else { f64::INFINITY };
+            let near = median::<RECENT>(self.recent.iter().map(|(near, _)| *near));
+            let far = median::<RECENT>(self.recent.iter().map(|(_, far)| *far));
+            self.near = self.near.min(most(near));
+            self.far = self.far.min(most(far));
+        }
     }
 
     /// Opens, goes on with or ends a spike. Returns whether today made it a shift: the third day.
@@ -320,7 +384,13 @@ impl Watch {
             days,
             sigmas,
         });
-        self.lift(levels);
+        self.moved_to(lagged, levels);
+    }
+
+    fn moved_to(&mut self, before: f64, now: f64) {
+        let shifted = Shifted { before, size: now - before, until: None };
+        self.shifted = (shifted.size.abs() >= CLEAR * self.near).then_some(shifted);
+        self.lift(now);
     }
 
     /// Begins anew at a level: what was held against the one before is forgotten.
@@ -343,6 +413,7 @@ impl Watch {
             && at >= event.last + SETTLED
         {
             event.ended = Some(at);
+            self.shifted = None;
         }
     }
 }

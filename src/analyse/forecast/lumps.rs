@@ -45,14 +45,15 @@ fn month_day(day: Date) -> i8 {
     if day.day() == day.days_in_month() { LAST_DAY } else { day.day() }
 }
 
-/// Finds the days of the month that stood out in at least two of their newest three months on the
-/// same side and by alike amounts (within 35 % of their median); in a series that stands out often,
-/// where two such days would meet by chance more than once in twenty, three of three are wanted.
-pub fn find(marks: &[Mark], first: Date, length: usize) -> Vec<Lump> {
+/// Finds the days of the month that stood out in two consecutive ones of their newest three months on
+/// the same side and by alike amounts (within 35 % of their median); in a series that stands out
+/// often, where two such days would meet by chance more than once in twenty, and of days with an
+/// alike neighbour, which an incident has and a fee has not, three of three are wanted.
+pub fn find(all: &[Mark], first: Date, length: usize) -> Vec<Lump> {
     let mut by_day: Vec<(i8, Mark)> =
-        marks.iter().map(|mark| (month_day(day_after(first, mark.at)), *mark)).collect();
+        all.iter().map(|mark| (month_day(day_after(first, mark.at)), *mark)).collect();
     by_day.sort_by_key(|(day, mark)| (*day, mark.at));
-    let share = marks.len() as f64 / length.max(1) as f64;
+    let share = all.len() as f64 / length.max(1) as f64;
     let wanted = if 31.0 * share * share * 0.3 > 0.05 { 3 } else { 2 };
     by_day
         .chunk_by(|(one, _), (other, _)| one == other)
@@ -60,9 +61,18 @@ pub fn find(marks: &[Mark], first: Date, length: usize) -> Vec<Lump> {
         .filter_map(|found| {
             let month_day = found.first()?.0;
             let marks: Vec<Mark> = found.iter().map(|(_, mark)| *mark).collect();
-            lump(month_day, marks, first, length, wanted)
+            let in_a_run = found.iter().any(|(_, mark)| has_alike_neighbour(mark, all));
+            lump(month_day, marks, first, length, if in_a_run { MONTHS } else { wanted })
         })
         .collect()
+}
+
+/// Whether the day before or after stands out by alike as much. Marks are in the order of days.
+fn has_alike_neighbour(mark: &Mark, all: &[Mark]) -> bool {
+    let at = all.partition_point(|other| other.at < mark.at);
+    let near = all.get(at.saturating_sub(1)..).unwrap_or_default().iter().take(3);
+    near.filter(|other| other.at.abs_diff(mark.at) == 1)
+        .any(|other| (other.excess - mark.excess).abs() <= ALIKE * mark.excess.abs())
 }
 
 fn lump(
@@ -89,8 +99,9 @@ fn lump(
     }
     let newest = &newest[..held];
     let amount = median::<MONTHS>(newest.iter().copied());
-    let alike = newest.iter().filter(|excess| (*excess - amount).abs() <= ALIKE * amount.abs());
-    if amount == 0.0 || alike.count() < wanted {
+    let alike = |excess: &f64| (excess - amount).abs() <= ALIKE * amount.abs();
+    let in_a_row = newest.windows(2).any(|months| months.iter().all(alike));
+    if amount == 0.0 || !in_a_row || newest.iter().filter(|excess| alike(excess)).count() < wanted {
         return None;
     }
     let spread = median::<MONTHS>(newest.iter().map(|excess| (excess - amount).abs()));

@@ -50,7 +50,8 @@ pub fn section(picture: &GpuPicture, style: Style) -> String {
     out
 }
 
-fn title(style: Style, text: &str) -> String {
+/// A section's heading.
+pub(super) fn title(style: Style, text: &str) -> String {
     match style {
         Style::Text => text.to_owned(),
         Style::Markdown => format!("## {text}"),

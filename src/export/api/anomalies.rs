@@ -73,7 +73,7 @@ pub struct CauseView {
     pub dimension: String,
     /// The value.
     pub key: String,
-    /// Its own difference over the same days.
+    /// Its own difference over the same days, as the anomaly's is told.
     pub excess: String,
     /// Its part of what moved in that direction along its dimension, 0 to 1.
     pub share: f64,

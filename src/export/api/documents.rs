@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::anomalies::{AnomalyView, ChangeView};
 use super::gpu::{ClusterView, ExpectedView, FleetNowView, GpuPeriodView, NodeView};
 
 /// `/api/v1/bands`: every band against its open and its previous billing period.
@@ -17,7 +18,7 @@ pub struct Bands {
     pub bands: Vec<Band>,
 }
 
-/// `costband report --format json`: the bands, and what GPUs cost.
+/// `costband report --format json`: the bands, what moved, and what GPUs cost.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Report {
     /// The bands.
@@ -27,6 +28,10 @@ pub struct Report {
     pub gpu_periods: Vec<GpuPeriodView>,
     /// What the nodes of now cost in a whole month; empty without telemetry.
     pub gpu_expected: Vec<ExpectedView>,
+    /// What stood out, as `/api/v1/anomalies` tells it.
+    pub anomalies: Vec<AnomalyView>,
+    /// What moved since last week.
+    pub changes: Vec<ChangeView>,
 }
 
 /// A band held against one billing period.

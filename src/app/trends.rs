@@ -48,8 +48,12 @@ pub struct TrendReader {
 }
 
 impl TrendReader {
-    /// Reads, rests, and reads again once something was kept.
+    /// Reads, rests, and reads again once something was kept. Without a source there is nothing to
+    /// read for ever: a sidecar may have no file at all.
     pub async fn run(mut self) {
+        if self.reader.rules().next().is_none() {
+            std::future::pending::<()>().await;
+        }
         loop {
             self.changed.mark_unchanged();
             let begun = Instant::now();

@@ -12,7 +12,7 @@ const WARM_SHIFT: usize = 35;
 /// A day this many sigmas off stands out.
 const SPIKE_SIGMAS: f64 = 4.0;
 /// The mean of a week this many standard errors off is a shift.
-const SHIFT_ERRORS: f64 = 3.75;
+const SHIFT_ERRORS: f64 = 4.0;
 /// The same of fewer days: a larger shift that is seen sooner.
 const EARLY_SHIFT_ERRORS: f64 = 5.5;
 /// The shortest and longest window that a shift is looked for in.
@@ -171,7 +171,7 @@ impl Watch {
     ///   absolute deviation cut at three sigmas, times 1.25) and both floors. Three of them in a
     ///   row on one side are a level shift.
     /// - *Level shift*: the mean difference of the last week from where the line of a week before
-    ///   puts it is beyond 3.75 standard errors, or that of its last 3 to 6 days beyond 5.5; a day
+    ///   puts it is beyond 4 standard errors, or that of its last 3 to 6 days beyond 5.5; a day
     ///   counts for at most 3.5 sigmas, and at most one of more than four lies on the other side.
     ///   Neighbours are alike by `r`, so that the variance of a sum of `w` days is
     ///   `w (1 + 2 sum (1 - k / w) r^k)` (Bayley and Hammersley 1946). The line is lifted to the

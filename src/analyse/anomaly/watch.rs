@@ -1,6 +1,7 @@
 //! A series held day by day against what was expected of it. A fold: it opens what stands out, joins
 //! what belongs together, and closes what is over.
 
+use crate::analyse::forecast::learned::Day;
 use crate::analyse::forecast::line::Line;
 use crate::analyse::forecast::statistics::median;
 use crate::domain::anomaly::AnomalyKind;
@@ -33,18 +34,6 @@ const BACK: f64 = 0.25;
 const CLEAR: f64 = 6.0;
 /// Days after which a shift that held is the level.
 const SETTLED: usize = 7;
-
-/// One complete day: what it cost without charges of its day of the month, what was expected, and
-/// its weekday's factor.
-#[derive(Debug, Clone, Copy)]
-pub struct Day {
-    /// The figure; not a number for a gap.
-    pub value: f64,
-    /// What was expected.
-    pub expected: f64,
-    /// The weekday's factor.
-    pub factor: f64,
-}
 
 /// Something that stood out, in the series' own unit.
 #[derive(Debug, Clone, Copy, PartialEq)]

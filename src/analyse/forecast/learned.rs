@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use jiff::civil::Date;
 
-use crate::analyse::anomaly::watch::Day;
 use crate::analyse::forecast::level::{LEVELS, Level, Origin};
 use crate::analyse::forecast::lumps::{self, Lump, Mark};
 use crate::domain::forecast::{day_after, days_between};
@@ -27,6 +26,18 @@ pub const MOST_READ: usize = 800;
 /// Whether a figure is one: finite, and no more than an exact amount can hold.
 fn is_figure(value: f64) -> bool {
     value.abs() <= 1e29
+}
+
+/// One complete day: what it cost without charges of its day of the month, what was expected, and
+/// its weekday's factor.
+#[derive(Debug, Clone, Copy)]
+pub struct Day {
+    /// The figure; not a number for a gap.
+    pub value: f64,
+    /// What was expected.
+    pub expected: f64,
+    /// The weekday's factor.
+    pub factor: f64,
 }
 
 /// What forecasts and judgement look back on.

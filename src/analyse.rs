@@ -12,6 +12,7 @@ pub mod gpu_price;
 pub mod gpu_state;
 pub mod gpu_tier;
 pub mod gpu_time;
+pub mod nowcast;
 pub mod period;
 pub mod scope;
 pub mod spend;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use costband::app::setup::Setup;
 use costband::app::spend::SpendReader;
+use costband::domain::gpu_money::GpuPicture;
 use costband::export::metrics::Renderer;
 use costband::export::page::Page;
 use costband::snapshot::Snapshot;
@@ -41,7 +42,8 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
         let (reading, took) = cpu_of(|| Ok(reader.read(ledger, now)?))?;
         read.push(took);
         let history = reader.history(ledger, None, now)?;
-        let (judged, took) = cpu_of(|| Ok(reader.judge(&reading, &history, now)))?;
+        let (judged, took) =
+            cpu_of(|| Ok(reader.judge(&reading, &history, &GpuPicture::default(), now)))?;
         judge.push(took);
         let snapshot = Snapshot {
             at: now,

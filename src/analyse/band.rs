@@ -19,7 +19,8 @@ use crate::domain::band::{
     Band, BandJudgement, BandLimits, BandStatus, BandView, PeriodLabel, ViewJudgement,
 };
 use crate::domain::exchange::ExchangeRates;
-use crate::domain::forecast::{BandOutlook, ForecastMethod};
+use crate::domain::forecast::{BandOutlook, ForecastInputs, ForecastMethod};
+use crate::domain::gpu_money::GpuPicture;
 use crate::domain::money::Money;
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::spend::{PeriodSpend, SourceSpend};
@@ -49,11 +50,12 @@ pub struct SourceHistory<'a> {
 }
 
 /// Judges a band for its open or its previous period. None where no limits are in force for it, or
-/// where the band has no source.
+/// where the band has no source. What telemetry says of GPUs goes into the forecast.
 pub fn judge(
     band: &Band,
     sources: &[BandSource<'_>],
     rates: &ExchangeRates,
+    gpu: &GpuPicture,
     label: PeriodLabel,
     now: Timestamp,
 ) -> Option<BandJudgement> {
@@ -78,7 +80,7 @@ pub fn judge(
     let least = booked.sum();
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
     let looks = !facts.is_final && facts.stale.is_none() && spend.is_ok();
-    let known = outlook::Known { band, sources, rates, fresh: current.previous() };
+    let known = outlook::Known { band, sources, rates, gpu, fresh: current.previous() };
     let outlook = looks.then(|| known.outlook(limits, period)).flatten();
     let views = vec![
         facts.actual(&spend, least),
@@ -309,12 +311,13 @@ impl Facts<'_> {
                 return self.view(view, *status, reason);
             }
             let reason = format!(
-                "{} expected, {} to {} with a probability of 80 %, from {} complete days up to {}",
+                "{} expected, {} to {} with a probability of 80 %, from {} complete days up to {}{}",
                 self.money(median),
                 self.money(low),
                 self.money(high),
                 outlook.forecast.used.days,
-                outlook.forecast.made_from
+                outlook.forecast.made_from,
+                besides(&outlook.forecast.used)
             );
             return self.view(view, *status, reason);
         }
@@ -363,6 +366,17 @@ impl Facts<'_> {
         let whole = Decimal::from(self.period.seconds(self.zone));
         let at_pace = complete.sum.checked_mul(whole)?.checked_div(complete.seconds.into())?;
         at_pace.checked_add(complete.carried)
+    }
+}
+
+/// What a forecast is made of besides its complete days.
+fn besides(used: &ForecastInputs) -> String {
+    let days = used.nowcast_days;
+    match (used.prior, days) {
+        (true, _) => ", with what the GPUs that run now cost".to_owned(),
+        (false, 0) => String::new(),
+        (false, 1) => ", and from GPU telemetry of 1 day that is not complete".to_owned(),
+        (false, _) => format!(", and from GPU telemetry of {days} days that are not complete"),
     }
 }
 

@@ -9,8 +9,10 @@ pub mod outlook;
 pub mod statistics;
 
 mod band;
+mod nowcast;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -18,6 +20,7 @@ use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 
 use crate::analyse::forecast::learned::Learned;
 use crate::analyse::forecast::lumps::Mark;
+use crate::analyse::forecast::nowcast::Nowcast;
 use crate::analyse::forecast::outlook::{Choice, Outlook};
 use crate::domain::breakdown::ChargeCategory;
 use crate::domain::forecast::{
@@ -40,11 +43,10 @@ const DIGITS: u32 = 9;
 /// What is known besides the series.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Aid {
-    /// What a day of the known fleet costs.
+    /// What a day of the known fleet costs: its GPUs.
     pub fleet_per_day: Option<Decimal>,
-    /// Costs of days that are not billed yet, by another measure: they stand for what the series
-    /// would expect of those days.
-    pub nowcast: Vec<(Date, Decimal)>,
+    /// What the GPUs of the series cost on each day by telemetry, billed or not.
+    pub gpu_days: BTreeMap<Date, Decimal>,
 }
 
 /// A month's end, to be asked.
@@ -69,9 +71,7 @@ pub struct MonthEnd<'a> {
     booked: Decimal,
     /// What is expected of the month's days before the newest complete one that have no figure.
     gaps: f64,
-    /// What the nowcast adds.
-    nowcast: f64,
-    nowcast_days: usize,
+    nowcast: Option<Nowcast>,
     expected: Vec<Due>,
     prior: bool,
     /// Whether the sum may fall: money was given before, or is known to come.
@@ -172,15 +172,16 @@ fn build<'a>(
         exact: exact_sum(series, period, |complete| complete).ok_or(overflow)?,
         booked: exact_sum(series, period, |_| true).ok_or(overflow)?,
         gaps: 0.0,
-        nowcast: 0.0,
-        nowcast_days: 0,
+        nowcast: None,
         expected: Vec::new(),
         prior: false,
         may_fall: false,
     };
     found.fill_gaps();
-    found.take_fleet(aid.fleet_per_day);
-    found.take_nowcast(&aid.nowcast);
+    found.take_fleet(aid);
+    if !found.prior && found.ahead > 0 {
+        found.nowcast = Nowcast::of(&found.learned, &found.choice, &aid.gpu_days);
+    }
     found.expected = found.due_charges();
     let variance: f64 = found.expected.iter().map(|due| due.sigma * due.sigma).sum();
     found.outlook.further_sigma = found.outlook.further_sigma.hypot(variance.sqrt());
@@ -204,12 +205,6 @@ fn exact_sum(
 }
 
 impl MonthEnd<'_> {
-    /// What is expected of a day that is so many days after the newest complete one.
-    fn step(&self, steps: usize) -> f64 {
-        let until = |days| self.choice.combine(&self.learned.ahead(days));
-        if steps == 0 { 0.0 } else { until(steps) - until(steps - 1) }
-    }
-
     /// The index in [`Learned`] of an index of the series: it lets days go that are too old.
     fn learned_at(&self, at: usize) -> Option<usize> {
         (at + self.learned.len()).checked_sub(self.newest + 1)
@@ -227,30 +222,32 @@ impl MonthEnd<'_> {
         self.outlook.further_sigma = sigma * filled.iter().map(|gap| gap.abs()).sum::<f64>();
     }
 
-    /// Fewer days than a week: their level and what the fleet costs a day, weighed by days.
-    fn take_fleet(&mut self, per_day: Option<Decimal>) {
+    /// Fewer days than a week: their level and what the fleet costs a day, weighed by days. The
+    /// fleet is GPUs; what days cost besides is the median of what they did.
+    fn take_fleet(&mut self, aid: &Aid) {
         let days = self.learned.days();
-        let Some(per_day) = per_day.and_then(|amount| amount.to_f64()) else { return };
+        let Some(per_day) = aid.fleet_per_day.and_then(|amount| amount.to_f64()) else { return };
         if days >= PRIOR_UNTIL || self.ahead == 0 {
             return;
         }
+        let besides = |at: usize| {
+            let gpus = aid.gpu_days.get(&self.learned.date(at))?.to_f64()?;
+            Some((self.learned.value(at) - gpus).max(0.0))
+        };
+        let known = (0..self.learned.len()).filter(|at| !self.learned.is_gap(*at));
+        let besides = statistics::median::<PRIOR_UNTIL>(known.filter_map(besides));
         let own = days as f64 / (days as f64 + PRIOR_WEIGHT);
-        let fleet = per_day * self.ahead as f64;
+        let fleet = (per_day + besides) * self.ahead as f64;
         self.outlook.recentre(own * self.outlook.middle + (1.0 - own) * fleet);
         self.prior = true;
     }
 
-    fn take_nowcast(&mut self, told: &[(Date, Decimal)]) {
-        let newest = self.series.date(self.newest);
-        for (day, amount) in told.iter().filter(|(day, _)| self.period.contains(*day)) {
-            let Some(steps) = days_between(newest, *day).filter(|steps| *steps > 0) else {
-                continue;
-            };
-            if let Some(amount) = amount.to_f64() {
-                self.nowcast += amount - self.step(steps);
-                self.nowcast_days += 1;
-            }
-        }
+    /// By how much the days that a nowcast tells move what is expected of so many days.
+    fn moved_by_nowcast(&self, steps: usize) -> f64 {
+        let Some(nowcast) = &self.nowcast else { return 0.0 };
+        let moved =
+            |days| nowcast.sum(&self.choice, days) - self.choice.combine(&self.learned.ahead(days));
+        moved(steps) - moved(self.between)
     }
 
     /// Charges due on the days that are left: those that days of the month gave away, and known
@@ -311,7 +308,8 @@ impl MonthEnd<'_> {
     fn rest(&self, probability: f64) -> f64 {
         let before = self.choice.combine(&self.learned.ahead(self.between));
         let due = self.expected_sum(self.period.end_day());
-        self.outlook.quantile(probability) - before + due + self.gaps + self.nowcast
+        let moved = self.gaps + self.moved_by_nowcast(self.ahead);
+        self.outlook.quantile(probability) - before + due + moved
     }
 
     /// What is booked on days that are not complete.
@@ -373,7 +371,7 @@ impl MonthEnd<'_> {
             past_error: self.outlook.past_error(),
             shifted_on: self.learned.newest_shift().map(|at| self.learned.date(at)),
             expected_charges: self.expected.iter().filter_map(expected).collect(),
-            nowcast_days: self.nowcast_days,
+            nowcast_days: self.nowcast.as_ref().map_or(0, Nowcast::days).min(self.ahead),
             prior: self.prior,
         }
     }

@@ -56,7 +56,7 @@ pub fn gpu_money(
 }
 
 /// The price of a day that is not billed: as bills had it then, else as it is known today.
-fn price_on(day: &FleetDay, book: &PriceBook, now: Timestamp) -> Option<GpuHourPrice> {
+pub(super) fn price_on(day: &FleetDay, book: &PriceBook, now: Timestamp) -> Option<GpuHourPrice> {
     let today = zone_of(day.fleet.provider).day_of(now);
     let then = book.selected(&day.fleet, next_day(day.day).min(today));
     then.filter(|then| then.source == PriceSource::Billed)

@@ -13,6 +13,7 @@ use crate::analyse::gpu_money::{gpu_money, nowcast_scores, part_money};
 use crate::analyse::gpu_price::PriceBook;
 use crate::analyse::gpu_tier::clusters;
 use crate::analyse::gpu_time::Figures;
+use crate::analyse::nowcast::telemetry_days;
 use crate::domain::band::{Band, PeriodLabel};
 use crate::domain::gpu_money::{
     Coverage, Expected, FleetNow, GpuHourPrice, GpuPicture, NodeNow, NotGpu, PeriodPicture, zone_of,
@@ -112,13 +113,15 @@ pub fn picture(
             }
         })
         .collect();
+    let scores = nowcast_scores(&books.times.days, &bill.days, book);
     GpuPicture {
+        telemetry_days: telemetry_days(&books.times.days, &scores, book, now),
         expected: bands.iter().filter_map(|band| expected(band, &fleets, now)).collect(),
         fleets,
         periods,
         clusters: clusters(&books.nodes),
         coverage: coverage(books),
-        scores: nowcast_scores(&books.times.days, &bill.days, book),
+        scores,
         totals: books.times.totals.clone(),
         nodes: books.nodes.clone(),
         silent_prices: prices(&silent_nodes, book, now),

@@ -196,23 +196,25 @@ impl Publisher {
     }
 
     async fn publish(&mut self, read: &mut Read, now: Timestamp) {
+        let gpus: Vec<Arc<GpuReport>> = self.gpus.borrow_and_update().values().cloned().collect();
+        let books = self.gpu_books.borrow_and_update().clone();
+        let gpu = read.gpu(&self.reader, books, now);
         let judged = match read.judged(now) {
             Some(judged) => judged,
             None => {
-                let judged = Arc::new(self.reader.judge(&read.reading, &read.history, now));
+                let judged = self.reader.judge(&read.reading, &read.history, &gpu, now);
+                let judged = Arc::new(judged);
                 read.judged = Some((judged.clone(), now));
                 self.queue(judged.clone(), now).await;
                 judged
             }
         };
-        let gpus: Vec<Arc<GpuReport>> = self.gpus.borrow_and_update().values().cloned().collect();
-        let books = self.gpu_books.borrow_and_update().clone();
         let snapshot = Snapshot {
             at: now,
             spend: read.spend.clone(),
             bands: judged,
             gpus: Arc::new(gpus),
-            gpu: read.gpu(&self.reader, books, now),
+            gpu,
             trends: self.trends.borrow_and_update().clone(),
             sources: read.sources.clone(),
         };

@@ -187,13 +187,14 @@ impl SpendReader {
         &self,
         reading: &Reading,
         history: &History,
+        gpu: &GpuPicture,
         now: Timestamp,
     ) -> Vec<BandJudgement> {
         let mut judged = Vec::new();
         for label in PeriodLabel::ALL {
             for (index, band) in self.bands.iter().enumerate() {
                 let held = self.band_sources(reading, history, index);
-                judged.extend(judge(band, &held, &self.rates, label, now));
+                judged.extend(judge(band, &held, &self.rates, gpu, label, now));
             }
         }
         judged

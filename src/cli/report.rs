@@ -115,7 +115,7 @@ impl Report {
         let moved = read_trends(&reader, &ledger, now).map_err(anyhow::Error::from)?;
         let snapshot = Snapshot {
             at: now,
-            bands: Arc::new(reader.judge(&reading, &history, now)),
+            bands: Arc::new(reader.judge(&reading, &history, &gpu, now)),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             gpus: Arc::new(Vec::new()),
             gpu,

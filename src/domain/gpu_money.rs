@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,18 @@ pub struct NowcastScore {
     pub days: usize,
     /// Estimate over bill, less 1: 0.02 is 2 % too high.
     pub error_ratio: f64,
+}
+
+/// What telemetry says the GPUs of a cloud cost on whole days, billed or not: estimates that have
+/// come near the bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryDays {
+    /// The cloud.
+    pub provider: Provider,
+    /// The currency.
+    pub currency: Currency,
+    /// By the cloud's billing day.
+    pub costs: BTreeMap<Date, Decimal>,
 }
 
 /// What the GPUs of something cost: of a workload, a pod, a node.
@@ -398,6 +411,8 @@ pub struct GpuPicture {
     pub periods: Vec<PeriodPicture>,
     /// How good estimates were.
     pub scores: Vec<NowcastScore>,
+    /// What days cost by telemetry, of clouds whose estimates are good.
+    pub telemetry_days: Vec<TelemetryDays>,
     /// Beside bands.
     pub expected: Vec<Expected>,
 }

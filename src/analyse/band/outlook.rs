@@ -7,11 +7,13 @@ use rust_decimal::Decimal;
 
 use super::BandSource;
 use super::booked::Booked;
-use crate::analyse::forecast::{Aid, month_end};
+use crate::analyse::forecast::month_end;
+use crate::analyse::nowcast::aid;
 use crate::domain::band::{Band, BandLimits, BandStatus};
 use crate::domain::breakdown::ChargeCategory;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::forecast::{BandOutlook, CostSeries, KnownCharge, SeriesRow};
+use crate::domain::gpu_money::GpuPicture;
 use crate::domain::money::Money;
 use crate::domain::period::BillingPeriod;
 
@@ -20,6 +22,7 @@ pub(super) struct Known<'a> {
     pub(super) band: &'a Band,
     pub(super) sources: &'a [BandSource<'a>],
     pub(super) rates: &'a ExchangeRates,
+    pub(super) gpu: &'a GpuPicture,
     /// The first period that was read now; those before are history.
     pub(super) fresh: BillingPeriod,
 }
@@ -33,7 +36,7 @@ impl Known<'_> {
         period: BillingPeriod,
     ) -> Option<(BandOutlook, BandStatus)> {
         let series = self.series(period)?;
-        let end = month_end(&series, period, &Aid::default()).ok()?;
+        let end = month_end(&series, period, &aid(self.band, self.gpu, period)).ok()?;
         let outlook = BandOutlook {
             forecast: end.forecast().ok()?,
             against: end.against(limits.floor, limits.ceiling),

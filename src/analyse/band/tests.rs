@@ -13,6 +13,7 @@ use crate::domain::band::Scope;
 use crate::domain::breakdown::{
     Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
 };
+use crate::domain::gpu_money::GpuPicture;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::report::{DayReading, EmptyDay};
@@ -159,7 +160,7 @@ impl World {
                 .as_ref()
                 .map(|(complete_days, series)| SourceHistory { series, complete_days }),
         };
-        judge(band, &[source], &rates(), label, at(now))
+        judge(band, &[source], &rates(), &GpuPicture::default(), label, at(now))
     }
 
     fn fold(&self, now: &str) -> (Option<SourceSpend>, DailySeries) {
@@ -444,8 +445,15 @@ fn a_band_of_two_sources_is_not_known_by_one_of_them() {
             history: None,
         },
     ];
-    let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
-        .expect("limits are in force");
+    let judged = judge(
+        &band("1", "90000"),
+        &sources,
+        &rates(),
+        &GpuPicture::default(),
+        PeriodLabel::Current,
+        at(NOON),
+    )
+    .expect("limits are in force");
     assert_eq!(judged.spend, None);
     assert_eq!(judged.views[0].reason, "`azure` was not read yet");
 }
@@ -470,8 +478,15 @@ fn money_over_the_ceiling_is_above_whatever_another_source_does_not_tell() {
         history: None,
     };
     let sources = [known, unknown];
-    let judged = judge(&band("1", "9999"), &sources, &rates(), PeriodLabel::Current, at(NOON))
-        .expect("limits are in force");
+    let judged = judge(
+        &band("1", "9999"),
+        &sources,
+        &rates(),
+        &GpuPicture::default(),
+        PeriodLabel::Current,
+        at(NOON),
+    )
+    .expect("limits are in force");
     assert_eq!(judged.spend, None);
     assert_eq!(judged.status(BandView::Actual), BandStatus::Above);
     assert_eq!(judged.status(BandView::Forecast), BandStatus::Above);
@@ -546,8 +561,15 @@ fn complete_days_of_both(read: &World, idle: &World) -> i64 {
             history: None,
         },
     ];
-    let judged = judge(&band("1", "90000"), &sources, &rates(), PeriodLabel::Current, at(NOON))
-        .expect("limits are in force");
+    let judged = judge(
+        &band("1", "90000"),
+        &sources,
+        &rates(),
+        &GpuPicture::default(),
+        PeriodLabel::Current,
+        at(NOON),
+    )
+    .expect("limits are in force");
     judged.complete_days
 }
 

@@ -96,15 +96,11 @@ impl MonthEnd<'_> {
                 let share = steps as f64 / self.ahead as f64;
                 outlook.recentre(self.outlook.middle * share);
             }
-            let due = self.expected_sum(day) + self.gaps + self.nowcast_until(steps);
+            let due = self.expected_sum(day) + self.gaps + self.moved_by_nowcast(steps);
             let rest = estimated(outlook.quantile(probability) - before + due)?;
             let until = sum.checked_add(self.charges_until(day))?.checked_add(rest)?;
             (until >= ceiling).then_some(day)
         })
-    }
-
-    fn nowcast_until(&self, steps: usize) -> f64 {
-        self.nowcast * steps.min(self.nowcast_days) as f64 / self.nowcast_days.max(1) as f64
     }
 
     fn charges_until(&self, day: Date) -> Decimal {

@@ -168,10 +168,15 @@ fn three_days_are_enough_and_two_are_refused() {
     let two = complete(fleet(2));
     let error = month_end(&two, month("2026-01"), &Aid::default()).unwrap_err();
     assert_eq!(error, ForecastError::TooShort(2));
-    let fleet_cost = Aid { fleet_per_day: Some(dec!(100)), nowcast: Vec::new() };
-    let said = month_end(&two, month("2026-01"), &fleet_cost).unwrap().forecast().unwrap();
+    let mut fleet_cost = Aid { fleet_per_day: Some(dec!(100)), ..Aid::default() };
+    let told = |aid: &Aid| month_end(&two, month("2026-01"), aid).unwrap().forecast().unwrap();
+    let said = told(&fleet_cost);
     assert_eq!(said.method, ForecastMethod::Prior);
     assert!(near(said.at(0.5).unwrap(), dec!(3100), dec!(0.05)), "{said:?}");
+    // Where half of the days was for GPUs, the other half comes on top of those of now.
+    fleet_cost.gpu_days = [(FIRST, dec!(50)), (day_after(FIRST, 1), dec!(50))].into();
+    let more = told(&fleet_cost).at(0.5).unwrap() - said.at(0.5).unwrap();
+    assert!(near(more, dec!(29) * dec!(50) * dec!(0.6), dec!(0.05)), "{more}");
 }
 
 #[test]
@@ -184,16 +189,6 @@ fn a_series_far_from_the_month_is_refused_by_name() {
     empty.days.clear();
     let error = month_end(&empty, month("2026-01"), &Aid::default()).unwrap_err();
     assert_eq!(error, ForecastError::NothingBefore(month("2026-01")));
-}
-
-#[test]
-fn a_nowcast_stands_for_the_days_that_it_tells() {
-    let series = complete(fleet(125));
-    let plain = forecast(&series, "2026-05").at(0.5).unwrap();
-    let aid = Aid { fleet_per_day: None, nowcast: vec![(date(2026, 5, 6), dec!(1100))] };
-    let told = month_end(&series, month("2026-05"), &aid).unwrap().forecast().unwrap();
-    assert_eq!(told.used.nowcast_days, 1);
-    assert!(near(told.at(0.5).unwrap() - plain, dec!(1000), dec!(0.02)), "{plain} {told:?}");
 }
 
 #[test]

@@ -123,6 +123,10 @@ pub struct UsedView {
     pub shifted_on: Option<String>,
     /// Charges that come on their day of the month and are still to come.
     pub expected_charges: Vec<ExpectedChargeView>,
+    /// Days after the newest complete one that GPU telemetry tells of.
+    pub nowcast_days: usize,
+    /// Whether the days were too few to stand alone, and what the GPUs that run now cost entered.
+    pub fleet_cost: bool,
 }
 
 /// A charge that is expected on a day.
@@ -204,6 +208,8 @@ fn view(forecast: &Forecast) -> ForecastView {
             past_error: forecast.used.past_error,
             shifted_on: day(forecast.used.shifted_on),
             expected_charges: forecast.used.expected_charges.iter().map(charge).collect(),
+            nowcast_days: forecast.used.nowcast_days,
+            fleet_cost: forecast.used.prior,
         },
     }
 }

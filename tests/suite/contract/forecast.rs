@@ -4,16 +4,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use costband::domain::band::{BandStatus, BandView, PeriodLabel};
+use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use costband::domain::forecast::BandOutlook;
+use costband::domain::gpu_money::GpuPicture;
+use costband::domain::gpu_time::GpuTime;
 use costband::domain::identity::Provider;
+use costband::domain::node::Fleet;
+use costband::domain::period::{BillingZone, Window, next_day};
 use costband::domain::ports::Clock;
 use costband::runtime::clock::ShiftedClock;
-use costband::simulate::scenario::{Scenario, ScenarioOptions};
-use jiff::civil::date;
+use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
+use costband::store::Ledger;
+use jiff::civil::{Date, date};
 use rust_decimal::Decimal;
 use serde_json::json;
 
+use super::gpu_money::group;
 use super::harness::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +76,8 @@ async fn a_month_ends_where_its_forecast_said() {
 
     // What changed since the ledger was empty was read, and nothing is missing.
     let anew = bench.history_after(None).await;
-    let whole = bench.reader.judge(&bench.read().await, &anew, bench.clock.now());
+    let whole =
+        bench.reader.judge(&bench.read().await, &anew, &GpuPicture::default(), bench.clock.now());
     assert_eq!(bench.judge().await, whole);
 
     // A month later it is over.
@@ -83,4 +90,75 @@ async fn a_month_ends_where_its_forecast_said() {
         let spend = band.spend.unwrap().amount;
         assert!((low..=high).contains(&spend), "{}: {spend} not in {low} to {high}", band.band);
     }
+}
+
+/// The GPU time of AWS from September on, up to a day; the days from another one on tripled.
+fn telemetry(world: &Scenario, until: Date, tripled: Date) -> Vec<GpuTime> {
+    let days = Window::new(date(2026, 9, 1), until);
+    let counted = |day: Date, gpu: GpuTruth| {
+        let mut time = gpu.times.observable;
+        if day >= tripled {
+            time.merge(&gpu.times.observable);
+            time.merge(&gpu.times.observable);
+        }
+        let of = group(Provider::Aws, &gpu);
+        let fleet = Fleet {
+            provider: Some(Provider::Aws),
+            cluster: "video".to_owned(),
+            instance_type: Some(of.machine),
+            region_id: Some(of.region_id),
+            capacity_type: gpu.capacity_type,
+            model: gpu.model.to_owned(),
+        };
+        GpuTime { day, fleet, node: gpu.node, held_by: None, time }
+    };
+    let of_day = |day: Date| {
+        let truth = world.gpu_truth(Provider::Aws, day, BillingZone::Utc.end_of(day));
+        truth.into_iter().map(move |gpu| counted(day, gpu)).filter(|of| of.time.total() > 0)
+    };
+    days.days().flat_map(of_day).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_of_days_that_are_not_billed_enters_the_forecast_of_a_whole_cloud() {
+    let now = "2026-10-16T12:00:00Z";
+    let clock = Arc::new(ShiftedClock::standing_at(at(now)));
+    let world = Arc::new(Scenario::with_options(ScenarioOptions::default(), clock.clone()));
+    let limits = json!({"floor": 50_000, "ceiling": 100_000});
+    let mut narrow = limits.clone();
+    narrow["name"] = "service".into();
+    narrow["provider"] = "aws".into();
+    narrow["scope"] = json!({"service_name": ["Amazon Elastic Compute Cloud - Compute"]});
+    let bands = json!([{"preset": "aws"}, narrow]);
+    let bench =
+        Bench::start(&[Provider::Aws], world.clone(), clock, Options::default(), bands).await;
+    bench.poll_well(Provider::Aws).await;
+    bench.advance(7);
+    bench.poll_well(Provider::Aws).await;
+    let judged = |bands: Vec<BandJudgement>, name: &str| {
+        let mut open = bands.into_iter().filter(|of| of.label == PeriodLabel::Current);
+        open.find(|of| of.band == name).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let used = |of: &BandJudgement| of.outlook.as_ref().unwrap().forecast.used.nowcast_days;
+    let plain = bench.judge().await;
+    assert_eq!(used(&judged(plain.clone(), "aws")), 0);
+
+    let made_from = judged(plain.clone(), "aws").outlook.unwrap().forecast.made_from;
+    let first = next_day(made_from);
+    let today = BillingZone::Utc.day_of(bench.clock.now());
+    let not_billed = usize::try_from((today - first).get_days()).unwrap();
+    assert!(not_billed >= 1, "{made_from} is the day before {today}");
+    let times = telemetry(&world, next_day(today), first);
+    let keep = move |ledger: &mut Ledger| ledger.keep_gpu_time(&times, &[], &[]);
+    bench.polling.handle.call(keep).await.unwrap().unwrap();
+    let told = bench.judge().await;
+    let (aws, before) = (judged(told.clone(), "aws"), judged(plain.clone(), "aws"));
+    assert_eq!(used(&aws), not_billed, "today is not whole");
+    let more = aws.month_end().unwrap().amount - before.month_end().unwrap().amount;
+    let per_day = before.run_rate.unwrap().amount / Decimal::from(31);
+    assert!(more > per_day * Decimal::from(not_billed), "{more} more, of {per_day} a day");
+    let view = aws.views.iter().find(|of| of.view == BandView::Forecast).unwrap();
+    assert!(view.reason.contains("GPU telemetry of"), "{}", view.reason);
+    // A band that is a part of the cloud is no measure's.
+    assert_eq!(judged(told, "service"), judged(plain, "service"));
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use costband::analyse::gpu_picture::GpuBooks;
 use costband::app::agent::Polling;
 use costband::app::gpu_history::LedgerHistory;
+use costband::app::gpu_time;
 use costband::app::setup::Setup;
 use costband::app::spend::{History, Reading, SpendReader};
 use costband::collect::poller::Poller;
@@ -14,7 +16,7 @@ use costband::collect::{SOURCES, Source};
 use costband::config::problems::Problems;
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use costband::domain::breakdown::ChargeCategory;
-use costband::domain::gpu_money::GpuRange;
+use costband::domain::gpu_money::{GpuPicture, GpuRange};
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::Currency;
 use costband::domain::period::{BillingPeriod, Window};
@@ -447,7 +449,16 @@ impl Bench {
 
     pub async fn judge(&self) -> Vec<BandJudgement> {
         let (reading, history) = (self.read().await, self.history().await);
-        self.reader.judge(&reading, &history, self.clock.now())
+        let gpu = self.gpu(&reading).await;
+        self.reader.judge(&reading, &history, &gpu, self.clock.now())
+    }
+
+    /// What the ledger's GPU time says beside the bill.
+    pub async fn gpu(&self, reading: &Reading) -> GpuPicture {
+        let now = self.clock.now();
+        let times = self.polling.handle.call(move |ledger| gpu_time::read(ledger, now, None));
+        let times = Arc::new(times.await.unwrap().unwrap());
+        self.reader.gpu(reading, &GpuBooks { times, ..GpuBooks::default() }, now)
     }
 
     /// What forecasts learn from, of which only what has changed since the last time is read.
@@ -479,7 +490,8 @@ impl Bench {
         let reading = self.read().await;
         let at = self.clock.now();
         let history = self.history().await;
-        let bands = self.reader.judge(&reading, &history, at);
+        let gpu = self.gpu(&reading).await;
+        let bands = self.reader.judge(&reading, &history, &gpu, at);
         let snapshot = Snapshot {
             at,
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),

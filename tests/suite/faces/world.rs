@@ -395,6 +395,7 @@ fn picture() -> GpuPicture {
         not_gpu: BTreeMap::from([((Provider::Aws, Currency::USD, NotGpu::Storage), amount("99"))]),
     };
     GpuPicture {
+        telemetry_days: Vec::new(),
         nodes: vec![NodeNow {
             name: "node-1".to_owned(),
             fleet: fleet.clone(),

@@ -1,10 +1,14 @@
 //! Scores forecasts on months that are over: each is made again from the days that were complete
 //! then, and held against what the month came to.
 
+mod simple;
+
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use self::simple::{Said, around_seasonal_naive, run_rate, seasonal_naive};
 use crate::analyse::forecast::{Aid, month_end};
 use crate::domain::backtest::{Backtest, DayScore, SCORED_DAYS, ScoredMethod, Scores};
 use crate::domain::forecast::{CostSeries, Forecast, days_between};
@@ -46,7 +50,8 @@ pub struct Scored {
 ///
 /// WAPE is `sum |forecast - actual| / sum |actual|` of month totals. Pinball loss at probability
 /// `p` is `max(p e, (p - 1) e)` for `e = actual - quantile` (Koenker and Bassett 1978), in the mean
-/// over the seven quantiles. The run-rate is the month so far over its days times its length.
+/// over the seven quantiles. The run-rate is the month so far over its days times its length and has
+/// none; the last week again has an interval where the history holds eight sums of so many days.
 pub fn backtest(series: &[Scored]) -> Backtest {
     let mut overall = Tallies::new();
     let mut months = 0;
@@ -119,7 +124,9 @@ fn score_month(
         let Some(total) = said.at(0.5).and_then(|median| median.to_f64()) else { continue };
         let tally = tallies.entry((ScoredMethod::Costband, day)).or_default();
         tally.point(total, actual);
-        tally.interval(&said, actual);
+        if let Some(said) = said_by(&said) {
+            tally.interval(&said, actual);
+        }
         let length = f64::from(period.days());
         for (method, total) in [
             (ScoredMethod::RunRate, run_rate(&known, start, end, length)),
@@ -128,6 +135,9 @@ fn score_month(
             if let Some(total) = total {
                 tallies.entry((method, day)).or_default().point(total, actual);
             }
+        }
+        if let Some(said) = around_seasonal_naive(&known, start, end, length) {
+            tallies.entry((ScoredMethod::SeasonalNaive, day)).or_default().interval(&said, actual);
         }
     }
     any
@@ -145,24 +155,16 @@ fn known_on(series: &CostSeries, end: usize) -> CostSeries {
     }
 }
 
-/// What the days from one index to another and the charges on them cost.
-fn cost(series: &CostSeries, from: usize, to: usize) -> f64 {
-    let days = series.days.get(from..to).unwrap_or_default();
-    let days: f64 = days.iter().filter_map(|day| day.amount?.to_f64()).sum();
-    let (first, last) = (series.date(from), series.date(to));
-    let charges = series.charges.iter().filter(|held| first <= held.day && held.day < last);
-    days + charges.filter_map(|charge| charge.amount.to_f64()).sum::<f64>()
-}
-
-fn run_rate(series: &CostSeries, start: usize, end: usize, length: f64) -> Option<f64> {
-    (end > start).then(|| cost(series, start, end) / (end - start) as f64 * length)
-}
-
-fn seasonal_naive(series: &CostSeries, start: usize, end: usize, length: f64) -> Option<f64> {
-    let week = end.checked_sub(7)?;
-    let left = (start as f64 + length - end as f64).max(0.0) as usize;
-    let rest = cost(series, week, end) * (left / 7) as f64 + cost(series, week, week + left % 7);
-    Some(cost(series, start, end.max(start)) + rest)
+/// A forecast as it is scored.
+fn said_by(forecast: &Forecast) -> Option<Said> {
+    let bounds = |[low, high]: [Decimal; 2]| Some([low.to_f64()?, high.to_f64()?]);
+    let held = forecast.quantiles.iter();
+    let quantiles = held.filter_map(|held| Some((held.probability, held.amount.to_f64()?)));
+    Some(Said {
+        quantiles: quantiles.collect(),
+        interval_80: bounds(forecast.interval_80)?,
+        interval_95: bounds(forecast.interval_95)?,
+    })
 }
 
 impl Tally {
@@ -172,18 +174,15 @@ impl Tally {
         self.error += (total - actual).abs();
     }
 
-    fn interval(&mut self, said: &Forecast, actual: f64) {
-        let losses = said.quantiles.iter().filter_map(|held| {
-            let miss = actual - held.amount.to_f64()?;
-            Some((held.probability * miss).max((held.probability - 1.0) * miss))
+    fn interval(&mut self, said: &Said, actual: f64) {
+        let losses = said.quantiles.iter().map(|(probability, amount)| {
+            let miss = actual - amount;
+            (probability * miss).max((probability - 1.0) * miss)
         });
         self.pinball += losses.sum::<f64>() / said.quantiles.len().max(1) as f64;
         self.banded += actual.abs();
         self.intervals += 1;
-        let inside = |[low, high]: [rust_decimal::Decimal; 2]| {
-            low.to_f64().is_some_and(|low| low <= actual)
-                && high.to_f64().is_some_and(|high| actual <= high)
-        };
+        let inside = |[low, high]: [f64; 2]| (low..=high).contains(&actual);
         self.inside_80 += usize::from(inside(said.interval_80));
         self.inside_95 += usize::from(inside(said.interval_95));
     }
@@ -219,12 +218,10 @@ fn told(tallies: &Tallies) -> Vec<DayScore> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use jiff::civil::date;
-    use rust_decimal::Decimal;
-
     use super::*;
     use crate::domain::forecast::CostDay;
     use crate::domain::money::Currency;
+    use jiff::civil::date;
 
     /// 100 a day from the first of January, 1,000 more on the first of each month.
     fn with_fee(days: usize) -> CostSeries {
@@ -288,6 +285,9 @@ mod tests {
         assert!(ours.wape.unwrap() < 0.1 * run_rate.wape.unwrap(), "{ours:?} {run_rate:?}");
         assert!(run_rate.wape.unwrap() > 3.0, "{run_rate:?}");
         assert_eq!(run_rate.pinball, None);
+        let naive = of(&told, ScoredMethod::SeasonalNaive, 3);
+        assert!(ours.pinball.unwrap() < naive.pinball.unwrap(), "{ours:?} {naive:?}");
+        assert!(naive.coverage_95.unwrap() >= naive.coverage_80.unwrap(), "{naive:?}");
         assert!(ours.coverage_95.unwrap() >= ours.coverage_80.unwrap());
     }
 

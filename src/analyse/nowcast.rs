@@ -15,7 +15,7 @@ use crate::domain::gpu_money::{GpuPicture, NowcastScore, TelemetryDays, hours, z
 use crate::domain::gpu_time::FleetDay;
 use crate::domain::identity::Provider;
 use crate::domain::money::Currency;
-use crate::domain::period::BillingPeriod;
+use crate::domain::period::{BillingPeriod, next_day};
 
 /// Estimates are believed once so many days were held against their bill,
 const FEWEST_SCORED: usize = 3;
@@ -26,8 +26,8 @@ const COUNTED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the GPUs of each cloud cost on whole days: their hours at the price of the day, over what
 /// the clouds' estimates were above the bill of late. Clouds whose estimates are not believed are
-/// left out; so is the first day, on which telemetry may have begun, and a day with a GPU that has
-/// no price in the currency of the newest day.
+/// left out; so are the first day, on which telemetry may have begun, a day that no other follows, on
+/// which it may have ended, and a day with a GPU that has no price in the currency of the newest priced one.
 pub fn telemetry_days(
     days: &[FleetDay],
     scores: &[NowcastScore],
@@ -50,7 +50,8 @@ fn of_provider(
     let counted = now.saturating_sub(COUNTED_AFTER).unwrap_or(now);
     let today = zone_of(provider).day_of(counted);
     let mut by_day: BTreeMap<Date, Option<(Currency, Decimal)>> = BTreeMap::new();
-    for day in days.iter().filter(|day| day.fleet.provider == provider && day.day < today) {
+    let of_cloud = |day: &&FleetDay| day.fleet.provider == provider;
+    for day in days.iter().filter(of_cloud).filter(|day| day.day < today) {
         let price = price_on(day, book, now).map(|price| price.price);
         let cost = price.and_then(|price| {
             let cost = hours(day.time.total()).checked_mul(price.amount)?;
@@ -62,7 +63,10 @@ fn of_provider(
             .or_insert(cost);
     }
     by_day.pop_first();
-    let (currency, _) = (*by_day.values().next_back()?)?;
+    // A silence is counted for a day: what is left of the day on which that ends is no fall.
+    let told: BTreeSet<Date> = days.iter().filter(of_cloud).map(|day| day.day).collect();
+    by_day.retain(|day, _| told.contains(&next_day(*day)));
+    let (currency, _) = *by_day.values().rev().flatten().next()?;
     let over = Decimal::ONE + Decimal::from_f64(score.error_ratio)?;
     let costs = by_day.into_iter().filter_map(|(day, sum)| {
         let (_, cost) = sum.filter(|(of, _)| *of == currency)?;

@@ -63,9 +63,18 @@ fn whole_days_are_told_at_their_price_less_what_estimates_were_too_high() {
 }
 
 #[test]
+fn a_day_on_which_telemetry_fell_silent_is_left_out() {
+    let hours = [(14, 22), (15, 22), (16, 5), (18, 22), (19, 22), (20, 11)];
+    let days = hours.map(|(of, hours)| day(of, Provider::Aws, "one.machine", hours));
+    let told: Vec<i8> =
+        told(&days, &[scored(3, 0.1)], NOW).into_iter().map(|(day, _)| day).collect();
+    assert_eq!(told, [15, 18, 19], "the 17th is not told: the 16th is a part of a day");
+}
+
+#[test]
 fn estimates_that_are_far_off_or_hardly_scored_are_not_believed() {
     let days: Vec<FleetDay> =
-        (10..=19).map(|of| day(of, Provider::Aws, "one.machine", 24)).collect();
+        (10..=20).map(|of| day(of, Provider::Aws, "one.machine", 24)).collect();
     assert_eq!(told(&days, &[scored(3, -0.15)], NOW).len(), 9);
     assert!(told(&days, &[scored(3, -0.16)], NOW).is_empty());
     assert!(told(&days, &[scored(2, 0.0)], NOW).is_empty());
@@ -75,11 +84,13 @@ fn estimates_that_are_far_off_or_hardly_scored_are_not_believed() {
 #[test]
 fn a_day_with_a_gpu_without_a_price_in_the_currency_is_left_out() {
     let one = "one.machine";
-    let mut days: Vec<FleetDay> = (10..=14).map(|of| day(of, Provider::Aws, one, 10)).collect();
+    let mut days: Vec<FleetDay> = (10..=15).map(|of| day(of, Provider::Aws, one, 10)).collect();
     days.push(day(12, Provider::Aws, "other.machine", 1));
     days.push(day(13, Provider::Aws, "p9.new", 1));
+    days.push(day(15, Provider::Aws, "p9.new", 1));
+    days.push(day(16, Provider::Aws, one, 10));
     let told = told(&days, &[scored(7, 0.0)], NOW);
-    assert_eq!(told, [(11, "100".to_owned()), (14, "100".to_owned())]);
+    assert_eq!(told, [(11, "100"), (14, "100")].map(|(day, cost)| (day, cost.to_owned())));
 }
 
 fn band(provider: Option<Provider>) -> Band {

@@ -11,7 +11,7 @@ use crate::analyse::forecast::statistics::median;
 use crate::analyse::forecast::{estimated, figures};
 use crate::domain::anomaly::{Anomaly, AnomalyFloors, AnomalyKind, Cause};
 use crate::domain::breakdown::Dimension;
-use crate::domain::forecast::CostSeries;
+use crate::domain::forecast::{CostSeries, days_between};
 use crate::domain::money::Currency;
 
 /// Finds what stood out in a series, oldest first, what is over among it.
@@ -97,7 +97,8 @@ fn difference(series: &CostSeries, anomaly: &Anomaly) -> f64 {
         let day = series.days.get(at)?;
         day.amount.filter(|_| day.complete)?.to_f64()
     };
-    let Some(begin) = series.index(anomaly.first) else { return 0.0 };
+    // A value may have come after the first day; all of it is new.
+    let begin = days_between(series.first, anomaly.first).unwrap_or(0);
     let end = series.index(anomaly.last).unwrap_or(series.days.len().saturating_sub(1));
     let (mut moved, mut days) = (0.0, 0.0_f64);
     for at in begin..=end {

@@ -235,11 +235,26 @@ impl MonthEnd<'_> {
             Some((self.learned.value(at) - gpus).max(0.0))
         };
         let known = (0..self.learned.len()).filter(|at| !self.learned.is_gap(*at));
-        let besides = statistics::median::<PRIOR_UNTIL>(known.filter_map(besides));
+        let besides: Vec<f64> = known.clone().filter_map(besides).collect();
+        let besides = if besides.is_empty() {
+            // The GPUs of those days are not known: a day costs no less than it did.
+            let own = statistics::median::<PRIOR_UNTIL>(known.map(|at| self.learned.value(at)));
+            (own - per_day).max(0.0)
+        } else {
+            statistics::median::<PRIOR_UNTIL>(besides.into_iter())
+        };
         let own = days as f64 / (days as f64 + PRIOR_WEIGHT);
         let fleet = (per_day + besides) * self.ahead as f64;
         self.outlook.recentre(own * self.outlook.middle + (1.0 - own) * fleet);
         self.prior = true;
+    }
+
+    /// What is expected of the days between the newest complete one and the month.
+    fn before(&self) -> f64 {
+        if self.prior {
+            return self.outlook.middle * self.between as f64 / self.ahead as f64;
+        }
+        self.choice.combine(&self.learned.ahead(self.between))
     }
 
     /// By how much the days that a nowcast tells move what is expected of so many days.
@@ -250,14 +265,17 @@ impl MonthEnd<'_> {
         moved(steps) - moved(self.between)
     }
 
-    /// Charges due on the days that are left: those that days of the month gave away, and known
-    /// ones that came in the months before and are not booked yet.
+    /// Charges due on the days that are left: those that days of the month gave away, on gaps too,
+    /// and known ones that came in the months before and are not booked yet.
     fn due_charges(&self) -> Vec<Due> {
-        let days = (self.newest + 1 + self.between..self.newest + 1 + self.ahead)
-            .map(|at| self.series.date(at));
-        let days: Vec<Date> = days.collect();
+        let left = self.newest + 1 + self.between..self.newest + 1 + self.ahead;
+        let left: Vec<Date> = left.map(|at| self.series.date(at)).collect();
+        let gaps = (self.start..=self.newest)
+            .filter(|at| self.learned_at(*at).is_some_and(|at| self.learned.is_gap(at)));
+        let open: Vec<Date> =
+            gaps.map(|at| self.series.date(at)).chain(left.iter().copied()).collect();
         let mut due = Vec::new();
-        let mut add = |lump: &lumps::Lump, category| {
+        let mut add = |lump: &lumps::Lump, days: &[Date], category| {
             let on = days.iter().filter(|day| lump.is_due(**day));
             due.extend(on.map(|day| Due {
                 day: *day,
@@ -267,16 +285,16 @@ impl MonthEnd<'_> {
             }));
         };
         for lump in self.learned.lumps() {
-            add(lump, None);
+            add(lump, &open, None);
         }
         for category in ChargeCategory::ALL {
             let of = || self.series.charges.iter().filter(|held| held.category == category);
-            if of().any(|charge| self.period.contains(charge.day)) {
-                continue;
-            }
             let marks: Vec<Mark> = of().filter_map(|charge| self.mark(charge)).collect();
             for lump in lumps::find(&marks, self.series.first, self.newest + 1) {
-                add(&lump, Some(category));
+                let mut booked = of().filter(|charge| self.period.contains(charge.day));
+                if !booked.any(|charge| lump.is_met_by(charge.day, charge.amount)) {
+                    add(&lump, &left, Some(category));
+                }
             }
         }
         due
@@ -306,7 +324,7 @@ impl MonthEnd<'_> {
 
     /// The part of the month's end that is estimated, at a probability.
     fn rest(&self, probability: f64) -> f64 {
-        let before = self.choice.combine(&self.learned.ahead(self.between));
+        let before = self.before();
         let due = self.expected_sum(self.period.end_day());
         let moved = self.gaps + self.moved_by_nowcast(self.ahead);
         self.outlook.quantile(probability) - before + due + moved

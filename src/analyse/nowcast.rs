@@ -12,7 +12,7 @@ use crate::analyse::gpu_money::price_on;
 use crate::analyse::gpu_price::PriceBook;
 use crate::domain::band::Band;
 use crate::domain::gpu_money::{GpuPicture, NowcastScore, TelemetryDays, hours, zone_of};
-use crate::domain::gpu_time::FleetDay;
+use crate::domain::gpu_time::{FleetDay, GpuState, StateTime};
 use crate::domain::identity::Provider;
 use crate::domain::money::Currency;
 use crate::domain::period::{BillingPeriod, next_day};
@@ -21,13 +21,15 @@ use crate::domain::period::{BillingPeriod, next_day};
 const FEWEST_SCORED: usize = 3;
 /// and where they were no further from it than this share.
 const LARGEST_ERROR: f64 = 0.15;
+/// One in so many of a cluster's hours may be unknown.
+const UNKNOWN_PART: u64 = 10;
 /// A day's time is all counted so long after its end.
 const COUNTED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the GPUs of each cloud cost on whole days: their hours at the price of the day, over what
 /// the clouds' estimates were above the bill of late. Clouds whose estimates are not believed are
-/// left out; so are the first day, on which telemetry may have begun, a day that no other follows, on
-/// which it may have ended, and a day with a GPU that has no price in the currency of the newest priced one.
+/// left out; so are the first day, on which telemetry may have begun, days of which a cluster told
+/// a part only, and a day with a GPU that has no price in the currency of the newest priced one.
 pub fn telemetry_days(
     days: &[FleetDay],
     scores: &[NowcastScore],
@@ -63,9 +65,8 @@ fn of_provider(
             .or_insert(cost);
     }
     by_day.pop_first();
-    // A silence is counted for a day: what is left of the day on which that ends is no fall.
-    let told: BTreeSet<Date> = days.iter().filter(of_cloud).map(|day| day.day).collect();
-    by_day.retain(|day, _| told.contains(&next_day(*day)));
+    let parts = part_days(days.iter().filter(of_cloud));
+    by_day.retain(|day, _| !parts.contains(day));
     let (currency, _) = *by_day.values().rev().flatten().next()?;
     let over = Decimal::ONE + Decimal::from_f64(score.error_ratio)?;
     let costs = by_day.into_iter().filter_map(|(day, sum)| {
@@ -73,6 +74,31 @@ fn of_provider(
         Some((day, cost.checked_div(over)?))
     });
     Some(TelemetryDays { provider: score.provider, currency, costs: costs.collect() })
+}
+
+/// Days of which a cluster's time may be a part only. A silence is counted as unknown, for a day at
+/// most: there was one on a day that is unknown for a good part, and it may have begun on the day
+/// before; and a cluster may have fallen silent on the last day before one that it does not tell.
+fn part_days<'a>(days: impl Iterator<Item = &'a FleetDay>) -> BTreeSet<Date> {
+    let mut clusters: BTreeMap<&str, BTreeMap<Date, StateTime>> = BTreeMap::new();
+    for day in days {
+        let of = clusters.entry(&day.fleet.cluster).or_default();
+        of.entry(day.day).or_default().merge(&day.time);
+    }
+    let is_silent = |time: &StateTime| {
+        let unknown = time.milliseconds(GpuState::Unknown);
+        unknown.saturating_mul(UNKNOWN_PART) > time.total()
+    };
+    let mut parts = BTreeSet::new();
+    for of in clusters.values() {
+        for (day, time) in of {
+            let next = of.get(&next_day(*day));
+            if is_silent(time) || next.is_none_or(is_silent) {
+                parts.insert(*day);
+            }
+        }
+    }
+    parts
 }
 
 fn add(sum: (Currency, Decimal), cost: (Currency, Decimal)) -> Option<(Currency, Decimal)> {

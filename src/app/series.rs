@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
 
 use crate::analyse::spend::{AmountSum, SourceRules, complete_days};
@@ -19,10 +19,13 @@ use crate::store::{Ledger, LedgerError};
 const DIMENSIONS: [Dimension; 3] =
     [Dimension::ServiceName, Dimension::SubAccountId, Dimension::RegionId];
 
+/// Over so many of the newest days the currency is looked for.
+const CURRENCY_DAYS: i32 = 13;
+
 /// The whole source, or a value of a dimension.
 type Name = Option<(Dimension, String)>;
 
-/// The series of a source in the currency of the most rows, its whole cost first: of each dimension
+/// The series of a source in the currency of most rows of late, its whole cost first: of each dimension
 /// the values that cost most, at most `most` of them. Effective cost; the billed one where no
 /// effective cost is told. None of a source without rows.
 ///
@@ -52,7 +55,9 @@ pub fn read(
             }
         })?;
     }
-    let complete = complete_days(rules, &known_days(ledger, rules, window)?, now);
+    let mut complete = complete_days(rules, &known_days(ledger, rules, window)?, now);
+    // What a day costs in another currency is not known in this one.
+    complete.retain(|day| sizes.is_in(*day, currency));
     let told = folds.into_iter().filter_map(|(name, fold)| fold.finish(name, currency, &complete));
     Ok(told.collect())
 }
@@ -95,13 +100,13 @@ impl Teller {
 /// How large every value is, and how many rows are in which currency.
 #[derive(Default)]
 struct Sizes {
-    rows: BTreeMap<Currency, usize>,
+    rows: BTreeMap<Date, BTreeMap<Currency, usize>>,
     values: BTreeMap<(Dimension, String), Decimal>,
 }
 
 impl Sizes {
     fn add(&mut self, teller: &Teller, row: &CostRow) {
-        *self.rows.entry(row.currency).or_default() += 1;
+        *self.rows.entry(row.day).or_default().entry(row.currency).or_default() += 1;
         let cost = row.amounts.effective.or(row.amounts.billed).unwrap_or_default().abs();
         for name in teller.names(row).flatten() {
             let sum = self.values.entry(name).or_default();
@@ -110,13 +115,24 @@ impl Sizes {
     }
 
     fn currency(&self) -> Option<Currency> {
-        self.rows.iter().max_by_key(|(_, rows)| **rows).map(|(currency, _)| *currency)
+        let (newest, _) = self.rows.last_key_value()?;
+        let since = newest.saturating_sub(CURRENCY_DAYS.days());
+        let mut rows: BTreeMap<Currency, usize> = BTreeMap::new();
+        for (currency, more) in self.rows.range(since..).flat_map(|(_, of)| of) {
+            *rows.entry(*currency).or_default() += more;
+        }
+        rows.into_iter().max_by_key(|(_, rows)| *rows).map(|(currency, _)| currency)
     }
 
-    fn largest(self, most: usize) -> BTreeSet<(Dimension, String)> {
+    /// Whether a day has rows in a currency, or none at all.
+    fn is_in(&self, day: Date, currency: Currency) -> bool {
+        self.rows.get(&day).is_none_or(|of| of.contains_key(&currency))
+    }
+
+    fn largest(&self, most: usize) -> BTreeSet<(Dimension, String)> {
         let mut by: BTreeMap<Dimension, Vec<(Decimal, String)>> = BTreeMap::new();
-        for ((dimension, key), size) in self.values {
-            by.entry(dimension).or_default().push((size, key));
+        for ((dimension, key), size) in &self.values {
+            by.entry(*dimension).or_default().push((*size, key.clone()));
         }
         let mut largest = BTreeSet::new();
         for (dimension, mut values) in by {

@@ -167,3 +167,44 @@ fn the_service_that_moved_is_the_cause() {
     assert!((cause.share - 2.0 / 3.0).abs() < 0.1, "{cause:?}");
     assert_eq!(likely_cause(&told[0], &[]), None);
 }
+
+#[test]
+fn a_spike_within_its_first_week_does_not_keep_a_shift_open() {
+    let mut series = fleet(200);
+    scale(&mut series, 120..200, 140);
+    // Days 122 on tell the shift; five days later something else comes for a day.
+    scale(&mut series, 127..128, 250);
+    let told = found(&series);
+    let open: Vec<_> = told.iter().filter(|one| one.ended.is_none()).collect();
+    assert!(open.is_empty(), "{told:?}");
+    assert!(told.iter().any(|one| one.kind == AnomalyKind::Spike), "{told:?}");
+}
+
+#[test]
+fn an_incident_on_the_day_of_a_fee_is_seen() {
+    let mut series = fleet(180);
+    for at in (0..180).filter(|at| day_after(FIRST, *at).day() == 1) {
+        scale(&mut series, at..at + 1, 200);
+    }
+    let june = series.index(date(2026, 6, 1)).unwrap();
+    scale(&mut series, june..june + 1, 1_000);
+    let told = found(&series);
+    let [spike] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(spike.first, date(2026, 6, 1));
+    assert!(spike.excess > Decimal::from(15_000), "the fee is no part of it: {spike:?}");
+}
+
+#[test]
+fn a_service_that_came_within_a_shift_is_its_cause() {
+    let mut whole = fleet(140);
+    scale(&mut whole, 120..140, 160);
+    let told = found(&whole);
+    let shift = told.last().unwrap();
+    let mut new = fleet(140);
+    new.days.drain(..121);
+    new.first = day_after(FIRST, 121);
+    let old = fleet(140);
+    let part = |key, series| Part { dimension: Dimension::ServiceName, key, series };
+    let cause = likely_cause(shift, &[part("old", &old), part("new", &new)]).unwrap();
+    assert_eq!(cause.key, "new", "{cause:?}");
+}

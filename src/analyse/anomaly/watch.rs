@@ -217,7 +217,7 @@ impl Watch {
         if let Some(until) = shifted.until {
             return at <= until;
         }
-        if let Some(event) = self.events.last_mut().filter(|event| event.ended.is_none()) {
+        if let Some(event) = self.open_shift() {
             event.last = at.saturating_sub(1);
             event.ended = Some(at);
         }
@@ -359,7 +359,7 @@ impl Watch {
             found = event.found;
             self.events.pop();
         }
-        if let Some(open) = self.events.last_mut().filter(|event| event.ended.is_none()) {
+        if let Some(open) = self.open_shift() {
             open.ended = Some(at);
         }
         self.events.push(Event {
@@ -396,14 +396,17 @@ impl Watch {
 
     /// Ends a shift whose level has held for a week.
     fn settle(&mut self, at: usize) {
-        if let Some(event) = self.events.last_mut()
-            && event.kind == AnomalyKind::LevelShift
-            && event.ended.is_none()
-            && at >= event.last + SETTLED
-        {
+        if let Some(event) = self.open_shift().filter(|event| at >= event.last + SETTLED) {
             event.ended = Some(at);
             self.shifted = None;
         }
+    }
+
+    /// The shift that has not ended; spikes may have come since.
+    fn open_shift(&mut self) -> Option<&mut Event> {
+        let is_open =
+            |event: &&mut Event| event.kind == AnomalyKind::LevelShift && event.ended.is_none();
+        self.events.iter_mut().rev().find(is_open)
     }
 }
 

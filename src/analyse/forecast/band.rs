@@ -88,7 +88,7 @@ impl MonthEnd<'_> {
                 return Some(self.series.date(at));
             }
         }
-        let before = self.choice.combine(&self.learned.ahead(self.between));
+        let before = self.before();
         (self.between + 1..=self.ahead).find_map(|steps| {
             let day = self.series.date(self.newest + steps);
             let mut outlook = Outlook::ahead(&self.learned, &self.choice, steps);

@@ -1,6 +1,8 @@
 //! Charges that come on their day of the month: support fees, commitments, subscriptions, credits.
 
 use jiff::civil::Date;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::analyse::forecast::statistics::median;
 use crate::domain::forecast::day_after;
@@ -38,6 +40,12 @@ impl Lump {
     /// Whether the charge is due on a day.
     pub fn is_due(&self, day: Date) -> bool {
         month_day(day) == self.month_day
+    }
+
+    /// Whether what was charged on a day is this charge: on its day, or by an alike amount.
+    pub fn is_met_by(&self, day: Date, charged: Decimal) -> bool {
+        let alike = |charged: f64| (charged - self.amount).abs() <= ALIKE * self.amount.abs();
+        self.is_due(day) || charged.to_f64().is_some_and(alike)
     }
 }
 
@@ -105,9 +113,26 @@ fn lump(
         return None;
     }
     let spread = median::<MONTHS>(newest.iter().map(|excess| (excess - amount).abs()));
-    let marks = marks.into_iter().filter(|mark| mark.excess * amount > 0.0).collect();
+    let marks = charged(marks, amount);
     let sigma = (1.4826 * spread).max(0.02 * amount.abs());
     Some(Lump { month_day: wanted_day, amount, sigma, marks })
+}
+
+/// What of each mark the charge was: all of one that is alike the charge or its neighbour in time,
+/// of any other no more than the charge, so that what came on the same day is still seen.
+fn charged(mut marks: Vec<Mark>, amount: f64) -> Vec<Mark> {
+    marks.retain(|mark| mark.excess * amount > 0.0);
+    let are_alike = |one: f64, other: f64| (one - other).abs() <= ALIKE * other.abs();
+    let excesses: Vec<f64> = marks.iter().map(|mark| mark.excess).collect();
+    for (index, mark) in marks.iter_mut().enumerate() {
+        let before = index.checked_sub(1).and_then(|before| excesses.get(before));
+        let near = [Some(&amount), before, excesses.get(index + 1)];
+        let is_charge = near.into_iter().flatten().any(|other| are_alike(mark.excess, *other));
+        if !is_charge && mark.excess.abs() > amount.abs() {
+            mark.excess = amount;
+        }
+    }
+    marks
 }
 
 /// How many days before `day` can surely be passed over on the way back to a day of the month.

@@ -97,6 +97,11 @@ fn a_fee_on_the_first_is_expected_where_it_comes_and_not_again() {
     let [charge] = said.used.expected_charges.as_slice() else { panic!("{said:?}") };
     assert_eq!(charge.day, date(2026, 5, 1));
     assert!(near(charge.amount, dec!(900), dec!(0.02)), "{charge:?}");
+    // On the 5th, while the 1st is still restated: its fee is not forgotten.
+    let mut late = with_fee(125);
+    late.days[120].complete = false;
+    let said = forecast(&late, "2026-05");
+    assert!(near(said.at(0.5).unwrap(), actual, dec!(0.02)), "{said:?} for {actual}");
 }
 
 #[test]
@@ -112,6 +117,10 @@ fn a_known_purchase_that_comes_each_month_is_expected_until_it_is_booked() {
     assert_eq!(said.used.expected_charges.len(), 1);
     assert_eq!(said.used.expected_charges[0].category, Some(ChargeCategory::Purchase));
     let before = said.at(0.5).unwrap();
+    // Another purchase is not this one.
+    series.charges.push(KnownCharge { day: date(2026, 5, 2), amount: dec!(3), ..fee(5) });
+    assert_eq!(forecast(&series, "2026-05").used.expected_charges.len(), 1);
+    series.charges.pop();
     series.charges.push(fee(5));
     let said = forecast(&series, "2026-05");
     assert!(said.used.expected_charges.is_empty(), "{said:?}");
@@ -173,6 +182,9 @@ fn three_days_are_enough_and_two_are_refused() {
     let said = told(&fleet_cost);
     assert_eq!(said.method, ForecastMethod::Prior);
     assert!(near(said.at(0.5).unwrap(), dec!(3100), dec!(0.05)), "{said:?}");
+    // What the days cost beyond the fleet stays where nothing tells their GPUs.
+    let small = Aid { fleet_per_day: Some(dec!(10)), ..Aid::default() };
+    assert!(near(told(&small).at(0.5).unwrap(), dec!(3100), dec!(0.05)), "{small:?}");
     // Where half of the days was for GPUs, the other half comes on top of those of now.
     fleet_cost.gpu_days = [(FIRST, dec!(50)), (day_after(FIRST, 1), dec!(50))].into();
     let more = told(&fleet_cost).at(0.5).unwrap() - said.at(0.5).unwrap();

@@ -72,6 +72,27 @@ fn a_day_on_which_telemetry_fell_silent_is_left_out() {
 }
 
 #[test]
+fn days_of_which_a_part_is_told_are_left_out() {
+    // Silent from noon of the 14th to noon of the 16th: the last day of it is counted as unknown.
+    let other = |of, hours| {
+        let mut told = day(of, Provider::Aws, "one.machine", hours);
+        told.fleet.cluster = "other".to_owned();
+        told
+    };
+    let mut days: Vec<FleetDay> = (12..=20).map(|of| other(of, 22)).collect();
+    days.extend([12, 13, 17, 18, 19, 20].map(|of| day(of, Provider::Aws, "one.machine", 22)));
+    days.push(day(14, Provider::Aws, "one.machine", 11));
+    for of in [15, 16] {
+        let mut part = day(of, Provider::Aws, "one.machine", 0);
+        part.time.add(GpuState::Unknown, 11 * 3_600_000);
+        days.push(part);
+    }
+    let told: Vec<i8> =
+        told(&days, &[scored(3, 0.1)], NOW).into_iter().map(|(day, _)| day).collect();
+    assert_eq!(told, [13, 17, 18, 19]);
+}
+
+#[test]
 fn estimates_that_are_far_off_or_hardly_scored_are_not_believed() {
     let days: Vec<FleetDay> =
         (10..=20).map(|of| day(of, Provider::Aws, "one.machine", 24)).collect();

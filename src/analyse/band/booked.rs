@@ -40,7 +40,12 @@ impl Booked {
             }
         }
         if booked.by_day.is_empty() && booked.problem.is_none() {
-            booked.problem = Some(format!("no cost of {period} is known yet"));
+            // A day that is complete in every source and has no row of the band cost nothing.
+            let is_known = |day: &Date| sources.iter().all(|source| source.is_complete(*day));
+            match period.window().days().find(is_known) {
+                Some(day) => booked.add(day, Decimal::ZERO),
+                None => booked.problem = Some(format!("no cost of {period} is known yet")),
+            }
         }
         booked
     }

@@ -510,6 +510,24 @@ fn money_of_earlier_days_on_this_invoice_is_not_multiplied_by_the_pace() {
 }
 
 #[test]
+fn a_band_without_a_row_is_known_to_be_zero_from_the_first_complete_day_on() {
+    let mut world = World::steady(Provider::Aws);
+    let filters = vec![(Dimension::ServiceName, vec!["deleted".to_owned()])];
+    world.selections[0].filters = filters;
+    let judged = world.judge(&band("100", "900"), PeriodLabel::Current, NOON);
+    assert_eq!(judged.spend, Some("0 USD".parse().expect("money")));
+    assert_eq!(judged.status(BandView::Pace), BandStatus::Below);
+    for reading in &mut world.readings {
+        reading.observed_at = at("2026-11-11T00:00:00Z");
+        reading.steady_since = reading.observed_at;
+        reading.changed_at = reading.observed_at;
+    }
+    let judged = world.judge(&band("100", "900"), PeriodLabel::Current, NOON);
+    assert_eq!((judged.complete_days, judged.spend), (0, None));
+    assert_eq!(judged.status(BandView::Actual), BandStatus::Unknown);
+}
+
+#[test]
 fn a_source_without_any_cost_does_not_hold_up_the_pace_of_the_others() {
     let (read, mut idle) = (World::steady(Provider::Aws), World::of(Provider::Azure));
     for day in window(12).days() {

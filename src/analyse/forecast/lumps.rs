@@ -1,5 +1,7 @@
 //! Charges that come on their day of the month: support fees, commitments, subscriptions, credits.
 
+use std::cmp::Reverse;
+
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -39,7 +41,7 @@ pub struct Lump {
 impl Lump {
     /// Whether the charge is due on a day.
     pub fn is_due(&self, day: Date) -> bool {
-        month_day(day) == self.month_day
+        falls_on(self.month_day, day)
     }
 
     /// Whether what was charged on a day is this charge: on its day, or by an alike amount.
@@ -49,8 +51,14 @@ impl Lump {
     }
 }
 
-fn month_day(day: Date) -> i8 {
-    if day.day() == day.days_in_month() { LAST_DAY } else { day.day() }
+/// The days of the month that a day may stand for: its own, and the last one.
+fn month_days(day: Date) -> impl Iterator<Item = i8> {
+    let last = (day.day() == day.days_in_month()).then_some(LAST_DAY);
+    [day.day()].into_iter().chain(last)
+}
+
+fn falls_on(month_day: i8, day: Date) -> bool {
+    month_days(day).any(|of| of == month_day)
 }
 
 /// Finds the days of the month that stood out in two consecutive ones of their newest three months on
@@ -58,12 +66,13 @@ fn month_day(day: Date) -> i8 {
 /// often, where two such days would meet by chance more than once in twenty, and of days with an
 /// alike neighbour, which an incident has and a fee has not, three of three are wanted.
 pub fn find(all: &[Mark], first: Date, length: usize) -> Vec<Lump> {
+    let days = |mark: &Mark| month_days(day_after(first, mark.at));
     let mut by_day: Vec<(i8, Mark)> =
-        all.iter().map(|mark| (month_day(day_after(first, mark.at)), *mark)).collect();
+        all.iter().flat_map(|mark| days(mark).map(|day| (day, *mark))).collect();
     by_day.sort_by_key(|(day, mark)| (*day, mark.at));
     let share = all.len() as f64 / length.max(1) as f64;
     let wanted = if 31.0 * share * share * 0.3 > 0.05 { 3 } else { 2 };
-    by_day
+    let mut lumps: Vec<Lump> = by_day
         .chunk_by(|(one, _), (other, _)| one == other)
         .filter(|found| found.len() >= 2)
         .filter_map(|found| {
@@ -72,7 +81,18 @@ pub fn find(all: &[Mark], first: Date, length: usize) -> Vec<Lump> {
             let in_a_run = found.iter().any(|(_, mark)| has_alike_neighbour(mark, all));
             lump(month_day, marks, first, length, if in_a_run { MONTHS } else { wanted })
         })
-        .collect()
+        .collect();
+    // A charge of the 31st that came on the last of every month is one of the last.
+    lumps.sort_by_key(|lump| (Reverse(lump.marks.len()), Reverse(lump.month_day)));
+    let mut told: Vec<Lump> = Vec::new();
+    for lump in lumps {
+        let is_told = |mark: &Mark| told.iter().any(|of| of.marks.iter().any(|m| m.at == mark.at));
+        if !lump.marks.iter().any(is_told) {
+            told.push(lump);
+        }
+    }
+    told.sort_by_key(|lump| lump.month_day);
+    told
 }
 
 /// Whether the day before or after stands out by alike as much. Marks are in the order of days.
@@ -96,7 +116,7 @@ fn lump(
     while held < MONTHS && at > 0 {
         at -= 1;
         let day = day_after(first, at);
-        if month_day(day) != wanted_day {
+        if !falls_on(wanted_day, day) {
             // Two such days are at least 27 days apart.
             at = at.saturating_sub(skip(day, wanted_day));
             continue;

@@ -105,6 +105,26 @@ fn a_fee_on_the_first_is_expected_where_it_comes_and_not_again() {
 }
 
 #[test]
+fn a_fee_of_the_30th_is_due_where_that_is_the_last_day_and_one_of_the_last_on_any() {
+    let fees = |is_due: &dyn Fn(Date) -> bool, days: usize| {
+        let fee = |(at, amount)| {
+            if is_due(day_after(FIRST, at)) { amount + dec!(900) } else { amount }
+        };
+        complete(fleet(days).into_iter().enumerate().map(fee))
+    };
+    let thirtieth = |day: Date| day.day() == 30;
+    let last = |day: Date| day.day() == day.days_in_month();
+    for (is_due, day) in [(&thirtieth as &dyn Fn(Date) -> bool, 30), (&last, 30)] {
+        let said = forecast(&fees(is_due, 161), "2026-06");
+        let [charge] = said.used.expected_charges.as_slice() else { panic!("{said:?}") };
+        assert_eq!((charge.day, charge.amount.round()), (date(2026, 6, day), dec!(900)));
+    }
+    let said = forecast(&fees(&last, 140), "2026-05");
+    let [charge] = said.used.expected_charges.as_slice() else { panic!("{said:?}") };
+    assert_eq!(charge.day, date(2026, 5, 31), "once");
+}
+
+#[test]
 fn a_known_purchase_that_comes_each_month_is_expected_until_it_is_booked() {
     let mut series = complete(fleet(130));
     let fee = |month| KnownCharge {

@@ -17,7 +17,8 @@ impl MonthEnd<'_> {
     ///
     /// A probability is the one at which the quantile function reaches the limit, by bisection.
     /// A crossing date is the first day at whose end the quantile of the month's sum up to then is
-    /// at or over the ceiling, each day with an interval from past sums of so many days.
+    /// at or over the ceiling, each day with an interval from past sums of so many days, or by which
+    /// so much is booked.
     pub fn against(&self, floor: Decimal, ceiling: Decimal) -> BandForecast {
         BandForecast {
             above_ceiling: self.probability_above(ceiling),
@@ -99,8 +100,17 @@ impl MonthEnd<'_> {
             let due = self.expected_sum(day) + self.gaps + self.moved_by_nowcast(steps);
             let rest = estimated(outlook.quantile(probability) - before + due)?;
             let until = sum.checked_add(self.charges_until(day))?.checked_add(rest)?;
-            (until >= ceiling).then_some(day)
+            let booked = if self.may_fall { None } else { self.booked_until(day) };
+            (until >= ceiling || booked >= Some(ceiling)).then_some(day)
         })
+    }
+
+    /// What is booked up to a day, provisional days among it.
+    fn booked_until(&self, day: Date) -> Option<Decimal> {
+        let end = self.series.index(day).map_or(self.series.days.len(), |at| at + 1);
+        let days = self.series.days.get(self.start..end).unwrap_or_default();
+        let mut amounts = days.iter().filter_map(|day| day.amount);
+        amounts.try_fold(self.charges_until(day), Decimal::checked_add)
     }
 
     fn charges_until(&self, day: Date) -> Decimal {

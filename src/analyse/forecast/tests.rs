@@ -171,6 +171,9 @@ fn provisional_days_are_booked_and_are_no_reading_of_the_level() {
     series.days[125].amount = Some(dec!(90000));
     let after = forecast(&series, "2026-05");
     assert!(after.quantiles.iter().all(|held| held.amount >= after.booked), "{after:?}");
+    // And the day on which that crosses a ceiling is told.
+    let end = month_end(&series, month("2026-05"), &Aid::default()).unwrap();
+    assert_eq!(end.against(dec!(0), dec!(50000)).crossing_p50, Some(date(2026, 5, 6)));
 }
 
 #[test]

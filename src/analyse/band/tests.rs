@@ -1,6 +1,7 @@
 //! Rows in, judgement out: each test is a sentence of the meanings in the product's contract.
 
 mod outlook;
+mod sources;
 
 use std::collections::BTreeMap;
 
@@ -425,75 +426,6 @@ fn limits_hold_from_their_first_day() {
 }
 
 #[test]
-fn a_band_of_two_sources_is_not_known_by_one_of_them() {
-    let (read, unread) = (World::steady(Provider::Aws), World::of(Provider::Azure));
-    let (spend, series) = read.fold(NOON);
-    let (_, empty) = unread.fold(NOON);
-    let sources = [
-        BandSource {
-            rules: &read.rules,
-            spend: spend.as_ref(),
-            series: &series,
-            last_success: read.last_success,
-            history: None,
-        },
-        BandSource {
-            rules: &unread.rules,
-            spend: None,
-            series: &empty,
-            last_success: None,
-            history: None,
-        },
-    ];
-    let judged = judge(
-        &band("1", "90000"),
-        &sources,
-        &rates(),
-        &GpuPicture::default(),
-        PeriodLabel::Current,
-        at(NOON),
-    )
-    .expect("limits are in force");
-    assert_eq!(judged.spend, None);
-    assert_eq!(judged.views[0].reason, "`azure` was not read yet");
-}
-
-#[test]
-fn money_over_the_ceiling_is_above_whatever_another_source_does_not_tell() {
-    let (read, unread) = (World::steady(Provider::Aws), World::of(Provider::Azure));
-    let (spend, series) = read.fold(NOON);
-    let (_, empty) = unread.fold(NOON);
-    let known = BandSource {
-        rules: &read.rules,
-        spend: spend.as_ref(),
-        series: &series,
-        last_success: read.last_success,
-        history: None,
-    };
-    let unknown = BandSource {
-        rules: &unread.rules,
-        spend: None,
-        series: &empty,
-        last_success: None,
-        history: None,
-    };
-    let sources = [known, unknown];
-    let judged = judge(
-        &band("1", "9999"),
-        &sources,
-        &rates(),
-        &GpuPicture::default(),
-        PeriodLabel::Current,
-        at(NOON),
-    )
-    .expect("limits are in force");
-    assert_eq!(judged.spend, None);
-    assert_eq!(judged.status(BandView::Actual), BandStatus::Above);
-    assert_eq!(judged.status(BandView::Forecast), BandStatus::Above);
-    assert_eq!(judged.status(BandView::Pace), BandStatus::Unknown);
-}
-
-#[test]
 fn money_of_earlier_days_on_this_invoice_is_not_multiplied_by_the_pace() {
     let mut world = World::of(Provider::Gcp);
     world.day(date(2026, 11, 1), "2500", "2026-11-04T08:00:00Z", "2026-11-04T15:00:00Z");
@@ -528,19 +460,6 @@ fn a_band_without_a_row_is_known_to_be_zero_from_the_first_complete_day_on() {
 }
 
 #[test]
-fn a_source_without_any_cost_does_not_hold_up_the_pace_of_the_others() {
-    let (read, mut idle) = (World::steady(Provider::Aws), World::of(Provider::Azure));
-    for day in window(12).days() {
-        idle.empty_day(day, "2026-11-13T18:00:00Z", "2026-11-14T00:00:00Z");
-    }
-    assert_eq!(complete_days_of_both(&read, &idle), 10);
-    // Whoever read a day once only, or never, does not know that it costs nothing.
-    idle.empty[3].since = at("2026-11-13T18:00:01Z");
-    idle.empty.remove(7);
-    assert_eq!(complete_days_of_both(&read, &idle), 8);
-}
-
-#[test]
 fn a_day_without_any_cost_is_complete_by_two_late_readings_and_not_before() {
     let mut world = World::steady(Provider::Aws);
     let eleventh = date(2026, 11, 11);
@@ -558,37 +477,6 @@ fn a_day_without_any_cost_is_complete_by_two_late_readings_and_not_before() {
         assert_eq!(judged.complete_days, wanted, "{first_read} {read}");
         assert_eq!(judged.complete_spend, Some("10000 USD".parse().expect("money")));
     }
-}
-
-fn complete_days_of_both(read: &World, idle: &World) -> i64 {
-    let (spend, series) = read.fold(NOON);
-    let (none, empty) = idle.fold(NOON);
-    let sources = [
-        BandSource {
-            rules: &read.rules,
-            spend: spend.as_ref(),
-            series: &series,
-            last_success: read.last_success,
-            history: None,
-        },
-        BandSource {
-            rules: &idle.rules,
-            spend: none.as_ref(),
-            series: &empty,
-            last_success: idle.last_success,
-            history: None,
-        },
-    ];
-    let judged = judge(
-        &band("1", "90000"),
-        &sources,
-        &rates(),
-        &GpuPicture::default(),
-        PeriodLabel::Current,
-        at(NOON),
-    )
-    .expect("limits are in force");
-    judged.complete_days
 }
 
 #[test]

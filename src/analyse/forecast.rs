@@ -290,10 +290,17 @@ impl MonthEnd<'_> {
         for category in ChargeCategory::ALL {
             let of = || self.series.charges.iter().filter(|held| held.category == category);
             let marks: Vec<Mark> = of().filter_map(|charge| self.mark(charge)).collect();
-            for lump in lumps::find(&marks, self.series.first, self.newest + 1) {
-                let mut booked = of().filter(|charge| self.period.contains(charge.day));
-                if !booked.any(|charge| lump.is_met_by(charge.day, charge.amount)) {
-                    add(&lump, &left, Some(category));
+            let lumps = lumps::find(&marks, self.series.first, self.newest + 1);
+            let booked = || of().filter(|charge| self.period.contains(charge.day));
+            let of_its_day = |day: Date| lumps.iter().any(|lump| lump.is_due(day));
+            for lump in &lumps {
+                // A charge on another one's day is that one, however alike.
+                let is_booked = booked().any(|charge| match of_its_day(charge.day) {
+                    true => lump.is_due(charge.day),
+                    false => charge.amount.to_f64().is_some_and(|amount| lump.is_alike(amount)),
+                });
+                if !is_booked {
+                    add(lump, &left, Some(category));
                 }
             }
         }

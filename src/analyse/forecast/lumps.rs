@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 
 use jiff::civil::Date;
-use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 
 use crate::analyse::forecast::statistics::median;
 use crate::domain::forecast::day_after;
@@ -44,10 +42,9 @@ impl Lump {
         falls_on(self.month_day, day)
     }
 
-    /// Whether what was charged on a day is this charge: on its day, or by an alike amount.
-    pub fn is_met_by(&self, day: Date, charged: Decimal) -> bool {
-        let alike = |charged: f64| (charged - self.amount).abs() <= ALIKE * self.amount.abs();
-        self.is_due(day) || charged.to_f64().is_some_and(alike)
+    /// Whether an amount is about the charge's.
+    pub fn is_alike(&self, amount: f64) -> bool {
+        are_alike(amount, self.amount)
     }
 }
 
@@ -55,6 +52,10 @@ impl Lump {
 fn month_days(day: Date) -> impl Iterator<Item = i8> {
     let last = (day.day() == day.days_in_month()).then_some(LAST_DAY);
     [day.day()].into_iter().chain(last)
+}
+
+fn are_alike(one: f64, other: f64) -> bool {
+    (one - other).abs() <= ALIKE * other.abs()
 }
 
 fn falls_on(month_day: i8, day: Date) -> bool {
@@ -100,7 +101,7 @@ fn has_alike_neighbour(mark: &Mark, all: &[Mark]) -> bool {
     let at = all.partition_point(|other| other.at < mark.at);
     let near = all.get(at.saturating_sub(1)..).unwrap_or_default().iter().take(3);
     near.filter(|other| other.at.abs_diff(mark.at) == 1)
-        .any(|other| (other.excess - mark.excess).abs() <= ALIKE * mark.excess.abs())
+        .any(|other| are_alike(other.excess, mark.excess))
 }
 
 fn lump(
@@ -127,7 +128,7 @@ fn lump(
     }
     let newest = &newest[..held];
     let amount = median::<MONTHS>(newest.iter().copied());
-    let alike = |excess: &f64| (excess - amount).abs() <= ALIKE * amount.abs();
+    let alike = |excess: &f64| are_alike(*excess, amount);
     let in_a_row = newest.windows(2).any(|months| months.iter().all(alike));
     if amount == 0.0 || !in_a_row || newest.iter().filter(|excess| alike(excess)).count() < wanted {
         return None;
@@ -142,7 +143,6 @@ fn lump(
 /// of any other no more than the charge, so that what came on the same day is still seen.
 fn charged(mut marks: Vec<Mark>, amount: f64) -> Vec<Mark> {
     marks.retain(|mark| mark.excess * amount > 0.0);
-    let are_alike = |one: f64, other: f64| (one - other).abs() <= ALIKE * other.abs();
     let excesses: Vec<f64> = marks.iter().map(|mark| mark.excess).collect();
     for (index, mark) in marks.iter_mut().enumerate() {
         let before = index.checked_sub(1).and_then(|before| excesses.get(before));

@@ -145,6 +145,12 @@ fn a_known_purchase_that_comes_each_month_is_expected_until_it_is_booked() {
     let said = forecast(&series, "2026-05");
     assert!(said.used.expected_charges.is_empty(), "{said:?}");
     assert!(near(said.at(0.5).unwrap(), before, dec!(0.001)), "{before} {said:?}");
+    // Of two alike ones in a month the first stands for itself.
+    let second = |month| KnownCharge { day: date(2026, month, 3), ..fee(month) };
+    series.charges = vec![fee(2), second(2), fee(3), second(3), fee(4), second(4), second(5)];
+    let said = forecast(&series, "2026-05");
+    let days: Vec<Date> = said.used.expected_charges.iter().map(|charge| charge.day).collect();
+    assert_eq!(days, [date(2026, 5, 15)]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ const SHIFT: Date = date(2026, 11, 12);
 
 /// Two services in two accounts and regions. One of them costs 9,000 more on the fifth, the other
 /// doubles on the twelfth.
-fn charges() -> Vec<Charge> {
+fn charges(provider: Provider) -> Vec<Charge> {
     let days = FIRST.series(1.day()).take_while(|day| *day <= date(2026, 11, 22));
     let mut charges = Vec::new();
     for day in days {
@@ -35,7 +35,7 @@ fn charges() -> Vec<Charge> {
             (["111122223333", "AmazonCloudWatch", "eu-west-1"], compute),
         ] {
             let amount = decimal(&amount.to_string());
-            charges.push(charge(Provider::Aws, day, place, amount, amount));
+            charges.push(charge(provider, day, place, amount, amount));
         }
     }
     charges
@@ -49,7 +49,7 @@ async fn read(bench: &Bench) -> Vec<SourceTrends> {
 #[tokio::test]
 async fn a_spike_and_a_shift_are_told_once_with_their_service() {
     let clock = Arc::new(ShiftedClock::standing_at(at("2026-11-20T00:30:00Z")));
-    let world = WrittenWorld::new(clock.clone(), charges());
+    let world = WrittenWorld::new(clock.clone(), charges(Provider::Aws));
     let bands = json!([{"preset": "aws"}]);
     let bench = Bench::start(&[Provider::Aws], world, clock, Options::default(), bands).await;
     assert_eq!(read(&bench).await, [], "nothing was read");
@@ -80,5 +80,30 @@ async fn a_spike_and_a_shift_are_told_once_with_their_service() {
     for along in &change.along {
         let moved: rust_decimal::Decimal = along.parts.iter().map(|part| part.change).sum();
         assert_eq!(moved, change.after - change.before, "{along:?}");
+    }
+}
+
+#[tokio::test]
+async fn days_in_another_currency_are_gaps_and_never_zero() {
+    let clock = Arc::new(ShiftedClock::standing_at(at("2026-11-20T00:30:00Z")));
+    let euro = "EUR".parse().unwrap();
+    let mut charges = charges(Provider::Azure);
+    let dollars = date(2026, 9, 15)..date(2026, 11, 1);
+    for charge in charges.iter_mut().filter(|charge| !dollars.contains(&charge.day)) {
+        charge.currency = euro;
+    }
+    let world = WrittenWorld::new(clock.clone(), charges);
+    let bench = Bench::start(&[Provider::Azure], world, clock, Options::default(), json!([])).await;
+    for _ in 0..2 {
+        bench.poll_well(Provider::Azure).await;
+        bench.advance(7);
+    }
+    let told = read(&bench).await;
+    let [of] = told.as_slice() else { panic!("{told:?}") };
+    for trend in &of.trends {
+        let forecast = trend.forecast.as_ref().unwrap_or_else(|problem| panic!("{problem}"));
+        assert_eq!(forecast.currency, euro, "what is billed of late");
+        assert!(trend.anomalies.iter().all(|one| one.first >= SPIKE), "{:?}", trend.anomalies);
+        assert!(forecast.at(0.5).unwrap() > decimal("30000"), "{forecast:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What a GPU does, from its samples: thresholds with hysteresis over a short window.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 
@@ -21,6 +22,8 @@ pub struct StateTrack {
     worked_after: Option<u32>,
     /// The XID of the sample before.
     told: Option<u32>,
+    /// Who held it at the sample before, as a hash of the pods.
+    held_by: Option<u64>,
     recent: VecDeque<(Timestamp, f64)>,
 }
 
@@ -28,8 +31,14 @@ impl StateTrack {
     /// The state that a sample shows.
     ///
     /// A fatal XID makes a GPU unhealthy until its engines work again: the driver tells the newest
-    /// error for as long as it runs.
+    /// error for as long as it runs. What one pod did says nothing of the next one, or of none.
     pub fn judge(&mut self, sample: &GpuSample, at: Timestamp, rules: &StateRules) -> GpuState {
+        let held_by = Some(holders(sample));
+        if self.held_by != held_by {
+            self.recent.clear();
+            self.state = None;
+            self.held_by = held_by;
+        }
         let share = sample.utilization.map(|share| self.mean(share.ratio(), at, rules));
         let state = self.of(sample, share, rules);
         // The mean holds work from before the error, and so may the sample that tells it first.
@@ -91,6 +100,14 @@ impl StateTrack {
             (Some(false) | None, false) => GpuState::Unallocated,
         }
     }
+}
+
+fn holders(sample: &GpuSample) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for holder in &sample.holders {
+        (&holder.pod.namespace, &holder.pod.name).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Whether something lies in the memory; none where the exporter tells none of it.
@@ -209,6 +226,22 @@ mod tests {
         }
         use GpuState::{Busy, HeldIdle, Low};
         assert_eq!(states, [Low, Busy, Busy, Low, Low, Low, HeldIdle, HeldIdle]);
+    }
+
+    #[test]
+    fn what_a_pod_did_is_not_the_next_ones_work() {
+        let mut track = StateTrack::default();
+        let rules = StateRules::default();
+        let mut at = Timestamp::UNIX_EPOCH;
+        let mut read = |share, held| {
+            at += SignedDuration::from_secs(30);
+            track.judge(&sample(share, 0, held), at, &rules)
+        };
+        use GpuState::{Busy, Low, Unallocated};
+        assert_eq!(read(0.9, true), Busy);
+        assert_eq!(read(0.0, false), Unallocated, "the pod is gone, and its work with it");
+        assert_eq!(read(0.35, true), Busy, "no idleness of before is averaged in");
+        assert_eq!(read(0.0, true), Low, "the same pod's is");
     }
 
     #[test]

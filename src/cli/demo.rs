@@ -52,7 +52,7 @@ impl Demo {
         let start = noon
             .saturating_sub(FIRST_READING_BEFORE)
             .map_err(|error| anyhow::anyhow!("the clock cannot stand there: {error}"))?;
-        let clock = Arc::new(ShiftedClock::standing_at(start));
+        let clock = Arc::new(ShiftedClock::starting_at(start));
         let shared: Arc<dyn Clock> = clock.clone();
         let world = World::start(self.seed, shared.clone(), SimulateAddresses::default()).await?;
         let folder =

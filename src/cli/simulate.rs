@@ -47,7 +47,7 @@ impl Simulate {
     pub(super) async fn run(self) -> Result<(), Failure> {
         log::start(LogFormat::Auto, "info");
         let clock: Arc<dyn Clock> = if self.mid_month {
-            Arc::new(ShiftedClock::standing_at(mid_month(Timestamp::now())))
+            Arc::new(ShiftedClock::starting_at(mid_month(Timestamp::now())))
         } else {
             Arc::new(SystemClock)
         };

@@ -25,7 +25,7 @@ pub struct ShiftedClock {
 
 impl ShiftedClock {
     /// A clock that shows `instant` now.
-    pub fn standing_at(instant: Timestamp) -> Self {
+    pub fn starting_at(instant: Timestamp) -> Self {
         let offset = instant.as_second() - Timestamp::now().as_second();
         Self { offset_seconds: AtomicI64::new(offset) }
     }

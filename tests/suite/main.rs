@@ -5,6 +5,7 @@ mod agent;
 mod architecture;
 mod aws;
 mod azure;
+mod clock;
 mod config;
 mod contract;
 mod dcgm;

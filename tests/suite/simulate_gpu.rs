@@ -5,25 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use costband::domain::gpu_time::{GpuState, StateTime, Workload};
 use costband::domain::identity::Provider;
-use costband::domain::ports::Clock;
 use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
 use costband::simulate::{SimulateAddresses, Simulated, serve};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::SetClock;
+
 /// The XID errors after which a GPU does not work.
 const FATAL: [u32; 3] = [79, 74, 48];
-
-struct SetClock(AtomicI64);
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
 
 struct Fleets {
     scenario: Arc<Scenario>,
@@ -35,7 +27,7 @@ struct Fleets {
 impl Fleets {
     async fn start(seed: u64, gpu_scale: u32) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let clock = Arc::new(SetClock(AtomicI64::new(0)));
+        let clock = SetClock::standing_at(Timestamp::UNIX_EPOCH);
         let options = ScenarioOptions { seed, gpu_scale, ..ScenarioOptions::default() };
         let scenario = Arc::new(Scenario::with_options(options, clock.clone()));
         let servers = serve(scenario.clone(), SimulateAddresses::default()).await.unwrap();
@@ -43,7 +35,7 @@ impl Fleets {
     }
 
     fn stand_at(&self, at: Timestamp) {
-        self.clock.0.store(at.as_second(), Ordering::SeqCst);
+        self.clock.set(at);
     }
 
     async fn get(&self, path: &str) -> (u16, String) {

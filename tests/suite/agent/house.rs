@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use costband::app::agent::{Agent, Polling};
 use costband::app::demo::World;
@@ -11,32 +10,10 @@ use costband::domain::ports::Clock;
 use costband::simulate::SimulateAddresses;
 use costband::store::Ledger;
 use costband::web::Published;
-use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::faces::peers::until;
-
-/// A clock that stands until it is set.
-#[derive(Debug)]
-pub(crate) struct SetClock(AtomicI64);
-
-impl SetClock {
-    pub(crate) fn at(instant: &str) -> Arc<Self> {
-        let instant: Timestamp = instant.parse().unwrap();
-        Arc::new(Self(AtomicI64::new(instant.as_second())))
-    }
-
-    pub(crate) fn advance(&self, by: SignedDuration) {
-        self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-    }
-}
 
 /// A world with the configuration that reads it.
 pub(crate) struct House {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use costband::domain::ports::Clock;
 use serde_json::json;
 
-use super::house::{SetClock, start};
+use super::house::start;
+use crate::clock::SetClock;
 use crate::faces::series::value;
 use crate::{aws, gcp};
 

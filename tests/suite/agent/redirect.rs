@@ -87,7 +87,7 @@ const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirected_message_waits_for_its_receiver_and_reaches_nobody_else() {
-    let clock = Arc::new(ShiftedClock::standing_at("2025-10-16T04:00:00Z".parse().unwrap()));
+    let clock = Arc::new(ShiftedClock::starting_at("2025-10-16T04:00:00Z".parse().unwrap()));
     let mut house = House::at(clock.clone()).await;
     // One cloud is enough.
     let from = house.text.find("  gcp:").unwrap();

@@ -10,7 +10,8 @@ use costband::runtime::clock::SystemClock;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::house::{House, SetClock};
+use super::house::House;
+use crate::clock::SetClock;
 use crate::faces::peers::{costband, golden, output};
 
 /// Exit code, stdout, stderr.

@@ -14,7 +14,8 @@ use costband::simulate::gcp::{self, GcpOptions};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use super::house::{House, RunningAgent, SetClock};
+use super::house::{House, RunningAgent};
+use crate::clock::SetClock;
 use crate::faces::peers::until;
 use crate::faces::series::{samples, value};
 

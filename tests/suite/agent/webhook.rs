@@ -164,7 +164,7 @@ fn above(now: &Published) -> BTreeMap<(String, String, String), usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_reaches_each_receiver_once_signed_and_with_one_id() {
-    let clock = Arc::new(ShiftedClock::standing_at("2025-10-16T04:00:00Z".parse().unwrap()));
+    let clock = Arc::new(ShiftedClock::starting_at("2025-10-16T04:00:00Z".parse().unwrap()));
     let mut house = House::at(clock.clone()).await;
     // Azure is never reached: nothing is known of its band.
     house.text = house.text.replace(&house.world.servers.azure.url(), "http://127.0.0.1:9");

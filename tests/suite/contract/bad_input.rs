@@ -12,7 +12,6 @@ use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
 use costband::domain::report::{SourceError, SourceErrorKind as Kind};
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::faults::{Fault, Faults};
 use costband::simulate::gcp::GcpOptions;
 use costband::simulate::{azure, gcp};
@@ -22,6 +21,7 @@ use serde_json::{Value, json};
 use super::harness::{Bench, Options, Server, WrittenWorld, around, at, fleet};
 use super::program::output;
 use super::truth::{periods, spend_of};
+use crate::clock::SetClock;
 
 const NOW: &str = "2026-11-11T12:30:00Z";
 
@@ -307,7 +307,7 @@ fn bands_around(spent: Decimal) -> Value {
 #[tokio::test]
 async fn past_its_age_a_status_is_unknown_unless_the_booked_money_decides_it() {
     let provider = Provider::Aws;
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = WrittenWorld::new(clock.clone(), fleet(around(at(NOW)), 1));
     let [(_, current), (_, previous)] = periods(provider, at(NOW));
     let spent = |period| spend_of(&*world, provider, period, at(NOW), |_| true).effective;

@@ -10,15 +10,15 @@ use costband::domain::identity::Provider;
 use costband::domain::money::Currency;
 use costband::domain::period::BillingPeriod;
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal, id};
+use super::harness::{Bench, Options, WrittenWorld, charge, decimal, id};
 use super::program::output;
 use super::truth::{assert_true, periods, spend_of};
+use crate::clock::SetClock;
 
 const NOW: &str = "2026-11-11T12:30:00Z";
 
@@ -112,7 +112,7 @@ fn charges_of_a_day(provider: Provider, day: Date) -> Vec<Charge> {
     charges
 }
 
-fn world_of(clock: Arc<ShiftedClock>) -> Arc<WrittenWorld> {
+fn world_of(clock: Arc<SetClock>) -> Arc<WrittenWorld> {
     let days = ["2026-09-30", "2026-10-01", "2026-10-31", "2026-11-01", "2026-11-09"];
     let mut charges = Vec::new();
     for (nth, day) in days.into_iter().enumerate() {
@@ -199,7 +199,7 @@ fn bands() -> Value {
 
 #[tokio::test]
 async fn every_view_sums_to_the_total_and_every_band_is_exactly_its_scope() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = world_of(clock.clone());
     let bench =
         Bench::start(&Provider::ALL, world.clone(), clock, Options::default(), bands()).await;
@@ -264,7 +264,7 @@ fn assert_answered_by(bench: &Bench, provider: Provider, band: &str, query: &str
 
 #[tokio::test]
 async fn a_band_over_all_three_clouds_counts_each_of_them_once() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = world_of(clock.clone());
     let bands = json!([
         {"name": "all", "floor": 1, "ceiling": 1_000_000_000},

@@ -8,7 +8,6 @@ use costband::app::demo::{FIRST_READING_BEFORE, World};
 use costband::app::setup::Setup;
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::SimulateAddresses;
 use costband::simulate::scenario::Scenario;
 use costband::store::Ledger;
@@ -17,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::harness::at;
 use super::program::{Program, page_when};
 use super::truth::assert_page_is_true;
+use crate::clock::SetClock;
 
 struct Standing(Timestamp);
 
@@ -54,7 +54,7 @@ async fn a_world_read_in_process_shows_the_scenario_to_the_last_decimal() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // The Pacific clock was set in the night of the 8th of March.
     let noon = at("2026-03-16T12:30:00Z");
-    let clock = Arc::new(ShiftedClock::standing_at(noon - FIRST_READING_BEFORE));
+    let clock = SetClock::standing_at(noon - FIRST_READING_BEFORE);
     let world = World::start(7, clock.clone(), SimulateAddresses::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let text = world.write_configuration(folder.path(), "127.0.0.1:0").unwrap();

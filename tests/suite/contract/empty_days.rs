@@ -1,17 +1,15 @@
 //! Days on which a source costs nothing: two readings of nothing make them complete, so that an
 //! idle cloud does not hold up the pace of a band over several; one reading does not.
 
-use std::sync::Arc;
-
 use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::identity::Provider;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, ToSpan};
 use serde_json::json;
 
 use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
+use crate::clock::SetClock;
 
 const NOW: &str = "2026-11-11T12:30:00Z";
 const PROVIDERS: [Provider; 2] = [Provider::Aws, Provider::Azure];
@@ -50,7 +48,7 @@ async fn complete_days(bench: &Bench, band: &str) -> i64 {
 
 #[tokio::test]
 async fn an_idle_cloud_holds_the_pace_up_for_two_readings_and_not_for_ever() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = WrittenWorld::new(clock.clone(), charges());
     let idle = json!({"name": "idle", "provider": "azure", "floor": 1, "ceiling": 90_000});
     let both = json!({"name": "both", "floor": 1, "ceiling": 90_000});

@@ -1,12 +1,9 @@
 //! An export of Google Cloud that is behind: what it brought of a day may be old and steady, and
 //! what it brought of the days behind is nothing, and neither is what those days cost.
 
-use std::sync::Arc;
-
 use costband::domain::band::{BandJudgement, PeriodLabel};
 use costband::domain::identity::Provider;
 use costband::domain::report::Completeness;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan};
@@ -14,6 +11,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
+use crate::clock::SetClock;
 
 /// Two looks at an export that stood still on the 10th, at noon in California.
 const FIRST_LOOK: &str = "2026-11-14T06:30:00Z";
@@ -60,7 +58,7 @@ async fn completeness(bench: &Bench, of: Date) -> Completeness {
 
 #[tokio::test]
 async fn days_that_an_export_does_not_reach_do_not_feed_the_pace() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(FIRST_LOOK)));
+    let clock = SetClock::at(FIRST_LOOK);
     let world = WrittenWorld::new(clock.clone(), charges());
     let bands = json!([{"name": "month", "floor": 1, "ceiling": 1_000_000}]);
     let bench = Bench::start(&[Provider::Gcp], world, clock, Options::default(), bands).await;

@@ -1,19 +1,17 @@
 //! Whom a month's first days tell what: money above a ceiling at once, what is made of a few days
 //! not before there are five.
 
-use std::sync::Arc;
-
 use costband::app::notices;
 use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 
-use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
+use super::harness::{Bench, Options, WrittenWorld, charge, decimal};
+use crate::clock::SetClock;
 
 const NOW: &str = "2026-11-02T12:30:00Z";
 
@@ -59,7 +57,7 @@ fn above(band: &str, view: &str) -> (String, String, String) {
 
 #[tokio::test]
 async fn a_pace_tells_people_from_five_complete_days_on_and_money_at_once() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = WrittenWorld::new(clock.clone(), charges(date(2026, 11, 1)));
     let bands = json!([
         {"name": "paced", "floor": 1, "ceiling": 20_000},
@@ -99,7 +97,7 @@ async fn a_pace_tells_people_from_five_complete_days_on_and_money_at_once() {
 
 #[tokio::test]
 async fn a_forecast_that_knows_earlier_months_waits_for_no_day() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = WrittenWorld::new(clock.clone(), charges(date(2026, 9, 1)));
     let limits = json!([{"effective_from": "2026-11-01", "floor": 1, "ceiling": 20_000}]);
     let bands = json!([{"name": "paced", "limits": limits}]);

@@ -12,7 +12,6 @@ use costband::domain::identity::Provider;
 use costband::domain::node::Fleet;
 use costband::domain::period::{BillingZone, Window, next_day};
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
 use costband::store::Ledger;
 use jiff::civil::{Date, date};
@@ -21,10 +20,11 @@ use serde_json::json;
 
 use super::gpu_money::group;
 use super::harness::*;
+use crate::clock::SetClock;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_ends_where_its_forecast_said() {
-    let clock = Arc::new(ShiftedClock::standing_at(at("2026-10-16T12:00:00Z")));
+    let clock = SetClock::at("2026-10-16T12:00:00Z");
     let world = Arc::new(Scenario::with_options(ScenarioOptions::default(), clock.clone()));
     let bands = json!([{"preset": "aws"}, {"preset": "gcp"}, {"preset": "azure"}]);
     let bench = Bench::start(&Provider::ALL, world, clock, Options::default(), bands).await;
@@ -122,7 +122,7 @@ fn telemetry(world: &Scenario, until: Date, tripled: Date) -> Vec<GpuTime> {
 #[tokio::test(flavor = "multi_thread")]
 async fn telemetry_of_days_that_are_not_billed_enters_the_forecast_of_a_whole_cloud() {
     let now = "2026-10-16T12:00:00Z";
-    let clock = Arc::new(ShiftedClock::standing_at(at(now)));
+    let clock = SetClock::at(now);
     let world = Arc::new(Scenario::with_options(ScenarioOptions::default(), clock.clone()));
     let limits = json!({"floor": 50_000, "ceiling": 100_000});
     let mut narrow = limits.clone();

@@ -14,7 +14,6 @@ use costband::domain::identity::Provider;
 use costband::domain::money::Currency;
 use costband::domain::node::NodeInventory;
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::dcgm;
 use costband::simulate::scenario::{GpuTruth, Scenario, ScenarioOptions};
 use jiff::civil::Date;
@@ -24,6 +23,7 @@ use serde_json::json;
 
 use super::gpu_money::{group, hours, target};
 use super::harness::*;
+use crate::clock::SetClock;
 
 /// How an agent watches.
 #[derive(Clone, Copy)]
@@ -36,8 +36,9 @@ struct Watch {
     scale: u32,
 }
 
-const EACH_MINUTE: Watch =
-    Watch { step: SignedDuration::from_secs(60), gap: SignedDuration::from_secs(180), scale: 1 };
+/// As often as the agent does by default.
+const BY_DEFAULT: Watch =
+    Watch { step: SignedDuration::from_secs(30), gap: SignedDuration::from_secs(180), scale: 1 };
 /// Hundreds of nodes, every four minutes.
 const HUNDREDS: Watch =
     Watch { step: SignedDuration::from_mins(4), gap: SignedDuration::from_mins(12), scale: 40 };
@@ -89,7 +90,7 @@ struct Life {
     day: Date,
     watch: Watch,
     world: Arc<Scenario>,
-    clock: Arc<ShiftedClock>,
+    clock: Arc<SetClock>,
     bench: Bench,
     /// Spans in which the agent cannot know what GPUs did.
     dark: Vec<(Timestamp, Timestamp)>,
@@ -103,7 +104,7 @@ impl Life {
             day.saturating_add(jiff::Span::new().days(i64::try_from(draw.below(20)).unwrap()));
         let zone = provider.billing_zone();
         let begin = zone.start_of(day) - watch.step * 3;
-        let clock = Arc::new(ShiftedClock::standing_at(begin));
+        let clock = SetClock::standing_at(begin);
         let options =
             ScenarioOptions { seed, gpu_scale: watch.scale, ..ScenarioOptions::default() };
         let world = Arc::new(Scenario::with_options(options, clock.clone()));
@@ -289,7 +290,7 @@ async fn conserves(provider: Provider, seed: u64, watch: Watch) {
     for state in GpuState::ALL {
         let truth = truth.get(&state).copied().unwrap_or_default();
         let told = told.states.get(&state).copied().unwrap_or_default();
-        // A scrape a minute tells each change of state up to a minute late.
+        // Every change of state is told up to a step late.
         let allowed = (truth / Decimal::ONE_HUNDRED).max(whole / Decimal::from(2_000));
         let off = (told - truth).abs();
         assert!(off <= allowed, "{what} {}: {told} for {truth} of {whole}", state.as_str());
@@ -308,21 +309,21 @@ async fn conserves(provider: Provider, seed: u64, watch: Watch) {
 #[tokio::test(flavor = "multi_thread")]
 async fn amazon_days_add_up_whatever_happens_to_the_agent() {
     for seed in [3, 4] {
-        conserves(Provider::Aws, seed, EACH_MINUTE).await;
+        conserves(Provider::Aws, seed, BY_DEFAULT).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn google_days_add_up_whatever_happens_to_the_agent() {
     for seed in [5, 6] {
-        conserves(Provider::Gcp, seed, EACH_MINUTE).await;
+        conserves(Provider::Gcp, seed, BY_DEFAULT).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azure_days_add_up_whatever_happens_to_the_agent() {
     for seed in [7, 8] {
-        conserves(Provider::Azure, seed, EACH_MINUTE).await;
+        conserves(Provider::Azure, seed, BY_DEFAULT).await;
     }
 }
 

@@ -24,7 +24,6 @@ use costband::domain::ports::{Clock, GpuHistory};
 use costband::domain::report::{ScheduleEntry, SourceError};
 use costband::domain::spend::{SourceSpend, SourceStatus};
 use costband::export::metrics::Renderer;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::aws::{self, AwsOptions};
 use costband::simulate::azure::{self, AzureOptions, Throttle};
 use costband::simulate::charge::{Charge, World};
@@ -38,6 +37,8 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+use crate::clock::SetClock;
 
 pub fn decimal(text: &str) -> Decimal {
     text.parse().unwrap()
@@ -327,7 +328,7 @@ pub fn build(provider: Provider, entry: &Value) -> Arc<dyn Source> {
 
 /// The agent's polling of simulated clouds, over a ledger in a folder of its own.
 pub struct Bench {
-    pub clock: Arc<ShiftedClock>,
+    pub clock: Arc<SetClock>,
     pub clouds: Clouds,
     pub setup: Setup,
     pub polling: Polling,
@@ -342,7 +343,7 @@ impl Bench {
     pub async fn start(
         providers: &[Provider],
         world: Arc<dyn World>,
-        clock: Arc<ShiftedClock>,
+        clock: Arc<SetClock>,
         options: Options,
         bands: Value,
     ) -> Self {
@@ -359,7 +360,7 @@ impl Bench {
 
     /// Polls a fleet from an instant on, without any band.
     pub async fn fleet(providers: &[Provider], now: &str, options: Options) -> Self {
-        let clock = Arc::new(ShiftedClock::standing_at(at(now)));
+        let clock = SetClock::at(now);
         let world = WrittenWorld::new(clock.clone(), fleet(around(at(now)), 1));
         Self::start(providers, world, clock, options, json!([])).await
     }

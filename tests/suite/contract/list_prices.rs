@@ -9,16 +9,16 @@ use costband::domain::identity::Provider;
 use costband::domain::node::Fleet;
 use costband::domain::ports::Clock;
 use costband::domain::price::CapacityType;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::aws::AwsOptions;
 use costband::simulate::scenario::{Scenario, ScenarioOptions};
 use jiff::civil::date;
 use serde_json::json;
 
 use super::harness::*;
+use crate::clock::SetClock;
 
 async fn bench(options: Options) -> Bench {
-    let clock = Arc::new(ShiftedClock::standing_at(at("2026-11-16T12:00:00Z")));
+    let clock = SetClock::at("2026-11-16T12:00:00Z");
     let world = Arc::new(Scenario::with_options(ScenarioOptions::default(), clock.clone()));
     Bench::start(&Provider::ALL, world, clock, options, json!([])).await
 }

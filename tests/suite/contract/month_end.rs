@@ -7,13 +7,13 @@ use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::identity::Provider;
 use costband::domain::period::BillingPeriod;
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::scenario::{Scenario, ScenarioOptions};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::harness::{Bench, Options, at, id};
+use crate::clock::SetClock;
 
 /// The 1st in every zone: half of the 30th and little of the 31st is told.
 const FIRST_LOOK: &str = "2026-11-01T09:30:00Z";
@@ -25,7 +25,7 @@ fn october() -> BillingPeriod {
 
 #[tokio::test]
 async fn what_arrives_on_the_2nd_changes_the_old_months_judgement() {
-    let clock = Arc::new(ShiftedClock::standing_at(at(FIRST_LOOK)));
+    let clock = SetClock::at(FIRST_LOOK);
     let options = ScenarioOptions { seed: 11, history_months: 3, ..ScenarioOptions::default() };
     let scenario = Arc::new(Scenario::with_options(options, clock.clone()));
     let later = at(FIRST_LOOK) + SignedDuration::from_hours(HOURS_LATER);

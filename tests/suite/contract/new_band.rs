@@ -9,7 +9,6 @@ use costband::app::spend::SpendReader;
 use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use costband::simulate::faults::{Fault, Faults};
 use costband::store::Ledger;
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Bench, Options, WrittenWorld, around, at, fleet, id};
 use super::truth::{periods, spend_of};
+use crate::clock::SetClock;
 use crate::faces::peers::until;
 
 /// Late enough in a month that a final month before it is not read again of itself.
@@ -42,7 +42,7 @@ fn is_east(charge: &Charge) -> bool {
 
 /// An agent that has read everything before the band was configured, and its world.
 async fn before_the_band() -> (Arc<WrittenWorld>, Bench) {
-    let clock = Arc::new(ShiftedClock::standing_at(at(NOW)));
+    let clock = SetClock::at(NOW);
     let world = WrittenWorld::new(clock.clone(), fleet(around(at(NOW)), 1));
     let bench = Bench::start(&PROVIDERS, world.clone(), clock, Options::default(), json!([])).await;
     for provider in PROVIDERS {

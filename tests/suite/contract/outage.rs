@@ -6,7 +6,6 @@ use std::sync::Arc;
 use costband::domain::identity::Provider;
 use costband::domain::period::{Window, next_day};
 use costband::domain::ports::Clock;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::World;
 use costband::simulate::faults::Fault;
 use costband::simulate::scenario::Spend;
@@ -16,6 +15,7 @@ use serde_json::json;
 
 use super::harness::{Bench, Options, WrittenWorld, around, at, fleet, id};
 use super::truth::{assert_true, net};
+use crate::clock::SetClock;
 
 /// A world that a test wrote, polled by the agent.
 struct House {
@@ -25,7 +25,7 @@ struct House {
 
 impl House {
     async fn start(now: &str, days: Window) -> Self {
-        let clock = Arc::new(ShiftedClock::standing_at(at(now)));
+        let clock = SetClock::at(now);
         let world = WrittenWorld::new(clock.clone(), fleet(days, 1));
         let bench =
             Bench::start(&Provider::ALL, world.clone(), clock, Options::default(), json!([])).await;

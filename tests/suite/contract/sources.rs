@@ -9,7 +9,6 @@ use costband::domain::breakdown::BreakdownRole;
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
 use costband::domain::report::SourceErrorKind as Kind;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::aws::AwsOptions;
 use costband::simulate::azure::AzureOptions;
 use costband::simulate::faults::Fault;
@@ -19,6 +18,7 @@ use serde_json::json;
 
 use super::harness::{Bench, Options, WrittenWorld, around, at, fleet};
 use super::truth::assert_true;
+use crate::clock::SetClock;
 
 /// Shortly before a month's end, so that a suite of two weeks passes over it.
 const BEGIN: &str = "2026-10-20T12:30:00Z";
@@ -70,7 +70,7 @@ async fn assert_figures_are_true(bench: &Bench, provider: Provider, world: &Writ
 }
 
 async fn world_and_bench(provider: Provider, options: Options) -> (Arc<WrittenWorld>, Bench) {
-    let clock = Arc::new(ShiftedClock::standing_at(at(BEGIN)));
+    let clock = SetClock::at(BEGIN);
     let charges = fleet(around(at(BEGIN)), 1);
     let world = WrittenWorld::new(clock.clone(), charges);
     let bench = Bench::start(&[provider], world.clone(), clock, options, json!([])).await;
@@ -117,7 +117,7 @@ async fn many_small_pages_tell_the_same_as_few_large_ones() {
 #[tokio::test]
 async fn a_bill_without_a_row_is_no_figure_and_never_zero() {
     for provider in Provider::ALL {
-        let clock = Arc::new(ShiftedClock::standing_at(at(BEGIN)));
+        let clock = SetClock::at(BEGIN);
         let world = WrittenWorld::new(clock.clone(), Vec::new());
         let options = Options::default();
         let bench = Bench::start(&[provider], world, clock, options, json!([])).await;

@@ -1,21 +1,19 @@
 //! What stood out in a bill that was read through real sockets, and what caused it.
 
-use std::sync::Arc;
-
 use costband::app::trends;
 use costband::domain::anomaly::AnomalyKind;
 use costband::domain::breakdown::Dimension;
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
 use costband::domain::trend::SourceTrends;
-use costband::runtime::clock::ShiftedClock;
 use costband::simulate::charge::Charge;
 use costband::store::Ledger;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use serde_json::json;
 
-use super::harness::{Bench, Options, WrittenWorld, at, charge, decimal};
+use super::harness::{Bench, Options, WrittenWorld, charge, decimal};
+use crate::clock::SetClock;
 
 const FIRST: Date = date(2026, 9, 1);
 const SPIKE: Date = date(2026, 11, 5);
@@ -48,7 +46,7 @@ async fn read(bench: &Bench) -> Vec<SourceTrends> {
 
 #[tokio::test]
 async fn a_spike_and_a_shift_are_told_once_with_their_service() {
-    let clock = Arc::new(ShiftedClock::standing_at(at("2026-11-20T00:30:00Z")));
+    let clock = SetClock::at("2026-11-20T00:30:00Z");
     let world = WrittenWorld::new(clock.clone(), charges(Provider::Aws));
     let bands = json!([{"preset": "aws"}]);
     let bench = Bench::start(&[Provider::Aws], world, clock, Options::default(), bands).await;
@@ -85,7 +83,7 @@ async fn a_spike_and_a_shift_are_told_once_with_their_service() {
 
 #[tokio::test]
 async fn days_in_another_currency_are_gaps_and_never_zero() {
-    let clock = Arc::new(ShiftedClock::standing_at(at("2026-11-20T00:30:00Z")));
+    let clock = SetClock::at("2026-11-20T00:30:00Z");
     let euro = "EUR".parse().unwrap();
     let mut charges = charges(Provider::Azure);
     let dollars = date(2026, 9, 15)..date(2026, 11, 1);

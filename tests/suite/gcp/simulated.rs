@@ -1,7 +1,6 @@
 //! The source against the simulated Google Cloud, with a token from its token endpoint.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use costband::domain::identity::Provider;
@@ -14,19 +13,12 @@ use costband::simulate::faults::{Fault, Faults};
 use costband::simulate::gcp::{Export, GcpOptions, router};
 
 use super::*;
+use crate::clock::SetClock;
 
 /// A world whose charges are given and whose clock is set.
 struct Small {
     charges: Vec<Charge>,
     now: Arc<SetClock>,
-}
-
-struct SetClock(AtomicI64);
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).unwrap()
-    }
 }
 
 impl World for Small {
@@ -106,7 +98,7 @@ impl Drop for Cloud {
 
 impl Cloud {
     async fn start(charges: Vec<Charge>, options: GcpOptions) -> Self {
-        let now = Arc::new(SetClock(AtomicI64::new(at("2025-11-06T12:00:00Z").as_second())));
+        let now = SetClock::at("2025-11-06T12:00:00Z");
         let world = Arc::new(Small { charges, now: now.clone() });
         let faults = Arc::new(Faults::default());
         let options = GcpOptions { bearer_token: Some("a-token".to_owned()), ..options };
@@ -281,7 +273,7 @@ async fn simulated_late_charge_brings_its_day_again() {
     let quiet = cloud.poll(json!({}), first.cursor.clone()).await.unwrap();
     assert!(quiet.days.is_empty());
     assert_eq!(quiet.cursor, first.cursor);
-    cloud.now.0.store(at("2025-11-06T19:00:00Z").as_second(), Ordering::SeqCst);
+    cloud.now.set(at("2025-11-06T19:00:00Z"));
     let news = cloud.poll(json!({}), quiet.cursor).await.unwrap();
     assert_eq!(news.days, [day("2025-11-02")]);
     assert_eq!(billed(rows(&news, "service_sub_account"), "EUR"), "40.54".parse().unwrap());

@@ -102,7 +102,7 @@ families! {
     BAND_BREACH_PROBABILITY = Gauge "band_breach_probability" ["band", "currency", "period", "side"]
         "Probability that the billing period ends above the ceiling or below the floor.";
     BAND_CROSSING = Gauge "band_crossing_timestamp_seconds" ["band", "currency", "period", "probability"]
-        "End of the first day on which spend reaches the ceiling with a probability. Absent where that is not within the period.";
+        "End of the first day on which this quantile of spend reaches the ceiling: the day of 0.8 is the earlier, cautious one. Absent where that is not within the period.";
     GPUS = Gauge "gpus" ["provider", "cluster", "model", "capacity_type"]
         "GPUs that telemetry sees, each device once, however it is split.";
     GPU_INFO = Gauge "gpu_info" ["gpu_uuid", "model", "tier"]

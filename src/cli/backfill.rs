@@ -58,7 +58,7 @@ impl Backfill {
             let filling = plan(source.as_ref(), self.from, now);
             asks |= !filling.months.is_empty();
             print(&format!(
-                "{}: {} months, at most {} requests, {}\n",
+                "{}: months: {}, requests: at most {}, {}\n",
                 source.descriptor().id,
                 filling.months.len(),
                 filling.requests,

@@ -77,8 +77,8 @@ fn table(scores: &Backtest) -> String {
 
 fn section(out: &mut String, of: &Scores) {
     let name = of.series.as_deref().unwrap_or("all series");
-    let lag = of.lag_days.map_or_else(String::new, |days| format!(", {days} days late"));
-    let _ = writeln!(out, "{name}, {} months{lag}", of.months);
+    let lag = of.lag_days.map_or_else(String::new, |days| format!(", bills {days} d late"));
+    let _ = writeln!(out, "{name}, complete months: {}{lag}", of.months);
     let _ = writeln!(
         out,
         "  {:<15} {:>4} {:>9} {:>9} {:>12} {:>12}",

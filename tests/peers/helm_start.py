@@ -1,0 +1,336 @@
+"""Starts the containers of rendered pods here, as a kubelet would, and holds them to become ready.
+
+What a cluster does is done by hand, and only that: ConfigMaps and Secrets become files (with the links
+through which a kubelet swaps them), the downward API becomes variables, `$(VARIABLE)` is expanded, and
+each pod has an address of its own in 127.0.0.0/8. Three things are rewritten, since nobody is root
+here: mounted paths lead into a temporary folder, `0.0.0.0` is the pod's address, and names of Services
+are the addresses of their pods. Clouds and exporters are `costband simulate`.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import random
+import re
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import yaml
+
+import helm_values as given
+from helm_render import (
+    CHART,
+    ROOT,
+    Broken,
+    StrictLoader,
+    agent,
+    all_of,
+    dependent,
+    documents,
+    equal,
+    hold,
+    merged,
+    named,
+    one,
+    pod,
+)
+
+PROGRAM = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug/costband"
+PATIENCE = 120
+# Proxies of this machine are not the pods'.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def fetch(url):
+    """The status and text of a page; None while nobody answers."""
+    try:
+        with OPENER.open(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except (urllib.error.URLError, OSError):
+        return None, ""
+
+
+def eventually(what, attempt):
+    """What an attempt gives, once it gives something."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = attempt()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise Broken(f"{what}: not within {PATIENCE} s")
+
+
+@functools.lru_cache(None)
+def network():
+    """The first three bytes of the addresses of this run's node and pods."""
+    return "127." + ".".join(str(random.randrange(1, 255)) for _ in range(2))
+
+
+NODE = 1
+addresses = iter(range(2, 255))
+
+
+class Process:
+    """A program that ends with its `with`, and what it said."""
+
+    def __init__(self, command, folder, env):
+        self.said = open(pathlib.Path(folder) / "said", "w+")
+        self.child = subprocess.Popen(command, cwd=folder, env=env, stdout=self.said, stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        try:
+            self.child.wait(30)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.said.close()
+
+    def output(self):
+        self.said.seek(0)
+        return self.said.read()
+
+    def lives(self):
+        code = self.child.poll()
+        hold(code is None, f"it ended with {code}:\n{self.output()[-3000:]}")
+        return True
+
+
+@contextlib.contextmanager
+def cluster():
+    """A node with dcgm-exporter at port 9400, and three clouds; the folder of what reads them."""
+    with tempfile.TemporaryDirectory() as folder:
+        host = f"{network()}.{NODE}"
+        command = [PROGRAM, "simulate", "--bind", host, "--port", "9397", "--write-config", "sim"]
+        with Process(command, folder, {}) as simulate:
+            written = pathlib.Path(folder) / "sim"
+            eventually("the simulated clouds start", lambda: simulate.lives() and "config" in simulate.output())
+            yield written
+
+
+def samples(page, family):
+    """The labels of a family's samples."""
+    found = re.findall(rf"^{family}{{(.*?)}} ", page, re.M)
+    return [dict(re.findall(r'(\w+)="(.*?)"', labels)) for labels in found]
+
+
+class Pod:
+    """A pod of rendered documents whose container costband runs here."""
+
+    def __init__(self, found, kind, folder, services=None, fields=None, secrets=None):
+        self.template, self.container = pod(found, kind), agent(found, kind)
+        self.address = f"{network()}.{next(addresses)}"
+        self.folder = pathlib.Path(folder) / self.address
+        self.folder.mkdir()
+        self.port = self.container["ports"][0]["containerPort"]
+        metadata = one(found, kind)["metadata"]
+        self.fields = {
+            "spec.nodeName": "gpu-1",
+            "status.hostIP": f"{network()}.{NODE}",
+            "metadata.namespace": metadata.get("namespace", "finops"),
+            "metadata.name": f"{metadata['name']}-x2v7k",
+            **(fields or {}),
+        }
+        self.secrets = secrets or {}
+        self.replaced = dict(services or {})
+        volumes = {volume["name"]: volume for volume in self.template["spec"]["volumes"]}
+        self.volumes = {}
+        for mount in self.container["volumeMounts"]:
+            hold("subPath" not in mount, f"{mount} would not be swapped")
+            place = self.folder / f"mount-{len(self.volumes)}"
+            place.mkdir()
+            self.volumes[mount["name"]] = place
+            self.replaced[mount["mountPath"]] = str(place)
+        for name, place in self.volumes.items():
+            self.write(place, self.content(volumes[name], found))
+
+    def content(self, volume, found):
+        if "configMap" in volume:
+            maps = [m for m in all_of(found, "ConfigMap") if m["metadata"]["name"] == volume["configMap"]["name"]]
+            return maps[0]["data"]
+        if "secret" in volume:
+            return self.secrets[volume["secret"]["secretName"]]
+        hold({"emptyDir", "persistentVolumeClaim"} & volume.keys(), f"{volume} is no volume that is known here")
+        return None
+
+    def rewrite(self, text):
+        for old, new in sorted(self.replaced.items(), key=lambda pair: -len(pair[0])):
+            text = text.replace(old, new)
+        return text
+
+    def write(self, place, files):
+        """Files as a kubelet leaves them: behind a link that is swapped whole."""
+        if files is None:
+            return
+        version = pathlib.Path(tempfile.mkdtemp(prefix="..", dir=place))
+        for name, text in files.items():
+            (version / name).write_text(self.rewrite(text))
+        link = place / "..data_tmp"
+        link.symlink_to(version.name)
+        link.rename(place / "..data")
+        for name in files:
+            if not (place / name).is_symlink():
+                (place / name).symlink_to(f"..data/{name}")
+
+    def environment(self):
+        env = {}
+        for variable in self.container["env"]:
+            source = variable.get("valueFrom", {})
+            if "fieldRef" in source:
+                value = self.fields[source["fieldRef"]["fieldPath"]]
+            elif "secretKeyRef" in source:
+                value = self.secrets[source["secretKeyRef"]["name"]][source["secretKeyRef"]["key"]]
+            else:
+                text = variable.get("value", "")
+                value = re.sub(r"\$\((\w+)\)", lambda part: env.get(part[1], part[0]), text)
+            env[variable["name"]] = self.rewrite(value).replace("0.0.0.0:", f"{self.address}:")
+        return env
+
+    def __enter__(self):
+        command = [PROGRAM, *(self.rewrite(argument) for argument in self.container["args"])]
+        self.process = Process(command, self.folder, self.environment())
+        return self
+
+    def __exit__(self, *_):
+        self.process.__exit__()
+
+    def url(self, path):
+        return f"http://{self.address}:{self.port}{path}"
+
+    def answers(self, path):
+        """Whether a page answers 200."""
+        return self.process.lives() and fetch(self.url(path))[0] == 200
+
+    def page(self, passes):
+        """The page of metrics, once it passes."""
+
+        def attempt():
+            self.process.lives()
+            status, text = fetch(self.url("/metrics"))
+            return text if status == 200 and passes(text) else None
+
+        return eventually(f"{self.address} tells it", attempt)
+
+    def ready(self):
+        """Waits for what the pod's own probes ask, in a kubelet's order."""
+        for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+            probe = self.container[name]["httpGet"]
+            equal(probe["port"], self.container["ports"][0]["name"], "the probed port")
+            eventually(f"{name} {probe['path']}", lambda path=probe["path"]: self.answers(path))
+
+
+def billed(written):
+    """Values that read the simulated clouds, and the Secret that goes with them."""
+    config = yaml.load((written / "costband.yaml").read_text(), StrictLoader)
+    secret = {file.name: file.read_text() for file in written.iterdir() if file.name.endswith(("key", "secret"))}
+    mounted = "/run/secrets/costband/clouds/"
+    text = re.sub(r'"file": "[^"]*/([^"/]+)"', rf'"file": "{mounted}\1"', json.dumps(config["sources"]))
+    values = {"config": {"sources": json.loads(text), "nodes": config["nodes"]}, "secretMounts": ["clouds"]}
+    return values, {"clouds": secret}
+
+
+def first_node():
+    """The node whose page the exporter serves, and one pod on it with its namespace."""
+    _, page = fetch(f"http://{network()}.{NODE}:9400/metrics")
+    labels = next(labels for labels in samples(page, "DCGM_FI_DEV_GPU_UTIL") if labels.get("pod"))
+    return labels["Hostname"], labels["namespace"], labels["pod"]
+
+
+def held(name):
+    """The GPUs that the exporter tells of a pod."""
+    _, page = fetch(f"http://{network()}.{NODE}:9400/metrics")
+    return {s["UUID"] for s in samples(page, "DCGM_FI_DEV_GPU_UTIL") if s.get("pod") == name}
+
+
+def the_default_central_agent_becomes_ready():
+    with tempfile.TemporaryDirectory() as folder:
+        # Neither its exporter nor any cloud is there: readiness asks for neither.
+        with Pod(documents(CHART, {}), "Deployment", folder) as central:
+            central.ready()
+
+
+def central_and_node_agents_of_one_release_become_ready_and_meet():
+    with cluster() as written, tempfile.TemporaryDirectory() as folder:
+        values, secrets = billed(written)
+        found = documents(CHART, merged({"central": values}, given.CHART["all modes"]))
+        node, _, _ = first_node()
+        fields = {"spec.nodeName": node}
+        with Pod(found, "Deployment", folder, secrets=secrets) as central:
+            central.ready()
+            up = lambda page: "1" == "".join(set(re.findall(r"^costband_source_up{.*} (\d)$", page, re.M)))
+            page = central.page(lambda page: "costband_band_spend{" in page and up(page))
+            equal(samples(page, "costband_gpus"), [], "GPUs of the central agent, which node agents count")
+            services = {
+                "demo-costband.finops.svc": central.address,
+                "demo-costband-exporter.gpu-operator.svc": f"{network()}.{NODE}",
+            }
+            with Pod(found, "DaemonSet", folder, services, fields) as agent_:
+                agent_.ready()
+                counted = lambda page: samples(page, "costband_gpus") and samples(page, "costband_gpu_hour_price")
+                page = agent_.page(counted)
+                equal(samples(page, "costband_band_spend"), [], "bands of a node agent")
+                told = lambda: "told by the central agent" in fetch(agent_.url(f"/api/v1/nodes/{node}"))[1]
+                eventually("the central agent told the node's price", told)
+
+
+def node_agents_alone_become_ready():
+    for name in ("node agents", "node agents with counters that outlive the container"):
+        with cluster(), tempfile.TemporaryDirectory() as folder:
+            fields = {"spec.nodeName": first_node()[0]}
+            with Pod(documents(CHART, given.CHART[name]), "DaemonSet", folder, fields=fields) as agent_:
+                agent_.ready()
+                agent_.page(lambda page: samples(page, "costband_gpus"))
+    with tempfile.TemporaryDirectory() as folder:
+        # Without an exporter too, so that a rollout does not hang on a node whose exporter is away.
+        with Pod(documents(CHART, given.CHART["node agents"]), "DaemonSet", folder) as agent_:
+            agent_.ready()
+
+
+def sidecar(found):
+    with cluster(), tempfile.TemporaryDirectory() as folder:
+        node, namespace, name = first_node()
+        fields = {"spec.nodeName": node, "metadata.namespace": namespace, "metadata.name": name}
+        with Pod(found, "Deployment", folder, fields=fields) as beside:
+            eventually("/healthz", lambda: beside.answers("/healthz"))
+            own = lambda page: {labels["gpu_uuid"] for labels in samples(page, "costband_gpu_info")}
+            page = beside.page(lambda page: own(page) and samples(page, "costband_workload_gpu_seconds_total"))
+            equal(own(page), held(name), "the GPUs that its pod holds")
+            spaces = {s["workload_namespace"] for s in samples(page, "costband_workload_gpu_seconds_total")}
+            equal(spaces, {namespace}, "whose GPUs it tells of")
+            families = set(re.findall(r"^(costband_(?:gpus|band|service|billed|effective|node)\w*)", page, re.M))
+            equal(families, set(), "what is the central agent's or a node agent's")
+    with tempfile.TemporaryDirectory() as folder:
+        # Without exporter and central agent it still runs and answers.
+        with Pod(found, "Deployment", folder) as beside:
+            eventually("/healthz", lambda: beside.answers("/healthz"))
+            beside.page(lambda page: "costband_build_info{" in page)
+
+
+def sidecars_answer_in_either_form():
+    for name in ("default", "ordinary container", "counters that outlive the container"):
+        sidecar(documents(dependent(), given.DEPENDENT[name]))
+
+
+def the_plain_manifest_s_sidecar_answers():
+    text = (ROOT / "examples/kubernetes/sidecar.yaml").read_text()
+    sidecar(list(yaml.load_all(text, StrictLoader)))
+
+
+PROMISES = (
+    the_default_central_agent_becomes_ready,
+    central_and_node_agents_of_one_release_become_ready_and_meet,
+    node_agents_alone_become_ready,
+    sidecars_answer_in_either_form,
+    the_plain_manifest_s_sidecar_answers,
+)

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -204,21 +205,50 @@ def an_old_cluster_gets_no_native_sidecar():
     equal(refused, wanted, "what is refused where")
 
 
+def changed(folder, **files):
+    """The dependent chart with texts of it replaced."""
+    copied = os.path.join(folder, "video-model")
+    shutil.copytree(dependent(), copied)
+    for file, (old, new) in files.items():
+        path = os.path.join(copied, file)
+        with open(path) as opened:
+            text = opened.read()
+        hold(old in text, f"{file} has no {old}")
+        with open(path, "w") as opened:
+            opened.write(text.replace(old, new))
+    return copied
+
+
 def a_dependency_under_another_name_is_a_sidecar_of_its_own():
+    dependency = "  - name: costband\n"
+    renamed = {
+        "Chart.yaml": (dependency, f"{dependency}    alias: beside\n"),
+        "templates/deployment.yaml": (".Subcharts.costband", ".Subcharts.beside"),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        copied = os.path.join(folder, "video-model")
-        subprocess.run(["cp", "-r", dependent(), copied], check=True)
-        about = os.path.join(copied, "Chart.yaml")
-        text = open(about).read()
-        open(about, "w").write(text + "    alias: beside\n")
-        deployment = os.path.join(copied, "templates/deployment.yaml")
-        text = open(deployment).read()
-        open(deployment, "w").write(text.replace(".Subcharts.costband", ".Subcharts.beside"))
         values = {"beside": {**given.sidecar(), "image": {"repository": "a/b"}}}
-        found = documents(copied, values)
+        found = documents(changed(folder, **renamed), values)
         check_documents(found)
         equal(agent(found)["image"], f"a/b:{version()}", "the image")
         hold(configuration(found, pod(found))["gpu"], "what the pod mounts")
+
+
+def a_pod_may_be_replaced_with_its_sidecar_s_configuration():
+    annotated = (
+        "      labels:\n        app",
+        "      annotations:\n"
+        '        checksum/costband: {{ include "costband.sidecar.checksum" .Subcharts.costband }}\n'
+        "      labels:\n        app",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = changed(folder, **{"templates/deployment.yaml": annotated})
+
+        def checksum(values):
+            return pod(documents(path, values))["metadata"]["annotations"]["checksum/costband"]
+
+        sets = ({}, {"costband": {"centralUrl": ""}}, given.DEPENDENT["configuration"])
+        unique([checksum(values) for values in sets], "checksums")
+        equal(checksum({"gpus": 2}), checksum({}), "another value's")
 
 
 def labels_that_select_are_never_overridden():
@@ -564,16 +594,20 @@ def the_configuration_has_the_agent_s_keys():
         return sorted(re.findall(r"^    pub (\w+):", body, re.M))
 
     known = definitions()
-    # What one agent may not have is known to be refused.
+
+    def same(part, name, what):
+        # What the chart refuses is known to it too; what it admits, the program must have.
+        equal(set(fields(name)) - part.keys(), set(), f"keys of {what} that the chart does not know")
+        admitted = {key for key, value in part.items() if value is not False}
+        equal(admitted - set(fields(name)), set(), f"keys of {what} that the agent does not know")
+
     for mode in ("centralConfig", "configBesideGpus"):
-        equal(sorted(known[mode]["properties"]), fields("FileConfig"), f"the keys of {mode}")
-    equal(sorted([*known["store"]["properties"], "path"]), fields("StoreFile"), "the keys of `store`")
-    equal(sorted(known["web"]["properties"]), fields("WebFile"), "the keys of `web`")
-    central = known["configBesideGpus"]["properties"]["central"]["properties"]
-    equal(sorted(central), fields("CentralFile"), "the keys of `central`")
-    equal(sorted(known["webhook"]["properties"]), fields("WebhookFile"), "the keys of a webhook")
-    notify = known["centralConfig"]["properties"]["notify"]["properties"]
-    equal(sorted(notify), fields("NotifyFile"), "those of `notify`")
+        same(known[mode]["properties"], "FileConfig", mode)
+    same(known["store"]["properties"], "StoreFile", "`store`")
+    same(known["web"]["properties"], "WebFile", "`web`")
+    same(known["configBesideGpus"]["properties"]["central"]["properties"], "CentralFile", "`central`")
+    same(known["webhook"]["properties"], "WebhookFile", "a webhook")
+    same(known["centralConfig"]["properties"]["notify"]["properties"], "NotifyFile", "`notify`")
 
 
 def golden(name, path, values):
@@ -610,6 +644,7 @@ def promises():
         sidecars_of_many_namespaces_mount_one_configuration,
         an_old_cluster_gets_no_native_sidecar,
         a_dependency_under_another_name_is_a_sidecar_of_its_own,
+        a_pod_may_be_replaced_with_its_sidecar_s_configuration,
         labels_that_select_are_never_overridden,
         no_mode_selects_another_mode_s_pods,
         a_cloud_s_identity_reaches_pod_and_service_account,

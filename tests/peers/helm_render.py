@@ -46,10 +46,11 @@ FOLDER = tempfile.TemporaryDirectory()
 
 @functools.lru_cache(None)
 def dependent():
-    """The dependent chart with its dependency in place, as `helm dependency update` leaves it."""
-    copied = pathlib.Path(FOLDER.name) / "examples/kubernetes/video-model"
-    shutil.copytree(DEPENDENT, copied)
-    shutil.copytree(CHART, copied / "charts/costband")
+    """The dependent chart, with its dependency brought as the README says."""
+    for path in (CHART, DEPENDENT):
+        shutil.copytree(path, pathlib.Path(FOLDER.name) / path.relative_to(ROOT))
+    copied = pathlib.Path(FOLDER.name) / DEPENDENT.relative_to(ROOT)
+    helm_python.dependency_update(copied)
     return copied
 
 

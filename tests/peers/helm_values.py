@@ -552,7 +552,7 @@ REFUSED = {
     "a configuration that reads nothing": (central(config={"language": "ko"}), "/central/config"),
     "config that sets listen": (bills(listen="127.0.0.1:1"), "/central/config/listen"),
     "config of another role": (bills(role="node"), "/central/config/role"),
-    "config that sets the ledger's path": (bills(store={"path": "/x"}), "'path'"),
+    "config that sets the ledger's path": (bills(store={"path": "/x"}), "/central/config/store/path"),
     "a misspelt key of the configuration": (bills(band=[]), "'band'"),
     "a bearer token in the ConfigMap": (bills(web={"bearer_token": "t"}), "/central/config/web/bearer_token"),
     "a cloud's key in the ConfigMap": (

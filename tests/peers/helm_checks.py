@@ -222,6 +222,7 @@ def check_own_pod(found, kind, values, mode):
     equal(spec["securityContext"]["runAsNonRoot"], True, "a pod that is not root's")
     equal(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"}, "seccomp of the pod")
     equal(spec["securityContext"].get("fsGroup"), values["fsGroup"], "the volumes' group")
+    equal(one(found, kind)["metadata"].get("annotations", {}), own["annotations"], f"annotations of the {kind}")
     for key in ("nodeSelector", "tolerations", "priorityClassName", "terminationGracePeriodSeconds"):
         equal(spec.get(key), own[key] or None, key)
     probes = {name: container[name]["httpGet"] for name in PROBES if name in container}
@@ -382,6 +383,8 @@ def check_whole(values, found):
     """Everything that holds for the chart with any values."""
     check_documents(found)
     values = whole(values)
+    for document in found:
+        hold(selects(values["commonLabels"], document), f"{document['kind']} without the common labels")
     for mode, brought in OF.items():
         if not values[mode]["enabled"]:
             equal(brought & set(kinds(found)), set(), f"what {mode} brings though it is off")

@@ -126,6 +126,7 @@ WATCHED = {
 FROM = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
 EGRESS = [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443, "protocol": "TCP"}]}]
 PLACEMENT = {
+    "annotations": {"reloader.example.com/auto": "true"},
     "nodeSelector": {"kubernetes.io/arch": "amd64"},
     "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"}],
     "affinity": AFFINITY,
@@ -146,6 +147,7 @@ ENVIRONMENT = {
     "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
 }
 HOSTILE = {
+    "annotations": numbered("hostile"),
     "env": variables(),
     "podAnnotations": numbered("hostile"),
     "tolerations": [{"key": text, "value": text} for text in NAUGHTY],
@@ -337,6 +339,7 @@ CHART = {
         },
         "sidecar": {"enabled": True, "namespaces": ["video"], "podMonitor": MONITOR},
         "exporter": {**SERVICE, "provider": "aws"},
+        "commonLabels": {"team": "finops", "cost-centre": "0042"},
     },
     "all modes, a token for each face": {
         "central": {
@@ -635,6 +638,10 @@ REFUSED = {
     "a repository of two lines": ({"image": {"repository": "costband\nx: y"}}, "/image/repository"),
     "a label that is none": (central(podLabels={"a": "two words"}), "/central/podLabels/a"),
     "a name that is none": ({"fullnameOverride": "Costband"}, "/fullnameOverride"),
+    "a selector's label for every object": (
+        {"commonLabels": {"app.kubernetes.io/name": "x"}},
+        "/commonLabels",
+    ),
     "a misspelt value": (central(persistance={}), "'persistance'"),
     "a misspelt mode": ({"nodes": {}}, "'nodes'"),
     "a misspelt nested value": (central(service={"prot": 1}), "'prot'"),

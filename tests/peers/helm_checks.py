@@ -248,7 +248,7 @@ def check_central(values, found):
     equal(env.get("COSTBAND__STORE__URL", {}).get("value"), own["database"]["url"] or None, "the database")
     equal("COSTBAND__STORE__PATH" in env, not shared, "a file beside the database")
     held = {name.rpartition("__")[2] for name in env if name.startswith("COSTBAND__LEASE__")}
-    equal(held, {"NAME", "NAMESPACE", "IDENTITY"} if own["lease"]["enabled"] else set(), "the Lease's variables")
+    equal(held, {"NAME", "NAMESPACE", "IDENTITY", "ADDRESS"} if own["lease"]["enabled"] else set(), "the Lease's variables")
     check_rights(values, spec, found)
     service = one(found, "Service", deployment["metadata"]["name"])["spec"]
     equal(service["type"], "ClusterIP", "the Service's type")

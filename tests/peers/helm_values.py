@@ -222,6 +222,20 @@ CHART = {
     "ledger in PostgreSQL": central(config=BILLS, database=DATABASE),
     "ledger in PostgreSQL without a password": central(database={"url": "postgresql:///costband?host=/run/pg"}),
     "a Lease": central(lease={"enabled": True, "name": "costband.one"}),
+    "a Lease, IPv6": {
+        "listenAddress": "[::]",
+        "central": {
+            "port": 8080,
+            "lease": {"enabled": True},
+            "config": {**BILLS, "lease": {"duration": "30s", "renew_deadline": "20s", "retry_period": "4s"}},
+        },
+    },
+    "ledger in PostgreSQL with a certificate": central(
+        config={**BILLS, "store": {"root_certificate": "/etc/database/ca.crt"}},
+        database=DATABASE,
+        extraVolumes=[{"name": "database", "configMap": {"name": "database-ca"}}],
+        extraVolumeMounts=[{"name": "database", "mountPath": "/etc/database", "readOnly": True}],
+    ),
     "three replicas": central(config=BILLS, **SHARED),
     "three replicas, all the rest": central(
         **{**SHARED, "lease": {"enabled": True, "name": "finops-poller"}},
@@ -517,6 +531,19 @@ REFUSED = {
         central(lease={"enabled": True}, serviceAccount={"create": False}),
         "/central/serviceAccount/name",
     ),
+    "a Lease's rules without a Lease": (bills(lease={"duration": "30s"}), "/central/config/lease"),
+    "another Lease in the configuration": (
+        central(config={**BILLS, "lease": {"name": "x"}}, lease={"enabled": True}),
+        "/central/config/lease/name",
+    ),
+    "a database in the configuration": (
+        bills(store={"url": "postgres://db/costband"}),
+        "/central/config/store/url",
+    ),
+    "a server's certificate for a file": (
+        bills(store={"root_certificate": "/x"}),
+        "/central/config/store/root_certificate",
+    ),
     "node agents and telemetry of the central agent": (
         {"central": {"config": {**BILLS, "gpu": PAGE}}, "node": {"enabled": True}},
         "node agents count this cluster's GPUs, and central.config.gpu would count them a second time",
@@ -575,6 +602,7 @@ REFUSED = {
     "the ledger's path by variable": (variable(central, "COSTBAND__store__Path"), "/central/env/0/name"),
     "the database by variable": (variable(central, "COSTBAND__STORE__URL"), "/central/env/0/name"),
     "the Lease's holder by variable": (variable(central, "COSTBAND__LEASE__IDENTITY"), "/central/env/0/name"),
+    "the holder's address by variable": (variable(central, "COSTBAND__LEASE__ADDRESS"), "/central/env/0/name"),
     "another role by variable": (variable(central, "COSTBAND__ROLE"), "/central/env/0/name"),
     "a variable with two values": (central(env=[{"name": "A", "value": "x", "valueFrom": {}}]), "/central/env/0"),
     "rights for every pod of the namespace": (

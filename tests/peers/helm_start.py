@@ -35,7 +35,6 @@ from helm_render import (
     equal,
     hold,
     merged,
-    named,
     one,
     pod,
 )
@@ -125,6 +124,15 @@ def samples(page, family):
     return [dict(re.findall(r'(\w+)="(.*?)"', labels)) for labels in found]
 
 
+def tells(page, *families):
+    return all(samples(page, family) for family in families)
+
+
+def is_read(page):
+    """Whether every source could be read."""
+    return set(re.findall(r"^costband_source_up{.*} (\d)$", page, re.M)) == {"1"}
+
+
 class Pod:
     """A pod of rendered documents whose container costband runs here."""
 
@@ -138,6 +146,7 @@ class Pod:
         self.fields = {
             "spec.nodeName": "gpu-1",
             "status.hostIP": f"{network()}.{NODE}",
+            "status.podIP": self.address,
             "metadata.namespace": metadata.get("namespace", "finops"),
             "metadata.name": f"{metadata['name']}-x2v7k",
             **(fields or {}),
@@ -154,6 +163,10 @@ class Pod:
             self.replaced[mount["mountPath"]] = str(place)
         for name, place in self.volumes.items():
             self.write(place, self.content(volumes[name], found))
+
+    def swap(self, text):
+        """Another configuration, as a kubelet brings it to a pod that runs."""
+        self.write(self.volumes["costband-config"], {"costband.yaml": text})
 
     def content(self, volume, found):
         if "configMap" in volume:
@@ -268,8 +281,7 @@ def central_and_node_agents_of_one_release_become_ready_and_meet():
         fields = {"spec.nodeName": node}
         with Pod(found, "Deployment", folder, secrets=secrets) as central:
             central.ready()
-            up = lambda page: "1" == "".join(set(re.findall(r"^costband_source_up{.*} (\d)$", page, re.M)))
-            page = central.page(lambda page: "costband_band_spend{" in page and up(page))
+            page = central.page(lambda page: "costband_band_spend{" in page and is_read(page))
             equal(samples(page, "costband_gpus"), [], "GPUs of the central agent, which node agents count")
             services = {
                 "demo-costband.finops.svc": central.address,
@@ -277,11 +289,10 @@ def central_and_node_agents_of_one_release_become_ready_and_meet():
             }
             with Pod(found, "DaemonSet", folder, services, fields) as agent_:
                 agent_.ready()
-                counted = lambda page: samples(page, "costband_gpus") and samples(page, "costband_gpu_hour_price")
-                page = agent_.page(counted)
+                page = agent_.page(lambda page: tells(page, "costband_gpus", "costband_gpu_hour_price"))
                 equal(samples(page, "costband_band_spend"), [], "bands of a node agent")
-                told = lambda: "told by the central agent" in fetch(agent_.url(f"/api/v1/nodes/{node}"))[1]
-                eventually("the central agent told the node's price", told)
+                facts = agent_.url(f"/api/v1/nodes/{node}")
+                eventually("the node's price is told", lambda: "told by the central agent" in fetch(facts)[1])
 
 
 def node_agents_alone_become_ready():
@@ -303,9 +314,9 @@ def sidecar(found):
         fields = {"spec.nodeName": node, "metadata.namespace": namespace, "metadata.name": name}
         with Pod(found, "Deployment", folder, fields=fields) as beside:
             eventually("/healthz", lambda: beside.answers("/healthz"))
-            own = lambda page: {labels["gpu_uuid"] for labels in samples(page, "costband_gpu_info")}
-            page = beside.page(lambda page: own(page) and samples(page, "costband_workload_gpu_seconds_total"))
-            equal(own(page), held(name), "the GPUs that its pod holds")
+            page = beside.page(lambda page: tells(page, "costband_gpu_info", "costband_workload_gpu_seconds_total"))
+            own = {labels["gpu_uuid"] for labels in samples(page, "costband_gpu_info")}
+            equal(own, held(name), "the GPUs that its pod holds")
             spaces = {s["workload_namespace"] for s in samples(page, "costband_workload_gpu_seconds_total")}
             equal(spaces, {namespace}, "whose GPUs it tells of")
             families = set(re.findall(r"^(costband_(?:gpus|band|service|billed|effective|node)\w*)", page, re.M))
@@ -322,6 +333,31 @@ def sidecars_answer_in_either_form():
         sidecar(documents(dependent(), given.DEPENDENT[name]))
 
 
+TAKEN = "costband_config_last_reload_successful"
+
+
+def a_running_pod_takes_a_changed_configuration_and_no_faulty_one():
+    def values(name):
+        host = [{"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]
+        page = {"name": name, "url": "http://$(HOST_IP):9400/metrics"}
+        return given.central(config={"gpu": [page]}, env=host, reload=True)
+
+    with cluster(), tempfile.TemporaryDirectory() as folder:
+        # The pod itself stays: nothing of its template tells the configurations apart.
+        before, after = (documents(CHART, values(name)) for name in ("a", "b"))
+        equal(pod(before), pod(after), "the pod's template")
+        text = one(after, "ConfigMap")["data"]["costband.yaml"]
+        with Pod(before, "Deployment", folder) as central:
+            central.ready()
+            central.page(lambda page: 'source="a"' in page)
+            central.swap(text)
+            page = central.page(lambda page: 'source="b"' in page)
+            hold(f"{TAKEN} 1\n" in page and 'source="a"' not in page, "what the old one read is still told")
+            central.swap("gpu: [")
+            page = central.page(lambda page: f"{TAKEN} 0\n" in page)
+            hold('source="b"' in page and central.answers("/readyz"), "a faulty configuration is taken")
+
+
 def the_plain_manifest_s_sidecar_answers():
     text = (ROOT / "examples/kubernetes/sidecar.yaml").read_text()
     sidecar(list(yaml.load_all(text, StrictLoader)))
@@ -332,5 +368,6 @@ PROMISES = (
     central_and_node_agents_of_one_release_become_ready_and_meet,
     node_agents_alone_become_ready,
     sidecars_answer_in_either_form,
+    a_running_pod_takes_a_changed_configuration_and_no_faulty_one,
     the_plain_manifest_s_sidecar_answers,
 )

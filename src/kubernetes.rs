@@ -6,6 +6,7 @@ use std::path::PathBuf;
 pub mod client;
 mod exec;
 mod kubeconfig;
+pub mod lease;
 pub mod nodes;
 pub mod pods;
 pub mod watch;

@@ -35,6 +35,7 @@ use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_time::StateRules;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::lease::LeaseRules;
 use crate::domain::money::Money;
 use crate::domain::node::Node;
 use crate::domain::pods::{PodLabels, PodPages};
@@ -67,6 +68,8 @@ pub struct Config {
     pub gpu: Vec<GpuSource>,
     /// The Kubernetes clusters whose API is asked; names are unique.
     pub kubernetes: Vec<KubernetesConfig>,
+    /// The Lease that several replicas share; none for an agent that is alone.
+    pub lease: Option<LeaseConfig>,
     /// Nodes that are configured, by name.
     pub nodes: Vec<Node>,
     /// What an hour of a GPU costs, by machine type or cluster.
@@ -205,6 +208,25 @@ pub struct KubernetesConfig {
     pub nodes: bool,
     /// The cloud of nodes that do not tell theirs.
     pub provider: Option<Provider>,
+}
+
+/// The Lease that several replicas share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseConfig {
+    /// Its name.
+    pub name: String,
+    /// Its namespace, where it is not the pod's own.
+    pub namespace: Option<String>,
+    /// The kubeconfig, where it is not the usual one or the pod's own identity.
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    pub context: Option<String>,
+    /// What the replica is called, where it is not the host's name.
+    pub identity: Option<String>,
+    /// Where the replica's page is. It holds no secret.
+    pub address: Option<Address>,
+    /// Its times.
+    pub rules: LeaseRules,
 }
 
 /// Pods that serve GPU telemetry.

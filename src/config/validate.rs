@@ -4,6 +4,7 @@
 mod bands;
 mod gpu;
 mod kubernetes;
+mod lease;
 mod role;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) fn validate(
     let written = file.kubernetes.as_deref().unwrap_or_default();
     let kubernetes = kubernetes::clusters(written, findings);
     let gpu = gpu::sources(entries, &kubernetes, &mut names, environment, findings);
+    let lease = lease::lease(file.lease.as_ref(), environment, findings);
     let nodes = gpu::nodes(file.nodes.as_deref().unwrap_or_default(), findings);
     let gpu_hour_prices = gpu::hour_prices(&file, &nodes, findings);
     let gpu_states = gpu::states(file.gpu_states.as_ref(), &gpu, findings);
@@ -72,6 +74,7 @@ pub(super) fn validate(
         store: store(file.store.unwrap_or_default(), findings),
         gpu,
         kubernetes,
+        lease,
         nodes,
         gpu_hour_prices,
         gpu_states,

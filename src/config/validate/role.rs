@@ -90,6 +90,7 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
             file.kubernetes.as_ref().is_some_and(|of| !of.is_empty()),
             "the Kubernetes API is not asked",
         ),
+        ("lease", file.lease.is_some(), "there is one agent for each node or pod"),
     ] {
         if is_there {
             let message =

@@ -113,9 +113,9 @@ impl Elector {
         self.held.as_ref().filter(|held| now < held.until).map(|held| held.term)
     }
 
-    /// Until when it holds the Lease unless it renews it.
-    pub fn deadline(&self) -> Option<Duration> {
-        self.held.as_ref().map(|held| held.until)
+    /// Until when it holds the Lease unless it renews it; none where it does not hold it.
+    pub fn deadline(&self, now: Duration) -> Option<Duration> {
+        self.held.as_ref().map(|held| held.until).filter(|until| now < *until)
     }
 
     /// Who else held the Lease when that was last seen.
@@ -129,7 +129,7 @@ impl Elector {
         let at = now.since_start;
         self.expire(at);
         if at < self.ask_at {
-            let deadline = self.deadline().unwrap_or(self.ask_at);
+            let deadline = self.deadline(at).unwrap_or(self.ask_at);
             return Next::Rest(self.ask_at.min(deadline));
         }
         match (self.wants, &self.held) {
@@ -161,6 +161,7 @@ impl Elector {
     pub fn resign(&mut self, now: Now) -> Option<Question> {
         self.held = None;
         self.wants = Wants::Usual;
+        self.is_taking = false;
         self.ask_again(now.since_start, now.since_start);
         let (lease, _) = self.seen.as_ref().filter(|_| self.missing_since.is_none())?;
         let renewed_at = after(now.calendar, lease.record.renewed_at);

@@ -189,7 +189,7 @@ fn key(object: &Value) -> String {
     }
 }
 
-fn status(code: StatusCode, reason: &str, message: &str) -> Value {
+pub(super) fn status(code: StatusCode, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "code": code.as_u16(),

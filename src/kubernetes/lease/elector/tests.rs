@@ -96,10 +96,10 @@ fn the_holder_counts_its_deadline_from_before_it_asked() {
     let free = Record { transitions: 1, ..Record::default() };
     elector.answers(0.0, Answer::Is(Lease::new(free)), 0.0);
     let lease = elector.takes(0, 1.0, 4.0);
-    assert_eq!(elector.deadline(), Some(seconds(11.0)));
+    assert_eq!(elector.deadline(seconds(4.0)), Some(seconds(11.0)));
     let renewed = elector.answers(5.0, Answer::Is(lease), 9.0);
     assert!(matches!(renewed, Question::Update(_)), "{renewed:?}");
-    assert_eq!(elector.deadline(), Some(seconds(15.0)));
+    assert_eq!(elector.deadline(seconds(9.0)), Some(seconds(15.0)));
     assert_eq!(elector.term(seconds(14.999)), Some(2));
     assert_eq!(elector.term(seconds(15.0)), None);
     assert_eq!(elector.next(now(15.0)), Next::Ask(Question::Read));

@@ -6,6 +6,7 @@ mod days;
 mod dictionary;
 mod empty;
 pub mod error;
+mod fence;
 mod gpu;
 pub mod handle;
 pub mod ledger;

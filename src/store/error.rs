@@ -31,6 +31,8 @@ pub enum Operation {
     Prune,
     /// Copying the ledger.
     Backup,
+    /// Taking a term of a Lease.
+    Lead,
     /// Closing.
     Close,
 }
@@ -49,6 +51,7 @@ impl Operation {
             Self::GpuTime => "gpu_time",
             Self::Prune => "prune",
             Self::Backup => "backup",
+            Self::Lead => "lead",
             Self::Close => "close",
         }
     }
@@ -65,6 +68,7 @@ impl Operation {
             Self::GpuTime => "keep GPU time in",
             Self::Prune => "remove old days from",
             Self::Backup => "back up",
+            Self::Lead => "lead",
             Self::Close => "close",
         }
     }
@@ -153,6 +157,34 @@ pub enum LedgerError {
         /// The ledger.
         path: PathBuf,
     },
+    /// Another process leads and writes.
+    #[error(
+        "failed to {} ledger `{}`: this process follows; the leader writes",
+        operation.phrase(), path.display()
+    )]
+    NotLeader {
+        /// What was asked.
+        operation: Operation,
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// The ledger has seen another holder of this term, or a newer term.
+    #[error(
+        "failed to {} ledger `{}`: this process holds term {own} and the ledger is led in term \
+         {held} by `{holder}`; the newest leader writes", operation.phrase(), path.display()
+    )]
+    Fenced {
+        /// What was asked.
+        operation: Operation,
+        /// The ledger.
+        path: PathBuf,
+        /// The term of this process.
+        own: i64,
+        /// The newest term that the ledger has seen.
+        held: i64,
+        /// Who leads in it.
+        holder: String,
+    },
     /// What stands in the ledger cannot be understood.
     #[error("failed to {} ledger `{}`: {what}; restore a backup", operation.phrase(), path.display())]
     Damaged {
@@ -216,6 +248,8 @@ impl LedgerError {
             Self::Database { operation, .. }
             | Self::Io { operation, .. }
             | Self::ReadOnly { operation, .. }
+            | Self::NotLeader { operation, .. }
+            | Self::Fenced { operation, .. }
             | Self::Damaged { operation, .. } => *operation,
             Self::InUse { .. }
             | Self::Missing { .. }

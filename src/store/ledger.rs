@@ -12,6 +12,7 @@ use crate::domain::breakdown::Breakdown;
 use crate::domain::identity::SourceId;
 use crate::domain::report::{ScheduleEntry, SourceErrorKind};
 use crate::store::error::{Fault, LedgerError, Operation};
+use crate::store::fence::{Duty, enter};
 use crate::store::schema;
 use crate::store::sql::{count, error_kind, noted_source, parsed_option, run, stamp};
 
@@ -34,7 +35,7 @@ const LOG_LIMIT: i64 = 4 << 20;
 pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
-    read_only: bool,
+    pub(super) duty: Duty,
     /// Held until after the connection is closed.
     _lock: Option<File>,
 }
@@ -73,7 +74,7 @@ impl Ledger {
             Ok(connection)
         })()
         .map_err(|fault: Fault| fault.during(Operation::Open, path))?;
-        Ok(Self { connection, path: path.to_path_buf(), read_only: false, _lock: lock })
+        Ok(Self { connection, path: path.to_path_buf(), duty: Duty::Alone, _lock: lock })
     }
 
     /// Opens a ledger for reading, also while another process writes to it. All that is read
@@ -102,7 +103,7 @@ impl Ledger {
             Ok(connection)
         })()
         .map_err(|fault: Fault| fault.during(Operation::Open, path))?;
-        Ok(Self { connection, path: path.to_path_buf(), read_only: true, _lock: None })
+        Ok(Self { connection, path: path.to_path_buf(), duty: Duty::Reader, _lock: None })
     }
 
     /// Where the ledger is.
@@ -116,9 +117,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Database`] when the disk refuses.
     pub fn close(self) -> Result<(), LedgerError> {
-        let Self { connection, path, read_only, _lock: lock } = self;
+        let Self { connection, path, duty, _lock: lock } = self;
         let closed = (|| {
-            if !read_only {
+            if duty != Duty::Reader {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             }
             connection.close().map_err(|(_, error)| error)
@@ -141,18 +142,17 @@ impl Ledger {
         operation: Operation,
         work: impl FnOnce(&Connection) -> Result<R, Fault>,
     ) -> Result<R, LedgerError> {
-        if self.read_only {
-            return Err(LedgerError::ReadOnly { operation, path: self.path.clone() });
-        }
-        let connection = &mut self.connection;
+        self.may_write(operation)?;
+        let Self { connection, path, duty, .. } = self;
         (|| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            enter(&transaction, duty, operation, path)?;
             let result = work(&transaction)?;
             transaction.commit()?;
             Ok(result)
         })()
-        .map_err(|fault: Fault| fault.during(operation, &self.path))
+        .map_err(|fault: Fault| fault.during(operation, path))
     }
 }
 

@@ -25,6 +25,7 @@ use rust_decimal::Decimal;
 use tempfile::TempDir;
 
 mod crash;
+mod fence;
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();

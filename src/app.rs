@@ -19,8 +19,12 @@ pub mod nodes;
 pub mod notices;
 #[cfg(feature = "kubernetes")]
 pub mod online;
+pub mod plan;
+pub mod polling;
 pub mod publish;
+pub mod reload;
 pub mod series;
 pub mod setup;
 pub mod spend;
+pub mod tasks;
 pub mod trends;

@@ -154,14 +154,18 @@ fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Fa
 /// Reads the configuration and starts logging as it says.
 fn load(path: &Path) -> Result<Setup, Failure> {
     let setup = Setup::load(path)?;
+    start_log(&setup);
+    Ok(setup)
+}
+
+fn start_log(setup: &Setup) {
     let configured = &setup.config.log;
     let format = match configured.format {
         ConfiguredFormat::Auto => LogFormat::Auto,
         ConfiguredFormat::Text => LogFormat::Text,
         ConfiguredFormat::Json => LogFormat::Json,
     };
-    log::start(format, configured.filter.as_deref().unwrap_or("info"));
-    Ok(setup)
+    log::start(format, configured.filter());
 }
 
 /// Writes to stdout; a reader that went away ends the program without noise.

@@ -108,6 +108,13 @@ pub struct LogConfig {
     pub filter: Option<String>,
 }
 
+impl LogConfig {
+    /// Which lines, by default too.
+    pub fn filter(&self) -> &str {
+        self.filter.as_deref().unwrap_or("info")
+    }
+}
+
 /// The ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {

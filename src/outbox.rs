@@ -2,6 +2,7 @@
 //! and keeps the outcome. What is not delivered stays for the next start.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,12 +36,16 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Delivers for ever.
-    pub async fn run(self) {
+    /// Delivers until it is asked to leave: a message that is under way is delivered first.
+    pub async fn run_until(self, leaving: impl Future<Output = ()>) {
+        let mut leaving = pin!(leaving);
         loop {
             self.deliver_due().await;
-            // Either is a reason to look again.
-            let _ = tokio::time::timeout(LOOK_EVERY, self.bell.notified()).await;
+            tokio::select! {
+                () = &mut leaving => return,
+                // Either is a reason to look again.
+                _ = tokio::time::timeout(LOOK_EVERY, self.bell.notified()) => {}
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{FromRef, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -65,8 +65,15 @@ pub struct Face {
     pub demo: bool,
 }
 
-/// Every route of the face.
-pub fn router(face: Face) -> Router {
+/// A request sees the face as it is when it arrives.
+impl FromRef<watch::Receiver<Face>> for Face {
+    fn from_ref(faces: &watch::Receiver<Face>) -> Self {
+        faces.borrow().clone()
+    }
+}
+
+/// Every route of the face, which may be another one with each configuration.
+pub fn router(faces: watch::Receiver<Face>) -> Router {
     let guarded = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -79,7 +86,7 @@ pub fn router(face: Face) -> Router {
         .route("/api/v1/gpu/range", get(gpu_range))
         .route("/api/v1/nodes/{name}", get(node))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
-        .layer(middleware::from_fn_with_state(face.clone(), require_token));
+        .layer(middleware::from_fn_with_state(faces.clone(), require_token));
     Router::new()
         .merge(guarded)
         .route("/healthz", get(|| async { "ok\n" }))
@@ -87,19 +94,19 @@ pub fn router(face: Face) -> Router {
         .fallback(|| async {
             (StatusCode::NOT_FOUND, "not found; see /, /metrics and /api/v1/openapi.json\n")
         })
-        .with_state(face)
+        .with_state(faces)
 }
 
-/// Serves the face until shutdown.
+/// Serves the newest face until shutdown.
 ///
 /// # Errors
 /// The socket's error.
 pub async fn serve(
     listener: TcpListener,
-    face: Face,
+    faces: watch::Receiver<Face>,
     mut shutdown: Shutdown,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(face))
+    axum::serve(listener, router(faces))
         .with_graceful_shutdown(async move { shutdown.requested().await })
         .await
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::app::agent::Polling;
+use crate::app::polling::Polling;
 use crate::collect::poller::Poller;
 use crate::collect::reconcile::reconcile;
 use crate::collect::{PollRequest, Source};

@@ -14,6 +14,7 @@ use crate::domain::identity::SourceId;
 use crate::domain::period::Window;
 
 /// Everything that is known before anything listens, spawns or dials.
+#[derive(Clone)]
 pub struct Setup {
     /// The configuration.
     pub config: Config,
@@ -30,7 +31,15 @@ impl Setup {
     /// # Errors
     /// Every problem at once, each with its path.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        Self::from_text(&Self::read(path)?, environment())
+    }
+
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    /// The one problem that it cannot be read.
+    pub fn read(path: &Path) -> Result<String, Problems> {
+        std::fs::read_to_string(path).map_err(|error| {
             let mut problems = Problems::new();
             problems.add(
                 "",
@@ -40,8 +49,7 @@ impl Setup {
                 ),
             );
             problems
-        })?;
-        Self::from_text(&text, environment())
+        })
     }
 
     /// Reads a configuration from its text.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::app::agent::Polling;
 use crate::app::backfill::{fill, plan};
-use crate::cli::check::at_most;
+use crate::app::plan::at_most;
+use crate::app::polling::Polling;
 use crate::cli::{ConfigFile, Failure, load, print};
 use crate::domain::ports::Clock;
 use crate::runtime::clock::SystemClock;

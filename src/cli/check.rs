@@ -2,14 +2,11 @@
 //! much. It dials nobody, but with `--online` the Kubernetes API.
 
 use std::fmt::Write;
-use std::time::Duration;
 
-use rust_decimal::RoundingStrategy;
-
+use crate::app::plan::{at_most, price, span};
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
 use crate::domain::gpu::Pod;
-use crate::domain::money::Money;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::Clock;
 use crate::domain::role::Role;
@@ -178,40 +175,4 @@ fn describe_role(setup: &Setup, out: &mut String) {
         ),
         None => writeln!(out, "  the node's machine and prices: inferred from its GPUs"),
     };
-}
-
-/// A price for people, rounded up to a hundredth of a cent; `free` where there is none.
-pub(super) fn price(price: Option<Money>) -> String {
-    match price {
-        Some(price) if !price.amount.is_zero() => {
-            let amount = price.amount.round_dp_with_strategy(4, RoundingStrategy::AwayFromZero);
-            Money::new(amount, price.currency).to_string()
-        }
-        _ => "free".to_owned(),
-    }
-}
-
-/// The most that something costs, for people.
-pub(super) fn at_most(most: Option<Money>) -> String {
-    match price(most).as_str() {
-        "free" => "free".to_owned(),
-        price => format!("at most {price}"),
-    }
-}
-
-/// A span in its largest whole unit, to a tenth.
-pub(super) fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (unit, name) = match seconds {
-        172_800.. => (86_400, "d"),
-        3_600.. => (3_600, "h"),
-        60.. => (60, "min"),
-        _ => (1, "s"),
-    };
-    let tenths = seconds * 10 / unit;
-    if tenths.is_multiple_of(10) {
-        format!("{} {name}", tenths / 10)
-    } else {
-        format!("{}.{} {name}", tenths / 10, tenths % 10)
-    }
 }

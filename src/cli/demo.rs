@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::app::agent::{Agent, Polling};
+use crate::app::agent::Agent;
 use crate::app::demo::{FIRST_READING_BEFORE, World, mid_month};
+use crate::app::polling::Polling;
 use crate::app::setup::{Setup, environment};
 use crate::cli::{Failure, print};
 use crate::domain::ports::Clock;
@@ -67,7 +68,7 @@ impl Demo {
         read(&polling).await;
         clock.advance(FIRST_READING_BEFORE);
         read(&polling).await;
-        let agent = Agent::start(&setup, polling, shared.clone(), true).await?;
+        let agent = Agent::start(setup, polling, shared.clone(), true).await?;
         print(&welcome(&agent, &world, shared.now()))?;
         agent.run(signal()).await?;
         world.servers.shutdown().await;

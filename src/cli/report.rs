@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::analyse::gpu_picture::GpuBooks;
-use crate::app::agent::Polling;
 use crate::app::gpu_time;
+use crate::app::polling::Polling;
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::app::trends::read as read_trends;

@@ -1,6 +1,7 @@
 //! The one loop that polls a source: on its own schedule, one poll at a time, with a deadline,
 //! jitter and back-off. The schedule is in the ledger, so that a restart polls nothing early.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,13 @@ const PRICES_PATIENCE: Duration = Duration::from_secs(prices::PATIENCE.as_secs()
 impl Poller {
     /// Polls whenever the source is due, for ever.
     pub async fn run(self) {
+        self.run_until(std::future::pending()).await;
+    }
+
+    /// Polls whenever the source is due, until it is asked to leave: a poll that has begun is paid
+    /// for, and ends first.
+    pub async fn run_until(self, leaving: impl Future<Output = ()>) {
+        let mut leaving = pin!(leaving);
         let id = self.source.descriptor().id.clone();
         if let Err(error) = self.forget_unwanted_prices().await {
             tracing::warn!(source = %id, %error, "failed to forget list prices");
@@ -52,7 +60,11 @@ impl Poller {
         let mut last_error: Option<SourceError> = None;
         let mut prices_error = None;
         loop {
-            self.wait_until_due().await;
+            tokio::select! {
+                biased;
+                () = &mut leaving => return,
+                () = self.wait_until_due() => {}
+            }
             match self.read_bill().await {
                 Ok(()) => {
                     if last_error.take().is_some() {

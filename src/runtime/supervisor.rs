@@ -6,19 +6,19 @@ use std::future::Future;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 
-/// Tells tasks that the process is going to end.
+/// Tells tasks that they are to end.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<bool>);
 
 impl Shutdown {
-    /// Waits until the process is asked to end.
+    /// Waits until the task is asked to end.
     pub async fn requested(&mut self) {
         // A sender that is gone asks for the end too.
         let _ = self.0.wait_for(|requested| *requested).await;
     }
 }
 
-/// The process's tasks.
+/// Tasks that live and end together.
 #[derive(Debug)]
 pub struct Supervisor {
     tasks: JoinSet<()>,
@@ -63,26 +63,38 @@ impl Supervisor {
         self.names.insert(handle.id(), name.into());
     }
 
-    /// Waits for `stop`, or for the first task that ends by itself; then asks every task to end
-    /// and waits for them.
-    ///
-    /// # Errors
-    /// [`TaskDied`] with the name of the task that ended first.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), TaskDied> {
-        let died = tokio::select! {
-            () = stop => None,
-            Some(ended) = self.tasks.join_next_with_id() => {
-                let (id, how) = match ended {
-                    Ok((id, ())) => (id, "ended"),
-                    Err(error) => (error.id(), "panicked"),
-                };
-                let name = self.names.get(&id).cloned().unwrap_or_default();
-                Some(TaskDied { name, how })
-            }
+    /// Waits for the first task that ends by itself; for ever where there is none.
+    pub async fn died(&mut self) -> TaskDied {
+        let Some(ended) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
         };
+        let (id, how) = match ended {
+            Ok((id, ())) => (id, "ended"),
+            Err(error) => (error.id(), "panicked"),
+        };
+        TaskDied { name: self.names.remove(&id).unwrap_or_default(), how }
+    }
+
+    /// Asks every task to end, and waits for none.
+    pub fn ask(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Whether every task has ended, those that were asked to among them.
+    pub fn is_done(&mut self) -> bool {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.is_empty()
+    }
+
+    /// Asks every task to end and waits for them.
+    pub async fn end(mut self) {
+        self.ask();
         while self.tasks.join_next().await.is_some() {}
-        died.map_or(Ok(()), Err)
+    }
+
+    /// Drops every task, whatever it was about, and waits until they are gone.
+    pub async fn abort(mut self) {
+        self.tasks.shutdown().await;
     }
 }
 
@@ -108,20 +120,38 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_panics_ends_the_process_with_its_name() {
+    async fn a_task_that_panics_is_told_by_its_name() {
         let mut supervisor = Supervisor::new();
         let mut shutdown = supervisor.shutdown();
         supervisor.spawn("steady", async move { shutdown.requested().await });
         supervisor.spawn("fragile", async { panic!("on purpose") });
-        let died = supervisor.run(std::future::pending()).await.expect_err("it died");
+        let died = supervisor.died().await;
         assert_eq!(died, TaskDied { name: "fragile".to_owned(), how: "panicked" });
+        supervisor.end().await;
     }
 
     #[tokio::test]
-    async fn a_stop_ends_every_task_and_is_no_failure() {
+    async fn tasks_that_are_asked_to_end_may_finish_first() {
         let mut supervisor = Supervisor::new();
         let mut shutdown = supervisor.shutdown();
-        supervisor.spawn("steady", async move { shutdown.requested().await });
-        assert_eq!(supervisor.run(async {}).await, Ok(()));
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        supervisor.spawn("steady", async move {
+            shutdown.requested().await;
+            let _ = finished.await;
+        });
+        supervisor.ask();
+        assert!(!supervisor.is_done());
+        finish.send(()).expect("the task waits for it");
+        supervisor.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_supervisor_without_tasks_tells_of_no_death() {
+        let mut supervisor = Supervisor::new();
+        tokio::select! {
+            biased;
+            died = supervisor.died() => panic!("{died}"),
+            () = tokio::task::yield_now() => {}
+        }
     }
 }

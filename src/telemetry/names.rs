@@ -161,6 +161,10 @@ families! {
         "Notifications by outcome: sent, failed, or dropped.";
     LEDGER_ERRORS_TOTAL = Counter "ledger_errors_total" ["operation"]
         "Ledger operations that failed.";
+    CONFIG_LAST_RELOAD_SUCCESSFUL = Gauge "config_last_reload_successful" []
+        "1 if the configuration file as it was last found is what runs, 0 if it could not be taken.";
+    CONFIG_LAST_RELOAD_SUCCESS = Gauge "config_last_reload_success_timestamp_seconds" []
+        "When a configuration was last taken, in seconds since the epoch.";
     LEADER = Gauge "leader" []
         "1 if this process polls and notifies.";
     BUILD_INFO = Gauge "build_info" ["version"]

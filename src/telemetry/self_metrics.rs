@@ -1,9 +1,11 @@
 //! The agent's own metrics, kept by the `prometheus` crate and encoded at each scrape.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::core::{Collector, GenericCounterVec};
+use prometheus::core::{Collector, GenericCounterVec, MetricVec, MetricVecBuilder};
+use prometheus::proto::LabelPair;
 use prometheus::{
     CounterVec, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
     TextEncoder,
@@ -31,6 +33,8 @@ pub struct SelfMetrics {
     nodes_heard: GaugeVec,
     notifications: IntCounterVec,
     ledger_errors: IntCounterVec,
+    reload_successful: Gauge,
+    reload_success: Gauge,
 }
 
 impl Default for SelfMetrics {
@@ -41,6 +45,10 @@ impl Default for SelfMetrics {
 
 fn options(family: &Family) -> Opts {
     Opts::new(family.name, family.help)
+}
+
+fn gauge(family: &Family) -> Gauge {
+    Gauge::with_opts(options(family)).expect("the table holds valid names")
 }
 
 fn counters<P: prometheus::core::Atomic>(family: &Family) -> GenericCounterVec<P> {
@@ -75,6 +83,8 @@ impl SelfMetrics {
                 .expect("the table holds valid names"),
             notifications: counters(&names::NOTIFICATIONS_TOTAL),
             ledger_errors: counters(&names::LEDGER_ERRORS_TOTAL),
+            reload_successful: gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL),
+            reload_success: gauge(&names::CONFIG_LAST_RELOAD_SUCCESS),
             registry: registry.clone(),
         };
         register(Box::new(metrics.polls.clone()));
@@ -86,7 +96,9 @@ impl SelfMetrics {
         register(Box::new(metrics.nodes_heard.clone()));
         register(Box::new(metrics.notifications.clone()));
         register(Box::new(metrics.ledger_errors.clone()));
-        let leader = Gauge::with_opts(options(&names::LEADER)).expect("valid");
+        register(Box::new(metrics.reload_successful.clone()));
+        register(Box::new(metrics.reload_success.clone()));
+        let leader = gauge(&names::LEADER);
         leader.set(1.0);
         register(Box::new(leader));
         let build = GaugeVec::new(options(&names::BUILD_INFO), names::BUILD_INFO.labels)
@@ -136,6 +148,29 @@ impl SelfMetrics {
         self.ledger_errors.with_label_values(&[operation]).inc();
     }
 
+    /// Notes that the configuration as it was found is what runs.
+    pub fn configuration_taken(&self, at: Timestamp) {
+        self.reload_successful.set(1.0);
+        self.reload_success.set(at.as_duration().as_secs_f64());
+    }
+
+    /// Notes that the configuration as it was found does not run.
+    pub fn configuration_refused(&self) {
+        self.reload_successful.set(0.0);
+    }
+
+    /// Drops the series of sources and clusters that are not configured any more: their last values
+    /// would stand for ever.
+    pub fn keep_only(&self, is_source: impl Fn(&str) -> bool, is_cluster: impl Fn(&str) -> bool) {
+        keep(&self.polls, "source", &is_source);
+        keep(&self.poll_duration, "source", &is_source);
+        keep(&self.api_requests, "source", &is_source);
+        keep(&self.api_cost, "source", &is_source);
+        keep(&self.quota, "source", &is_source);
+        keep(&self.gpu_samples_dropped, "source", &is_source);
+        keep(&self.nodes_heard, "cluster", &is_cluster);
+    }
+
     /// The metrics in the Prometheus text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -143,6 +178,22 @@ impl SelfMetrics {
             tracing::error!(%error, "failed to encode the self metrics");
         }
         text
+    }
+}
+
+/// Drops the series whose label has a value that is not wanted.
+fn keep<B: MetricVecBuilder>(series: &MetricVec<B>, label: &str, wanted: impl Fn(&str) -> bool) {
+    for family in series.collect() {
+        for metric in family.get_metric() {
+            let labels = metric.get_label();
+            let is_other = |pair: &LabelPair| pair.name() == label && !wanted(pair.value());
+            if labels.iter().any(is_other) {
+                let labels: HashMap<_, _> =
+                    labels.iter().map(|pair| (pair.name(), pair.value())).collect();
+                // Nobody else drops series.
+                let _ = series.remove(&labels);
+            }
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use costband::app::agent::{Agent, Polling};
+use costband::app::agent::Agent;
 use costband::app::demo::World;
+use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::domain::ports::Clock;
 use costband::simulate::SimulateAddresses;
@@ -74,7 +75,7 @@ fn wire(text: &str, clock: Arc<dyn Clock>) -> (Setup, Polling) {
 pub(crate) async fn start(text: &str, clock: Arc<dyn Clock>) -> RunningAgent {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (setup, polling) = wire(text, clock.clone());
-    let agent = Agent::start(&setup, polling, clock, false).await.unwrap();
+    let agent = Agent::start(setup, polling, clock, false).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     RunningAgent {
         client: reqwest::Client::new(),

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use costband::app::agent::{Agent, Polling};
+use costband::app::agent::Agent;
 use costband::app::demo::{FIRST_READING_BEFORE, World};
+use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
@@ -67,7 +68,7 @@ async fn a_world_read_in_process_shows_the_scenario_to_the_last_decimal() {
         }
         clock.advance(advance);
     }
-    let agent = Agent::start(&setup, polling, clock.clone(), true).await.unwrap();
+    let agent = Agent::start(setup, polling, clock.clone(), true).await.unwrap();
     let url = format!("http://{}/metrics", agent.address);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(agent.run(async move {

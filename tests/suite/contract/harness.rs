@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use costband::analyse::gpu_picture::GpuBooks;
-use costband::app::agent::Polling;
 use costband::app::gpu_history::LedgerHistory;
 use costband::app::gpu_time;
+use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::app::spend::{History, Reading, SpendReader};
 use costband::collect::poller::Poller;

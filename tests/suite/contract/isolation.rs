@@ -24,9 +24,10 @@ async fn a_fault_in_one_provider_leaves_the_lines_of_the_others_untouched() {
     for provider in Provider::ALL {
         bench.poll_well(provider).await;
     }
-    let agent = Agent::start(&bench.setup, bench.polling.clone(), bench.clock.clone(), false)
-        .await
-        .unwrap();
+    let agent =
+        Agent::start(bench.setup.clone(), bench.polling.clone(), bench.clock.clone(), false)
+            .await
+            .unwrap();
     let url = format!("http://{}/metrics", agent.address);
     let mut published = agent.published.clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use costband::app::agent::Polling;
+use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::app::spend::SpendReader;
 use costband::domain::band::{BandStatus, BandView, PeriodLabel};

@@ -632,7 +632,7 @@ impl Shown {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router(face)).await });
+        tokio::spawn(async move { axum::serve(listener, router(watch::channel(face).1)).await });
         let client = reqwest::Client::builder().no_gzip().build().unwrap();
         Self { url, published, readiness, client }
     }

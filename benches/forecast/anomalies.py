@@ -2,6 +2,7 @@
 
     anomalies.py write WORLDS.csv [SEED]
     anomalies.py score FOUND.csv [SEED]
+    anomalies.py bound
 
 The thresholds were chosen on the seeds 0, 10, 20 and 30. The sizes are in sigmas of the series' own daily noise. Nothing here knows how anything is found.
 """
@@ -118,7 +119,62 @@ def score(path, seed):
             print(f"  r {memory} size {size:>4}: {line} alerts {once:.2f} as shift {cell['as shift'] / cell['worlds']:.2f}")
 
 
+def oracle(rng, memory, series, days, change=None, size=2.0):
+    """The likelihood ratio of a shift by `size` sigmas, up or down, after each day, as Page's CUSUM
+    holds it (Page 1954), for one who knows level, noise, memory and size: no rule tells more of the
+    same days. Noise has a sigma of 1; `change` is the index of the first day of a true shift."""
+    fresh = numpy.sqrt(1 - memory**2)
+    noise = rng.normal(0, fresh, (series, days))
+    noise[:, 0] = rng.normal(0, 1, series)
+    for t in range(1, days):
+        noise[:, t] += memory * noise[:, t - 1]
+    if change is not None:
+        noise[:, change:] += size
+    news = (noise[:, 1:] - memory * noise[:, :-1]) / fresh
+    first, later = size / fresh, size * (1 - memory) / fresh
+    best = numpy.zeros((series, days))
+    for sign in (1, -1):
+        held = numpy.full(series, -numpy.inf)
+        for t in range(1, days):
+            today = sign * news[:, t - 1]
+            begins = first * today - first**2 / 2
+            held = numpy.maximum(held + later * today - later**2 / 2, begins)
+            best[:, t] = numpy.maximum(best[:, t], held)
+    return best
+
+
+def alarms(scores, threshold, apart=14):
+    """How often the threshold is passed, passes within two weeks taken together."""
+    count = 0
+    for row in scores > threshold:
+        last = -apart - 1
+        for at in numpy.flatnonzero(row):
+            count += at - last > apart
+            last = at
+    return count
+
+
+def bound(allowed=2.0, size=2.0):
+    """What share of shifts that oracle finds within 7 days where it may give as many false alarms."""
+    print(f"shifts of {size} sigmas that one who knows everything but the day finds within 7 days,")
+    print(f"at {allowed} false alarms in 200 quiet series-months, by how alike neighbouring days are")
+    for memory in MEMORY:
+        rng = numpy.random.default_rng([99, int(memory * 10)])
+        quiet = oracle(rng, memory, 4000, 400)[:, 30:]
+        low, high = 2.0, 20.0
+        for _ in range(20):
+            middle = (low + high) / 2
+            rate = alarms(quiet, middle) / quiet.size * 200 * 30.4
+            low, high = (middle, high) if rate > allowed else (low, middle)
+        shifted = oracle(rng, memory, 20000, 160, change=150, size=size) > high
+        found = shifted[:, 150:157].any(1) & ~shifted[:, 141:150].any(1)
+        print(f"  r {memory}: {found.mean():.2f}")
+
+
 if __name__ == "__main__":
-    command, path, *rest = sys.argv[1:]
-    seed = int(rest[0]) if rest else 0
-    write(path, seed) if command == "write" else score(path, seed)
+    command, *rest = sys.argv[1:]
+    if command == "bound":
+        bound()
+    else:
+        path, seed = rest[0], int(rest[1]) if len(rest) > 1 else 0
+        write(path, seed) if command == "write" else score(path, seed)

@@ -51,6 +51,14 @@ impl Selection {
         breakdown.query == self.query
             || (breakdown.role == BreakdownRole::Categories && !self.counts.is_empty())
     }
+
+    /// Whether a row of a breakdown has one of the wanted values in every dimension that is narrowed.
+    pub fn narrows_to(&self, breakdown: &Breakdown, row: &CostRow) -> bool {
+        self.filters.iter().all(|(dimension, values)| {
+            let place = breakdown.dimensions.iter().position(|held| held == dimension);
+            place.and_then(|place| row.keys.get(place)).is_some_and(|key| values.contains(key))
+        })
+    }
 }
 
 /// A sum in which one unknown amount makes the sum of that basis unknown.
@@ -337,15 +345,7 @@ fn selects(selection: &Selection, breakdown: &Breakdown, row: &CostRow) -> bool 
             return true;
         }
     }
-    breakdown.query == selection.query
-        && selection.filters.iter().all(|(dimension, values)| {
-            breakdown
-                .dimensions
-                .iter()
-                .position(|held| held == dimension)
-                .and_then(|place| row.keys.get(place))
-                .is_some_and(|key| values.contains(key))
-        })
+    breakdown.query == selection.query && selection.narrows_to(breakdown, row)
 }
 
 /// Whether the provider will not change a period that is over any more.

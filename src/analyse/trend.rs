@@ -5,10 +5,11 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::analyse::anomaly::{Part, find, likely_cause};
-use crate::analyse::change::{Value, since_last_week};
+use crate::analyse::change::{self, Value};
 use crate::analyse::forecast::{Aid, month_end};
 use crate::domain::anomaly::{Anomaly, AnomalyFloors};
 use crate::domain::breakdown::Dimension;
+use crate::domain::change::Change;
 use crate::domain::forecast::CostSeries;
 use crate::domain::identity::SourceId;
 use crate::domain::money::CostBasis;
@@ -33,7 +34,6 @@ pub struct NamedSeries {
 
 /// The trends of a source's series in its open period.
 pub fn trends(source: SourceId, series: &[NamedSeries], period: BillingPeriod) -> SourceTrends {
-    let whole = series.iter().find(|named| named.of.is_none()).map(|named| &named.series);
     let parts: Vec<Part<'_>> = series
         .iter()
         .filter_map(|named| {
@@ -41,6 +41,18 @@ pub fn trends(source: SourceId, series: &[NamedSeries], period: BillingPeriod) -
             Some(Part { dimension: *dimension, key, series: &named.series })
         })
         .collect();
+    SourceTrends {
+        source,
+        period,
+        trends: series.iter().map(|named| trend(named, &parts, period)).collect(),
+        change: since_last_week(series),
+        bands: Vec::new(),
+    }
+}
+
+/// What moved the whole of some series since last week, along the dimensions of the others.
+pub fn since_last_week(series: &[NamedSeries]) -> Option<Change> {
+    let whole = series.iter().find(|named| named.of.is_none())?;
     let values: Vec<Value<'_>> = series
         .iter()
         .filter_map(|named| {
@@ -48,12 +60,7 @@ pub fn trends(source: SourceId, series: &[NamedSeries], period: BillingPeriod) -
             Some(Value { dimension: *dimension, key, unit: named.unit.as_deref(), series })
         })
         .collect();
-    SourceTrends {
-        source,
-        period,
-        trends: series.iter().map(|named| trend(named, &parts, period)).collect(),
-        change: whole.and_then(|whole| since_last_week(whole, &values)),
-    }
+    change::since_last_week(&whole.series, &values)
 }
 
 fn trend(named: &NamedSeries, parts: &[Part<'_>], period: BillingPeriod) -> Trend {

@@ -28,8 +28,8 @@ pub fn score(
     for rules in reader.rules() {
         if wanted.is_none_or(|wanted| wanted == rules.id.as_str()) {
             let lag_days = usize::try_from((rules.lag.as_hours() + 23) / 24).unwrap_or(0);
-            let found = series::read(ledger, rules, &window, usize::MAX, now)?.into_iter();
-            all.extend(found.map(|named| Scored {
+            let found = series::read(ledger, rules, None, &window, usize::MAX, now)?;
+            all.extend(found.into_iter().map(|named| Scored {
                 name: match &named.of {
                     None => rules.id.to_string(),
                     Some((dimension, key)) => format!("{} {} {key}", rules.id, dimension.as_str()),

@@ -1,4 +1,5 @@
-//! Costs by day of a source, of its services, sub-accounts and regions, as the ledger holds them.
+//! Costs by day of a source or of the part that a band holds, of its services, sub-accounts and
+//! regions, as the ledger holds them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
 
-use crate::analyse::spend::{AmountSum, SourceRules, complete_days};
+use crate::analyse::spend::{AmountSum, Selection, SourceRules, complete_days};
 use crate::analyse::trend::NamedSeries;
 use crate::app::spend::known_days;
 use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension};
@@ -22,23 +23,25 @@ const DIMENSIONS: [Dimension; 3] =
 /// Over so many of the newest days the currency is looked for.
 const CURRENCY_DAYS: i32 = 13;
 
-/// The whole source, or a value of a dimension.
+/// The whole, or a value of a dimension.
 type Name = Option<(Dimension, String)>;
 
 /// The series of a source in the currency of most rows of late, its whole cost first: of each dimension
-/// the values that cost most, at most `most` of them. Effective cost; the billed one where no
-/// effective cost is told. None of a source without rows.
+/// the values that cost most, at most `most` of them. With a scope the same of its part only, along
+/// the dimensions of the breakdowns that can be narrowed to it. Effective cost; the billed one where
+/// no effective cost is told. None without rows.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub fn read(
     ledger: &Ledger,
     rules: &SourceRules,
+    scope: Option<&Selection>,
     window: &Window,
     most: usize,
     now: Timestamp,
 ) -> Result<Vec<NamedSeries>, LedgerError> {
-    let tellers = tellers(&ledger.breakdowns(&rules.id)?);
+    let tellers = tellers(&ledger.breakdowns(&rules.id)?, scope);
     let mut sizes = Sizes::default();
     for teller in &tellers {
         ledger.for_each_row_in_days(&teller.breakdown, window, |row| sizes.add(teller, row))?;
@@ -63,37 +66,55 @@ pub fn read(
 }
 
 /// A breakdown, with what it tells: no cost is told by two of them.
-struct Teller {
+struct Teller<'a> {
     breakdown: Breakdown,
-    is_primary: bool,
+    scope: Option<&'a Selection>,
+    tells_whole: bool,
     places: Vec<(Dimension, usize)>,
 }
 
-fn tellers(breakdowns: &[Breakdown]) -> Vec<Teller> {
+fn tellers<'a>(breakdowns: &[Breakdown], scope: Option<&'a Selection>) -> Vec<Teller<'a>> {
+    let can_tell = |breakdown: &&Breakdown| match (scope, breakdown.role) {
+        (_, BreakdownRole::Categories) | (None, BreakdownRole::Filtered) => false,
+        (Some(scope), _) if breakdown.query == scope.query => true,
+        // The part of a query of the band's own is a part of no other breakdown's rows.
+        (Some(scope), role) => {
+            role != BreakdownRole::Filtered
+                && !scope.filters.is_empty()
+                && scope.filters.iter().all(|(of, _)| breakdown.dimensions.contains(of))
+        }
+        (None, _) => true,
+    };
+    let tells_whole = |breakdown: &Breakdown| match scope {
+        Some(scope) => breakdown.query == scope.query,
+        None => breakdown.role == BreakdownRole::Primary,
+    };
+    let mut able: Vec<&Breakdown> = breakdowns.iter().filter(can_tell).collect();
+    able.sort_by_key(|breakdown| !tells_whole(breakdown));
     let mut told = BTreeSet::new();
     let mut tellers = Vec::new();
-    for role in [BreakdownRole::Primary, BreakdownRole::Secondary] {
-        for breakdown in breakdowns.iter().filter(|breakdown| breakdown.role == role) {
-            let place = |of| Some((of, breakdown.dimensions.iter().position(|held| *held == of)?));
-            let places: Vec<_> = DIMENSIONS
-                .into_iter()
-                .filter_map(place)
-                .filter(|(dimension, _)| told.insert(*dimension))
-                .collect();
-            let is_primary = role == BreakdownRole::Primary;
-            if is_primary || !places.is_empty() {
-                tellers.push(Teller { breakdown: breakdown.clone(), is_primary, places });
-            }
+    for breakdown in able {
+        let place = |of| Some((of, breakdown.dimensions.iter().position(|held| *held == of)?));
+        let places: Vec<_> = DIMENSIONS
+            .into_iter()
+            .filter_map(place)
+            .filter(|(dimension, _)| told.insert(*dimension))
+            .collect();
+        let tells_whole = tells_whole(breakdown);
+        if tells_whole || !places.is_empty() {
+            tellers.push(Teller { breakdown: breakdown.clone(), scope, tells_whole, places });
         }
     }
     tellers
 }
 
-impl Teller {
+impl Teller<'_> {
     fn names<'a>(&'a self, row: &'a CostRow) -> impl Iterator<Item = Name> + 'a {
+        let is_in = self.scope.is_none_or(|scope| scope.narrows_to(&self.breakdown, row));
         let keys = self.places.iter();
         let values = keys.filter_map(|(of, place)| Some((*of, row.keys.get(*place)?.clone())));
-        self.is_primary.then_some(None).into_iter().chain(values.map(Some))
+        let names = self.tells_whole.then_some(None).into_iter().chain(values.map(Some));
+        names.filter(move |_| is_in)
     }
 }
 
@@ -105,7 +126,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn add(&mut self, teller: &Teller, row: &CostRow) {
+    fn add(&mut self, teller: &Teller<'_>, row: &CostRow) {
         *self.rows.entry(row.day).or_default().entry(row.currency).or_default() += 1;
         let cost = row.amounts.effective.or(row.amounts.billed).unwrap_or_default().abs();
         for name in teller.names(row).flatten() {

@@ -21,6 +21,7 @@ use crate::domain::band::{Band, BandJudgement, PeriodLabel};
 use crate::domain::breakdown::{Breakdown, BreakdownRole};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_money::GpuPicture;
+use crate::domain::identity::SourceId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
@@ -233,6 +234,16 @@ impl SpendReader {
     /// The rules of every source, in configured order.
     pub fn rules(&self) -> impl Iterator<Item = &SourceRules> {
         self.sources.iter().map(|source| &source.rules)
+    }
+
+    /// The bands that hold a part of a source only, each with what it selects of it.
+    pub fn narrower_bands(&self, source: &SourceId) -> impl Iterator<Item = (&str, &Selection)> {
+        let read = self.sources.iter().find(|held| held.rules.id == *source);
+        let selected = read.into_iter().flat_map(|read| read.bands.iter().zip(&read.selections));
+        selected.filter_map(|(band, selection)| {
+            let band = self.bands.get(*band)?;
+            (!band.scope.filters.is_empty()).then_some((band.name.as_str(), selection))
+        })
     }
 
     /// Prices of GPU-hours: of a bill, of lists, of the configuration and of the central agent.

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::watch;
 
-use crate::analyse::trend::trends;
+use crate::analyse::trend::{since_last_week, trends};
 use crate::app::series;
 use crate::app::spend::SpendReader;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::Clock;
-use crate::domain::trend::SourceTrends;
+use crate::domain::trend::{BandChange, SourceTrends};
 use crate::store::{Ledger, LedgerError};
 use crate::telemetry::self_metrics::SelfMetrics;
 
@@ -21,6 +21,8 @@ use crate::telemetry::self_metrics::SelfMetrics;
 const HISTORY_DAYS: i32 = 400;
 /// So many values of a dimension are told: those that cost most.
 const MOST_VALUES: usize = 50;
+/// Over so many days two weeks are looked for of which all days are complete.
+const CHANGE_DAYS: i32 = 45;
 /// It rests so many times as long as reading took, so that it takes little of a core,
 const REST: u32 = 20;
 /// and at least so long.
@@ -91,11 +93,19 @@ pub fn read(
     for rules in reader.rules() {
         let zone = rules.provider.billing_zone();
         let today = zone.day_of(now);
-        let window = Window::new(today.saturating_sub(HISTORY_DAYS.days()), next_day(today));
-        let series = series::read(ledger, rules, &window, MOST_VALUES, now)?;
-        if !series.is_empty() {
-            told.push(trends(rules.id.clone(), &series, BillingPeriod::at(now, zone)));
+        let since = |days: i32| Window::new(today.saturating_sub(days.days()), next_day(today));
+        let read = |scope, days| series::read(ledger, rules, scope, &since(days), MOST_VALUES, now);
+        let series = read(None, HISTORY_DAYS)?;
+        if series.is_empty() {
+            continue;
         }
+        let mut of = trends(rules.id.clone(), &series, BillingPeriod::at(now, zone));
+        for (band, scope) in reader.narrower_bands(&rules.id) {
+            if let Some(change) = since_last_week(&read(Some(scope), CHANGE_DAYS)?) {
+                of.bands.push(BandChange { band: band.to_owned(), change });
+            }
+        }
+        told.push(of);
     }
     Ok(told)
 }

@@ -34,4 +34,15 @@ pub struct SourceTrends {
     /// The newest seven complete days against the seven before; none where they are not all
     /// complete.
     pub change: Option<Change>,
+    /// The same of what each band holds that holds a part of the source only, in configured order.
+    pub bands: Vec<BandChange>,
+}
+
+/// What moved the part of a source that a band holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BandChange {
+    /// The band's name.
+    pub band: String,
+    /// The change.
+    pub change: Change,
 }

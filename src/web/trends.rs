@@ -48,6 +48,12 @@ fn source(snapshot: &Snapshot, of: &SourceTrends, language: Language) -> Markup 
     };
     html! {
         @if let Some(change) = &of.change { p { (week(change, &name, language)) } }
+        @for held in &of.bands {
+            p {
+                (language.pick("In the band ", "밴드 ")) strong { (held.band) } ": "
+                (week(&held.change, &name, language))
+            }
+        }
         @if stood_out(of).next().is_some() {
             ul { @for anomaly in stood_out(of) { li { (told(anomaly, &name, language)) } } }
         }

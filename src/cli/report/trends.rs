@@ -26,6 +26,10 @@ pub fn section(snapshot: &Snapshot, style: Style) -> String {
         if let Some(change) = &of.change {
             lines.extend(week(change, &name));
         }
+        for held in &of.bands {
+            let band = |line| format!("band {}: {line}", held.band);
+            lines.extend(week(&held.change, &name).into_iter().map(band));
+        }
         lines.extend(stood_out(of).map(|anomaly| told(anomaly, &name)));
         for line in lines {
             let _ = match style {

@@ -22,8 +22,8 @@ pub struct Anomalies {
     /// What lasts, and what ended in the last five weeks: of each source and of the services,
     /// sub-accounts and regions that cost most in it, which tell the same money again.
     pub anomalies: Vec<AnomalyView>,
-    /// Each source's newest seven complete days against the seven before; absent where they are not
-    /// all complete.
+    /// The newest seven complete days against the seven before, of each source and of what each band
+    /// holds that holds a part of it only; absent where they are not all complete.
     pub changes: Vec<ChangeView>,
 }
 
@@ -79,11 +79,14 @@ pub struct CauseView {
     pub share: f64,
 }
 
-/// What moved a source's cost.
+/// What moved a source's cost, or that of the part which a band holds.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ChangeView {
     /// The source.
     pub source: String,
+    /// The band of which it is; absent for the whole source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub band: Option<String>,
     /// The first of the newest seven days.
     pub from: String,
     /// The last of them.
@@ -141,11 +144,15 @@ pub fn anomalies(snapshot: &Snapshot) -> Anomalies {
         let told = trends.flat_map(|trend| trend.anomalies.iter().map(move |one| (trend, one)));
         told.map(|(trend, one)| anomaly(of, trend, one)).collect::<Vec<_>>()
     };
-    let change = |of: &SourceTrends| Some(change(of, of.change.as_ref()?));
+    let changes = |of: &SourceTrends| {
+        let whole = of.change.iter().map(|moved| change(of, None, moved));
+        let bands = of.bands.iter().map(|held| change(of, Some(held.band.as_str()), &held.change));
+        whole.chain(bands).collect::<Vec<_>>()
+    };
     Anomalies {
         as_of: snapshot.at.to_string(),
         anomalies: snapshot.trends.iter().flat_map(told).collect(),
-        changes: snapshot.trends.iter().filter_map(change).collect(),
+        changes: snapshot.trends.iter().flat_map(changes).collect(),
     }
 }
 
@@ -178,7 +185,7 @@ fn anomaly(of: &SourceTrends, trend: &Trend, anomaly: &Anomaly) -> AnomalyView {
     }
 }
 
-fn change(of: &SourceTrends, change: &Change) -> ChangeView {
+fn change(of: &SourceTrends, band: Option<&str>, change: &Change) -> ChangeView {
     let amount = |amount: Option<Decimal>| amount.map(text);
     let part = |part: &ChangePart| ChangePartView {
         key: part.key.clone(),
@@ -198,6 +205,7 @@ fn change(of: &SourceTrends, change: &Change) -> ChangeView {
     };
     ChangeView {
         source: of.source.to_string(),
+        band: band.map(str::to_owned),
         from: change.from.to_string(),
         to: change.to.to_string(),
         currency: change.currency.to_string(),

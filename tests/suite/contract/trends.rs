@@ -3,6 +3,7 @@
 use costband::app::trends;
 use costband::domain::anomaly::AnomalyKind;
 use costband::domain::breakdown::Dimension;
+use costband::domain::change::Change;
 use costband::domain::identity::Provider;
 use costband::domain::ports::Clock;
 use costband::domain::trend::SourceTrends;
@@ -48,7 +49,9 @@ async fn read(bench: &Bench) -> Vec<SourceTrends> {
 async fn a_spike_and_a_shift_are_told_once_with_their_service() {
     let clock = SetClock::at("2026-11-20T00:30:00Z");
     let world = WrittenWorld::new(clock.clone(), charges(Provider::Aws));
-    let bands = json!([{"preset": "aws"}]);
+    let lambda = json!({"service_name": ["AWS Lambda"]});
+    let narrow = json!({"name": "lambda", "scope": lambda, "floor": 0, "ceiling": 100_000});
+    let bands = json!([{"preset": "aws"}, narrow]);
     let bench = Bench::start(&[Provider::Aws], world, clock, Options::default(), bands).await;
     assert_eq!(read(&bench).await, [], "nothing was read");
     for _ in 0..2 {
@@ -79,6 +82,20 @@ async fn a_spike_and_a_shift_are_told_once_with_their_service() {
         let moved: rust_decimal::Decimal = along.parts.iter().map(|part| part.change).sum();
         assert_eq!(moved, change.after - change.before, "{along:?}");
     }
+    // A band of the whole source has the source's; a narrower one its own, of its service alone.
+    let [narrow] = of.bands.as_slice() else { panic!("{:?}", of.bands) };
+    assert_eq!(narrow.band, "lambda");
+    let of_lambda = |change: &Change| {
+        let services = change.along.iter().find(|along| along.dimension == Dimension::ServiceName);
+        services.unwrap().parts.iter().find(|part| part.key == "AWS Lambda").cloned().unwrap()
+    };
+    let told = of_lambda(change);
+    assert_eq!((narrow.change.before, narrow.change.after), (told.before, told.after));
+    let along = |dimension| narrow.change.along.iter().find(|along| along.dimension == dimension);
+    let accounts = &along(Dimension::SubAccountId).unwrap().parts;
+    let keys: Vec<&str> = accounts.iter().map(|part| part.key.as_str()).collect();
+    assert_eq!(keys, ["222233334444"], "the other account is not the band's");
+    assert_eq!(of_lambda(&narrow.change), told);
 }
 
 #[tokio::test]

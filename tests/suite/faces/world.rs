@@ -32,7 +32,7 @@ use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
-use costband::domain::trend::SourceTrends;
+use costband::domain::trend::{BandChange, SourceTrends};
 use costband::export::metrics::Renderer;
 use costband::export::page::Page;
 use costband::runtime::readiness::Readiness;
@@ -297,7 +297,11 @@ fn trends() -> SourceTrends {
     new.series.days.truncate(2);
     let all =
         [named(None, 100, 340), named(Some(HOSTILE), 60, 340), named(Some("other"), 40, 0), new];
-    analyse::trend::trends(SourceId::new("aws-main"), &all, "2025-10".parse().unwrap())
+    let mut of =
+        analyse::trend::trends(SourceId::new("aws-main"), &all, "2025-10".parse().unwrap());
+    let change = of.change.clone().unwrap();
+    of.bands.push(BandChange { band: HOSTILE.to_owned(), change });
+    of
 }
 
 /// A month's end that probably passes the ceiling.

@@ -88,6 +88,11 @@ impl Setup {
         plan(source.descriptor(), source.plan(window))
     }
 
+    /// Whether other replicas read the same ledger.
+    pub fn shares_ledger(&self) -> bool {
+        false
+    }
+
     /// A source by name.
     pub fn source(&self, id: &SourceId) -> Option<&Arc<dyn Source>> {
         self.sources.iter().find(|source| source.descriptor().id == *id)

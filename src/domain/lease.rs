@@ -1,5 +1,6 @@
 //! Who of several replicas polls paid APIs and notifies: the holder of a Lease.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A replica, as the others know it.
@@ -59,3 +60,6 @@ impl Default for LeaseRules {
         }
     }
 }
+
+/// Tells what this process may do at the instant of the call.
+pub type LeadershipNow = Arc<dyn Fn() -> Leadership + Send + Sync>;

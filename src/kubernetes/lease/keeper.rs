@@ -69,10 +69,15 @@ impl Post {
         self.leadership.subscribe()
     }
 
-    /// Whether the Lease is held at this instant.
-    pub fn is_held(&self) -> bool {
+    /// What the process may do at this instant, by its own clock.
+    pub fn now(&self) -> Leadership {
+        let told = self.leadership.borrow().clone();
         let now = self.deadline.start.elapsed().as_millis();
-        now < u128::from(self.deadline.until.load(Ordering::Acquire))
+        let is_held = now < u128::from(self.deadline.until.load(Ordering::Acquire));
+        match told {
+            Leadership::Holder { .. } if !is_held => Leadership::Follower { holder: None },
+            told => told,
+        }
     }
 
     /// Gives the Lease up: the ledger knows of a newer term, or cannot be led.
@@ -145,7 +150,9 @@ impl Keeper {
     async fn follow(&mut self, next: Next) {
         match next {
             Next::Rest(until) => sleep_until(self.post.deadline.start + until).await,
-            Next::Ask(question) => self.ask(question).await,
+            Next::Ask(question) => {
+                self.ask(question).await;
+            }
             Next::Take => match self.terms.newest().await {
                 Ok(term) => {
                     let question = self.elector.take(term, self.now());

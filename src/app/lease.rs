@@ -77,11 +77,7 @@ impl Replica {
         let identity = format!("{}_{random:016x}", replica_name(lease));
         let address = lease.address.as_ref().map(ToString::to_string);
         let candidacy = Candidacy {
-            cluster: Cluster {
-                name: "of the Lease".to_owned(),
-                kubeconfig: lease.kubeconfig.clone(),
-                context: lease.context.clone(),
-            },
+            cluster: cluster(lease),
             name: lease.name.clone(),
             namespace: lease.namespace.clone(),
             rules: lease.rules,
@@ -183,6 +179,16 @@ impl Held {
             () = task => return,
         }
         std::future::pending().await
+    }
+}
+
+/// How the API with the Lease is reached.
+#[cfg(feature = "kubernetes")]
+pub fn cluster(lease: &LeaseConfig) -> Cluster {
+    Cluster {
+        name: lease.context.clone().unwrap_or_else(|| "own".to_owned()),
+        kubeconfig: lease.kubeconfig.clone(),
+        context: lease.context.clone(),
     }
 }
 

@@ -2,4 +2,5 @@
 //! over a simulated API server.
 
 mod election;
+mod replicas;
 pub(super) mod store;

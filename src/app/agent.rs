@@ -42,7 +42,7 @@ enum Event {
     Stop,
     Died(TaskDied),
     Duty,
-    Reload(Reload),
+    Reload(Box<Reload>),
 }
 
 impl Agent {
@@ -96,7 +96,7 @@ impl Agent {
             let event = tokio::select! {
                 () = &mut stop => Event::Stop,
                 happened = self.happened() => happened,
-                reload = changed => Event::Reload(reload),
+                reload = changed => Event::Reload(Box::new(reload)),
             };
             match event {
                 Event::Stop => return self.end().await,
@@ -108,7 +108,8 @@ impl Agent {
                     return Err(died).context("the agent ended");
                 }
                 Event::Duty => Box::pin(self.take_duty()).await?,
-                Event::Reload(Reload { setup, text }) => {
+                Event::Reload(reload) => {
+                    let Reload { setup, text } = *reload;
                     let taken = Box::pin(self.reload(setup)).await?;
                     if let Some(file) = &mut file {
                         file.settle(text, taken);

@@ -33,9 +33,10 @@ impl Run {
         let polling = Polling::new(&setup, ledger, clock.clone())?;
         let metrics = polling.metrics.clone();
         let agent = Agent::start(setup, polling, clock.clone(), false).await?;
-        tracing::info!(address = %agent.address, "costband is listening");
         let file = ConfigWatch::new(path, text, metrics, clock).map_err(anyhow::Error::from)?;
-        agent.run_with(file, signal()).await?;
+        let stop = signal();
+        tracing::info!(address = %agent.address, "costband is listening");
+        agent.run_with(file, stop).await?;
         tracing::info!("costband ended");
         Ok(())
     }

@@ -98,21 +98,18 @@ impl Supervisor {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub async fn signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-                .expect("the runtime's signal driver is on");
+/// What waits for SIGTERM or SIGINT. Both are heard from now on, not from the first wait.
+pub fn signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let hear = |kind| signal(kind).expect("the runtime's signal driver is on");
+    let (mut interrupt, mut terminate) =
+        (hear(SignalKind::interrupt()), hear(SignalKind::terminate()));
+    async move {
         tokio::select! {
-            _ = interrupt => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    let _ = interrupt.await;
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod house;
 mod peers;
 mod prometheus;
 mod redirect;
+mod reload;
 mod report;
 mod scrape;
 mod webhook;

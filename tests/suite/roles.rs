@@ -128,8 +128,13 @@ fn labelled<'a>(samples: &'a [Sample], name: &str, label: &str) -> BTreeSet<&'a 
 
 /// The families of a page that are not the agent's own.
 fn business(page: &str) -> BTreeSet<String> {
-    let own =
-        ["process_", "costband_leader", "costband_build_info", "costband_gpu_samples_dropped"];
+    let own = [
+        "process_",
+        "costband_leader",
+        "costband_build_info",
+        "costband_config_",
+        "costband_gpu_samples_dropped",
+    ];
     let names = samples(page).into_iter().map(|sample| sample.name);
     names.filter(|name| !own.iter().any(|own| name.starts_with(own))).collect()
 }
@@ -294,6 +299,33 @@ async fn a_sidecar_s_counters_survive_its_restart() {
     let url = format!("http://{address}/metrics");
     let first = page_when(&url, |page| page.contains("costband_workload_gpu_seconds_total")).await;
     assert!(seconds(&first) >= before, "{} after {before}", seconds(&first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_s_counters_survive_another_configuration() {
+    let (page, folder) = (exporter().await, tempfile::tempdir().unwrap());
+    let path = beside(
+        folder.path(),
+        "sidecar",
+        &page,
+        &free_address(),
+        json!({
+            "role": "sidecar",
+            "pod": {"namespace": "ml", "name": "trainer-0"},
+            "store": {"path": ":memory:"},
+        }),
+    );
+    let seconds = |page: &str| sum(page, "costband_workload_gpu_seconds_total");
+    let (mut program, address) = run(&path);
+    let url = format!("http://{address}/metrics");
+    let before = seconds(&page_when(&url, |page| seconds(page) > 0.0).await);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"name\":\"node\"", "\"name\":\"exporter\"")).unwrap();
+    program.line("configuration reloaded");
+    let renamed = "costband_gpu_samples_dropped_total{reason=\"sentinel\",source=\"exporter\"}";
+    let page = page_when(&url, |page| page.contains(renamed)).await;
+    assert!(seconds(&page) >= before, "{} after {before}", seconds(&page));
+    assert!(!page.contains("source=\"node\""), "what is not configured any more is told:\n{page}");
 }
 
 fn problems(text: &str) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The real binary as a child process: its address, its pages, its end.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -43,13 +43,20 @@ impl Drop for Program {
 impl Program {
     /// Starts the binary; its lines on stdout and stderr can be waited for.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::with_input(arguments, "")
+    }
+
+    /// The same, with a text on stdin.
+    pub fn with_input(arguments: &[&str], text: &str) -> Self {
         let mut child = command()
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // A program that does not read it may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
         let (sender, lines) = channel();
         let outs: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -103,10 +110,15 @@ impl Program {
         self.seen.iter().filter(|line| line.contains(words)).count()
     }
 
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
     /// Asks it to end and gives the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         let code = self.child.wait().unwrap().code();
         self.seen.extend(self.lines.iter());
         code

@@ -221,7 +221,7 @@ impl Agent {
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
         let trend_reader = TrendReader {
-            path: setup.config.store.path.clone(),
+            location: setup.ledger.clone(),
             reader: reader.clone(),
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
@@ -267,7 +267,7 @@ impl Agent {
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "ledger", async move { handle.ended().await });
         let history = LedgerHistory {
-            path: setup.config.store.path.clone(),
+            location: setup.ledger.clone(),
             reader,
             clock: history_clock,
             turn: Arc::new(Semaphore::new(1)),

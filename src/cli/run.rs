@@ -26,7 +26,7 @@ impl Run {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let setup = load(&self.config.config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = Ledger::open(&setup.ledger).map_err(anyhow::Error::from)?;
         tell_plan(&setup, &ledger, &*clock)?;
         let polling = Polling::new(&setup, ledger, clock.clone())?;
         let agent = Agent::start(&setup, polling, clock, false).await?;

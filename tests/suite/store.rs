@@ -28,10 +28,12 @@ use tempfile::TempDir;
 
 use crate::store::place::contract;
 
+mod copy;
 mod crash;
 mod fence;
 pub(crate) mod place;
 mod postgres_server;
+mod proxy;
 
 contract! {
     a_report_replaces_the_days_it_read_and_no_others,

@@ -11,6 +11,7 @@ use costband::store::{Encryption, Server};
 
 use super::crash::{Crashing, held_number, held_requests, numbered};
 use super::place::{PASSWORD, Place, Postgres, USER};
+use super::proxy::{Fate, Proxy};
 use super::*;
 
 /// A pause between two attempts, as a caller would make.
@@ -408,4 +409,45 @@ fn a_server_is_trusted_as_far_as_sslmode_says_and_no_further() {
         assert!(error.contains("TLS"), "{error}");
     }
     Ledger::open(changed(&location, |known| known.encryption = Encryption::Prefer)).unwrap();
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_looked_up() {
+    let Some(place) = Place::database() else { return };
+    let proxy = Proxy::start(server_of(&place.location).port);
+    let through = changed(&place.location, |server| server.port = proxy.port);
+    let price = money("0.01 USD");
+    let mut kept = 0;
+    for shared in [false, true] {
+        let mut ledger = if shared {
+            let mut ledger = Ledger::open_shared(&through).unwrap();
+            ledger.lead(1, "leader", at(NEXT)).unwrap();
+            ledger
+        } else {
+            Ledger::open(&through).unwrap()
+        };
+        for fate in [Fate::AnswerLost, Fate::Lost, Fate::Arrives, Fate::AnswerLost] {
+            proxy.next_commit(fate);
+            let told = ledger.reserve(&payer(), "Query", price, None, at(NEXT));
+            assert!(proxy.has_struck(), "{fate:?}");
+            assert_eq!(told.is_ok(), fate != Fate::Lost, "{fate:?}: {told:?}");
+            kept += u64::from(told.is_ok());
+            assert_eq!(held_requests(&ledger), kept, "{fate:?}");
+        }
+    }
+}
+
+/// A leader whose commit is in doubt while another one takes over is not told that it was kept.
+#[test]
+fn a_commit_that_another_leader_wrote_over_is_an_error() {
+    let Some(place) = Place::database() else { return };
+    let proxy = Proxy::start(server_of(&place.location).port);
+    let mut old =
+        Ledger::open_shared(changed(&place.location, |server| server.port = proxy.port)).unwrap();
+    old.lead(1, "old", at(NEXT)).unwrap();
+    proxy.next_commit(Fate::Lost);
+    let mut new = Ledger::open_shared(&place.location).unwrap();
+    new.lead(2, "new", at(NEXT)).unwrap();
+    old.reschedule(&payer(), at(NEXT)).unwrap_err();
+    assert_eq!(new.schedule(&payer()).unwrap().next_poll, None);
 }

@@ -118,10 +118,53 @@ impl LogConfig {
 /// The ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// Its file.
-    pub path: PathBuf,
+    /// Where it is.
+    pub place: StorePlace,
     /// How long days are kept.
     pub retention: SignedDuration,
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePlace {
+    /// A SQLite file, or `:memory:`.
+    Path(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresConfig),
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// The host's name or address, or the folder of its Unix socket.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The role.
+    pub user: String,
+    /// Its password.
+    pub password: Option<SecretRef>,
+    /// How far the server is trusted.
+    pub ssl_mode: SslMode,
+    /// The roots that sign its certificate; the system's where none are named.
+    pub root_certificate: Option<PathBuf>,
+}
+
+/// How far a PostgreSQL server is trusted, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server has it.
+    Prefer,
+    /// TLS, with any certificate; with roots as `VerifyCa`.
+    Require,
+    /// TLS, with a certificate that a root has signed.
+    VerifyCa,
+    /// TLS, with a certificate that a root has signed for the server's name.
+    VerifyFull,
 }
 
 /// One entry under `sources`, to be built by its kind. Its structure is that of the kind's schema;

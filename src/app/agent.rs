@@ -247,18 +247,18 @@ impl Agent {
         if then.lease != now.lease {
             return Err(problem("lease", "changes with a restart".to_owned()));
         }
-        let ledger = if then.store.path == now.store.path {
+        let ledger = if then.store.place == now.store.place {
             None
         } else if then.lease.is_some() {
             let told = "replicas that share a Lease change their ledger with a restart";
-            return Err(problem("store.path", told.to_owned()));
+            return Err(problem("store", told.to_owned()));
         } else {
-            let path = then.store.path.clone();
+            let location = next.ledger.clone();
             let opened = tokio::task::spawn_blocking(move || {
-                anyhow::Ok(LedgerHandle::spawn(Ledger::open(&path)?)?)
+                anyhow::Ok(LedgerHandle::spawn(Ledger::open(location)?)?)
             });
             let opened = opened.await.map_err(anyhow::Error::from).flatten();
-            Some(opened.map_err(|error| problem("store.path", format!("{error:#}")))?)
+            Some(opened.map_err(|error| problem("store", format!("{error:#}")))?)
         };
         Ok((listener, ledger))
     }

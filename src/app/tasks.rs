@@ -176,7 +176,7 @@ impl Tasks {
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
         let trend_reader = TrendReader {
-            path: setup.config.store.path.clone(),
+            location: setup.ledger.clone(),
             reader: reader.clone(),
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
@@ -255,7 +255,7 @@ impl Tasks {
 /// What the face shows of a configuration.
 fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader) -> Face {
     let history = LedgerHistory {
-        path: setup.config.store.path.clone(),
+        location: setup.ledger.clone(),
         reader,
         clock: lasting.clock.clone(),
         turn: Arc::new(Semaphore::new(1)),

@@ -128,6 +128,16 @@ pub struct StoreFile {
     /// in memory, for node agents and sidecars without a disk: counters then begin anew with the
     /// process.
     pub path: Option<PathBuf>,
+    /// A PostgreSQL database in place of a file, for several replicas:
+    /// `postgres://user@host:5432/database`. `?sslmode=` takes the words of libpq and is
+    /// `verify-full` by default, `prefer` for a server on the same machine. `$(VARIABLE)` is
+    /// replaced from the environment.
+    pub url: Option<String>,
+    /// The password of the database's user.
+    pub password: Option<SecretRef>,
+    /// The file of the certificates that sign the database server's; the system's or those of
+    /// `SSL_CERT_FILE` by default.
+    pub root_certificate: Option<PathBuf>,
     /// How long days are kept; `800d` by default, `93d` at least.
     pub retention: Option<Span>,
 }

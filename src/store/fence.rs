@@ -4,13 +4,12 @@
 //! checks, in its own transaction, that the ledger has seen no newer term, so that what an old
 //! leader sends late is refused and not only unlikely.
 
-use std::path::Path;
-
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 
+use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
+use crate::store::location::Location;
 use crate::store::sql::{all, count, one, run, stamp};
 
 /// What a process that has the ledger open may do.
@@ -48,7 +47,9 @@ impl Ledger {
     pub fn revision(&self) -> Result<u64, LedgerError> {
         self.read(|connection| {
             let revisions =
-                all(connection, "SELECT revision FROM ledger_state", [], |row| count(row, 0))?;
+                all(connection, "SELECT revision FROM ledger_state", params![], |row| {
+                    count(row, 0)
+                })?;
             revisions
                 .into_iter()
                 .next()
@@ -66,17 +67,17 @@ impl Ledger {
         if self.duty == Duty::Reader {
             return Err(LedgerError::ReadOnly {
                 operation: Operation::Lead,
-                path: self.path.clone(),
+                ledger: self.location.to_string(),
             });
         }
-        let path = self.path.clone();
+        let ledger = self.location.to_string();
         let before = std::mem::replace(&mut self.duty, Duty::Alone);
         let led = self.write(Operation::Lead, |connection| {
             let (held, by) = led(connection)?;
             if held > term || (held == term && by != holder) {
                 let operation = Operation::Lead;
                 return Err(
-                    LedgerError::Fenced { operation, path, own: term, held, holder: by }.into()
+                    LedgerError::Fenced { operation, ledger, own: term, held, holder: by }.into()
                 );
             }
             run(
@@ -102,10 +103,10 @@ impl Ledger {
     }
 
     pub(super) fn may_write(&self, operation: Operation) -> Result<(), LedgerError> {
-        let path = || self.path.clone();
+        let ledger = || self.location.to_string();
         match self.duty {
-            Duty::Reader => Err(LedgerError::ReadOnly { operation, path: path() }),
-            Duty::Follower => Err(LedgerError::NotLeader { operation, path: path() }),
+            Duty::Reader => Err(LedgerError::ReadOnly { operation, ledger: ledger() }),
+            Duty::Follower => Err(LedgerError::NotLeader { operation, ledger: ledger() }),
             Duty::Alone | Duty::Leader { .. } => Ok(()),
         }
     }
@@ -113,7 +114,7 @@ impl Ledger {
 
 /// The newest term and its holder.
 fn led(connection: &Connection) -> Result<(i64, String), Fault> {
-    let terms = all(connection, "SELECT term, holder FROM ledger_state", [], |row| {
+    let terms = all(connection, "SELECT term, holder FROM ledger_state", params![], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })?;
     terms.into_iter().next().ok_or_else(|| Fault::Damaged("`ledger_state` is empty".to_owned()))
@@ -125,7 +126,7 @@ pub(super) fn enter(
     connection: &Connection,
     duty: &Duty,
     operation: Operation,
-    path: &Path,
+    location: &Location,
 ) -> Result<i64, Fault> {
     let (own, by) = match duty {
         Duty::Leader { term, holder } => (Some(*term), Some(holder.as_str())),
@@ -133,14 +134,14 @@ pub(super) fn enter(
     };
     let counted = one(
         connection,
-        "UPDATE ledger_state SET revision = revision + 1
-         WHERE ?1 IS NULL OR (term = ?1 AND holder = ?2) RETURNING revision",
-        params![own, by],
+        "UPDATE ledger_state SET revision = revision + 1, writer = ?3
+         WHERE CAST(?1 AS BIGINT) IS NULL OR (term = ?1 AND holder = ?2) RETURNING revision",
+        params![own, by, connection.mark()],
     )?;
     if let Some(revision) = counted {
         return Ok(revision);
     }
     let (held, holder) = led(connection)?;
-    let path = path.to_path_buf();
-    Err(LedgerError::Fenced { operation, path, own: own.unwrap_or(0), held, holder }.into())
+    let ledger = location.to_string();
+    Err(LedgerError::Fenced { operation, ledger, own: own.unwrap_or(0), held, holder }.into())
 }

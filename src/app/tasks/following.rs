@@ -79,7 +79,7 @@ fn show<K: Send + 'static>(
     spawn(supervisor, "revision", look);
     let (told, trends) = watch::channel(Trends::default());
     let trend_reader = TrendReader {
-        path: setup.config.store.path.clone(),
+        location: setup.ledger.clone(),
         reader: reader.clone(),
         clock: clock.clone(),
         changed: polling.changed.subscribe(),

@@ -2,6 +2,12 @@
 
 use super::*;
 
+contract! {
+    a_term_belongs_to_one_holder_and_an_older_one_is_refused,
+    a_follower_writes_nothing_until_it_leads,
+    the_revision_grows_with_every_write_and_with_nothing_else,
+}
+
 fn now() -> Timestamp {
     at(NEXT)
 }
@@ -10,10 +16,8 @@ fn next_poll(ledger: &Ledger) -> Option<Timestamp> {
     ledger.schedule(&payer()).unwrap().next_poll
 }
 
-#[test]
-fn a_term_belongs_to_one_holder_and_an_older_one_is_refused() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_term_belongs_to_one_holder_and_an_older_one_is_refused(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     assert_eq!(ledger.term().unwrap(), 0);
     ledger.lead(3, "first", now()).unwrap();
     ledger.lead(3, "first", now()).unwrap();
@@ -27,17 +31,15 @@ fn a_term_belongs_to_one_holder_and_an_older_one_is_refused() {
         );
     }
     drop(ledger);
-    let mut ledger = Ledger::open(&path).unwrap();
+    let mut ledger = Ledger::open(path).unwrap();
     assert_eq!(ledger.term().unwrap(), 3);
     ledger.lead(4, "second", now()).unwrap();
     assert_eq!(ledger.term().unwrap(), 4);
-    assert_eq!(Ledger::open_read_only(&path).unwrap().term().unwrap(), 4);
+    assert_eq!(Ledger::open_read_only(path).unwrap().term().unwrap(), 4);
 }
 
-#[test]
-fn a_follower_writes_nothing_until_it_leads() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_follower_writes_nothing_until_it_leads(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     ledger.reschedule(&payer(), now()).unwrap();
     ledger.follow();
     let error = ledger.reschedule(&payer(), at("2027-01-01T00:00:00Z")).unwrap_err();
@@ -53,10 +55,8 @@ fn a_follower_writes_nothing_until_it_leads() {
     assert_eq!(next_poll(&ledger), Some(at("2027-01-01T00:00:00Z")));
 }
 
-#[test]
-fn the_revision_grows_with_every_write_and_with_nothing_else() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn the_revision_grows_with_every_write_and_with_nothing_else(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let first = ledger.revision().unwrap();
     assert_eq!(ledger.revision().unwrap(), first);
     ledger.reschedule(&payer(), now()).unwrap();
@@ -69,5 +69,5 @@ fn the_revision_grows_with_every_write_and_with_nothing_else() {
     let twice = report(&[1], &[(1, "EC2", "10"), (1, "EC2", "10")], "2026-11-02T08:00:00Z");
     ledger.commit(&twice, None).unwrap_err();
     assert_eq!(ledger.revision().unwrap(), third);
-    assert_eq!(Ledger::open_read_only(&path).unwrap().revision().unwrap(), third);
+    assert_eq!(Ledger::open_read_only(path).unwrap().revision().unwrap(), third);
 }

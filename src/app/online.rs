@@ -62,7 +62,7 @@ async fn prove(
     connection: &Connection,
     resource: &Resource,
 ) -> Result<Option<&'static str>, SourceError> {
-    for verb in Resource::VERBS {
+    for verb in resource.verbs() {
         if !connection.may(resource, verb).await? {
             return Ok(Some(verb));
         }

@@ -60,6 +60,8 @@ pub struct Publisher {
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// What sources cost from day to day.
     pub trends: watch::Receiver<Trends>,
+    /// Whether what is judged is told: not by a replica that follows.
+    pub queues: bool,
     /// The names of the receivers.
     pub receivers: Vec<String>,
     /// Rings when a message was queued.
@@ -205,7 +207,9 @@ impl Publisher {
                 let judged = self.reader.judge(&read.reading, &read.history, &gpu, now);
                 let judged = Arc::new(judged);
                 read.judged = Some((judged.clone(), now));
-                self.queue(judged.clone(), now).await;
+                if self.queues {
+                    self.queue(judged.clone(), now).await;
+                }
                 judged
             }
         };

@@ -29,7 +29,7 @@ impl Run {
         let setup = Setup::from_text(&text, environment())?;
         start_log(&setup);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = Ledger::open(&setup.ledger).map_err(anyhow::Error::from)?;
         let polling = Polling::new(&setup, ledger, clock.clone())?;
         let metrics = polling.metrics.clone();
         let agent = Agent::start(setup, polling, clock.clone(), false).await?;

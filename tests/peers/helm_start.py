@@ -22,6 +22,7 @@ import urllib.request
 
 import yaml
 
+import helm_peers
 import helm_values as given
 from helm_render import (
     CHART,
@@ -363,11 +364,77 @@ def the_plain_manifest_s_sidecar_answers():
     sidecar(list(yaml.load_all(text, StrictLoader)))
 
 
+# Where the values' database is, and how it is spoken to: it has no certificate here.
+DATABASE_HOST = "db.example.com"
+DATABASE = {**given.DATABASE, "url": f"postgres://postgres@{DATABASE_HOST}/postgres?sslmode=prefer"}
+
+
+def a_ledger_in_postgresql_outlives_its_pod():
+    address = f"{network()}.254"
+    with cluster() as written, helm_peers.database(address) as password, tempfile.TemporaryDirectory() as folder:
+        values, secrets = billed(written)
+        secrets |= {"ledger": {"password": password}}
+        found = documents(CHART, {"central": merged(values, {"database": DATABASE})})
+        polls = []
+        for _ in ("the first pod", "the one after it"):
+            with Pod(found, "Deployment", folder, {DATABASE_HOST: address}, secrets=secrets) as central:
+                central.ready()
+                page = central.page(lambda page: tells(page, "costband_band_spend"))
+                counted = re.findall(r"^costband_source_polls_total{.*} (\d+)$", page, re.M)
+                polls.append(sum(map(int, counted)))
+        hold(polls[0] > 0 and polls[1] == 0, f"the two read {polls} bills: the second knows what the first paid for")
+
+
+def replicas_share_a_database_and_one_of_them_leads():
+    with cluster() as written, helm_peers.database(f"{network()}.254") as password, helm_peers.leases(
+        f"{network()}.253"
+    ) as kubeconfig, tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
+        values, secrets = billed(written)
+        values["secretMounts"].append("api")
+        secrets |= {"api": {"kubeconfig": kubeconfig}, "ledger": {"password": password}}
+        # Outside of a cluster there is no service account, whose files have a place of their own.
+        env = [{"name": "COSTBAND__LEASE__KUBECONFIG", "value": "/run/secrets/costband/api/kubeconfig"}]
+        shared = merged({"env": env, "database": DATABASE}, given.SHARED)
+        found = documents(CHART, {"central": merged(values, shared)})
+        replicas = {}
+        for name in ("one", "two", "three")[: one(found, "Deployment")["spec"]["replicas"]]:
+            fields = {"metadata.name": name}
+            services = {DATABASE_HOST: f"{network()}.254"}
+            replica = Pod(found, "Deployment", folder, services, fields, secrets)
+            replicas[name] = running.enter_context(replica)
+        for replica in replicas.values():
+            replica.ready()
+        def leader():
+            pages = {name: fetch(replica.url("/metrics"))[1] for name, replica in replicas.items()}
+            leading = [name for name, page in pages.items() if "costband_leader 1\n" in page]
+            hold(len(leading) < 2, f"{leading} lead at once")
+            return leading[0] if leading and "costband_band_spend{" in pages[leading[0]] else None
+
+        first = eventually("one replica leads and tells what was spent", leader)
+        for name, replica in replicas.items():
+            page = replica.page(lambda page: "costband_leader " in page)
+            equal(bool(samples(page, "costband_band_spend")), name == first, f"whether {name} tells what was spent")
+        # A clean stop, as of a rolling update: somebody else goes on from the same ledger.
+        replicas.pop(first).process.__exit__()
+        second = eventually("another replica leads", leader)
+        hold(second != first, "the replica that ended leads")
+
+
 PROMISES = (
     the_default_central_agent_becomes_ready,
     central_and_node_agents_of_one_release_become_ready_and_meet,
     node_agents_alone_become_ready,
     sidecars_answer_in_either_form,
     a_running_pod_takes_a_changed_configuration_and_no_faulty_one,
+    a_ledger_in_postgresql_outlives_its_pod,
     the_plain_manifest_s_sidecar_answers,
 )
+
+
+def promises():
+    """Each promise, and why it cannot be held to on this machine."""
+    for function in PROMISES:
+        missing = None if PROGRAM.exists() else f"there is no {PROGRAM}, which `cargo build` makes"
+        if function in (a_ledger_in_postgresql_outlives_its_pod, replicas_share_a_database_and_one_of_them_leads):
+            missing = missing or helm_peers.missing()
+        yield function, missing

@@ -475,6 +475,21 @@ def the_plain_manifest_does_what_the_template_does():
     hold(selects(one(plain, "Deployment")["spec"]["selector"]["matchLabels"], pod(plain)), "no pod is selected")
 
 
+def the_job_that_moves_a_ledger_is_as_narrow_as_an_agent():
+    text = (ROOT / "examples/kubernetes/copy-ledger.yaml").read_text()
+    found = list(yaml.load_all(text, StrictLoader))
+    check_documents(found)
+    check_pod(pod(found, "Job"))
+    central = of("ledger in PostgreSQL")
+    for key in ("securityContext", "enableServiceLinks", "automountServiceAccountToken"):
+        equal(pod(found, "Job")["spec"][key], pod(central)["spec"][key], key)
+    job, container = agent(found, "Job"), agent(central)
+    equal(job["securityContext"], container["securityContext"], "security context")
+    names = {variable["name"] for variable in job["env"]}
+    equal(names, {"COSTBAND__STORE__URL", "COSTBAND__STORE__PASSWORD__FILE"}, "variables")
+    equal(job["env"][1], named(container["env"], "COSTBAND__STORE__PASSWORD__FILE"), "where the password is")
+
+
 # Values, schema and table.
 
 
@@ -663,6 +678,7 @@ def promises():
         names_of_releases_stay_text,
         a_packaged_chart_renders_the_same,
         the_plain_manifest_does_what_the_template_does,
+        the_job_that_moves_a_ledger_is_as_narrow_as_an_agent,
     ):
         yield function.__name__.replace("_", " "), function
     for name, values in given.CHART.items():

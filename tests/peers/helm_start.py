@@ -14,6 +14,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -134,6 +135,11 @@ def is_read(page):
     return set(re.findall(r"^costband_source_up{.*} (\d)$", page, re.M)) == {"1"}
 
 
+def polls(page):
+    """How many bills an agent has read."""
+    return sum(map(int, re.findall(r"^costband_source_polls_total{.*} (\d+)$", page, re.M)))
+
+
 class Pod:
     """A pod of rendered documents whose container costband runs here."""
 
@@ -142,7 +148,8 @@ class Pod:
         self.address = f"{network()}.{next(addresses)}"
         self.folder = pathlib.Path(folder) / self.address
         self.folder.mkdir()
-        self.port = self.container["ports"][0]["containerPort"]
+        ports = self.container.get("ports")
+        self.port = ports[0]["containerPort"] if ports else None
         metadata = one(found, kind)["metadata"]
         self.fields = {
             "spec.nodeName": "gpu-1",
@@ -218,6 +225,11 @@ class Pod:
 
     def __exit__(self, *_):
         self.process.__exit__()
+
+    def end(self):
+        """Waits until the container is through, and well."""
+        code = self.process.child.wait(PATIENCE)
+        equal(code, 0, f"how it ended:\n{self.process.output()[-3000:]}")
 
     def url(self, path):
         return f"http://{self.address}:{self.port}{path}"
@@ -375,14 +387,37 @@ def a_ledger_in_postgresql_outlives_its_pod():
         values, secrets = billed(written)
         secrets |= {"ledger": {"password": password}}
         found = documents(CHART, {"central": merged(values, {"database": DATABASE})})
-        polls = []
+        read = []
         for _ in ("the first pod", "the one after it"):
             with Pod(found, "Deployment", folder, {DATABASE_HOST: address}, secrets=secrets) as central:
                 central.ready()
                 page = central.page(lambda page: tells(page, "costband_band_spend"))
-                counted = re.findall(r"^costband_source_polls_total{.*} (\d+)$", page, re.M)
-                polls.append(sum(map(int, counted)))
-        hold(polls[0] > 0 and polls[1] == 0, f"the two read {polls} bills: the second knows what the first paid for")
+                read.append(polls(page))
+        hold(read[0] > 0 and read[1] == 0, f"the two read {read} bills: the second knows what the first paid for")
+
+
+def the_example_s_job_moves_a_ledger_from_its_volume_into_the_database():
+    text = (ROOT / "examples/kubernetes/copy-ledger.yaml").read_text()
+    (job,) = yaml.load_all(text, StrictLoader)
+    address, release = f"{network()}.254", {"name": "costband", "namespace": "costband"}
+    services = {DATABASE_HOST: address, "costband@": "postgres@", f"{DATABASE_HOST}/costband": f"{address}/postgres"}
+    with cluster() as written, helm_peers.database(address) as password, tempfile.TemporaryDirectory() as folder:
+        values, secrets = billed(written)
+        secrets |= {name: {"password": password} for name in ("ledger", "costband-database")}
+        before = documents(CHART, {"central": values}, **release)
+        equal(one(before, "PersistentVolumeClaim")["metadata"]["name"], "costband", "the claim that the job mounts")
+        with Pod(before, "Deployment", folder, secrets=secrets) as central:
+            central.ready()
+            central.page(lambda page: tells(page, "costband_band_spend") and is_read(page))
+        copying = Pod([job, *before], "Job", folder, services, secrets=secrets)
+        shutil.copytree(central.volumes["costband-ledger"], copying.volumes["costband-ledger"], dirs_exist_ok=True)
+        with copying:
+            copying.end()
+        after = documents(CHART, {"central": merged(values, {"database": DATABASE})}, **release)
+        with Pod(after, "Deployment", folder, {DATABASE_HOST: address}, secrets=secrets) as central:
+            central.ready()
+            page = central.page(lambda page: tells(page, "costband_band_spend"))
+            equal(polls(page), 0, "bills that are read again")
 
 
 def replicas_share_a_database_and_one_of_them_leads():
@@ -427,7 +462,14 @@ PROMISES = (
     sidecars_answer_in_either_form,
     a_running_pod_takes_a_changed_configuration_and_no_faulty_one,
     a_ledger_in_postgresql_outlives_its_pod,
+    the_example_s_job_moves_a_ledger_from_its_volume_into_the_database,
     the_plain_manifest_s_sidecar_answers,
+)
+
+NEED_A_DATABASE = (
+    a_ledger_in_postgresql_outlives_its_pod,
+    the_example_s_job_moves_a_ledger_from_its_volume_into_the_database,
+    replicas_share_a_database_and_one_of_them_leads,
 )
 
 
@@ -435,6 +477,6 @@ def promises():
     """Each promise, and why it cannot be held to on this machine."""
     for function in PROMISES:
         missing = None if PROGRAM.exists() else f"there is no {PROGRAM}, which `cargo build` makes"
-        if function in (a_ledger_in_postgresql_outlives_its_pod, replicas_share_a_database_and_one_of_them_leads):
+        if function in NEED_A_DATABASE:
             missing = missing or helm_peers.missing()
         yield function, missing

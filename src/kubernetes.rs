@@ -100,7 +100,7 @@ impl Resource {
             Self::Lease { namespace, name } => {
                 let of = "apiGroups: [coordination.k8s.io], resources: [leases]";
                 format!(
-                    "give the agent's identity a Role in the namespace `{namespace}` with the rules `{{{of}, verbs: [create]}}` and `{{{of}, resourceNames: [{name}], verbs: [get, update]}}` (chart: `lease.enabled: true`)"
+                    "give the agent's identity a Role in the namespace `{namespace}` with the rules `{{{of}, verbs: [create]}}` and `{{{of}, resourceNames: [{name}], verbs: [get, update]}}` (chart: `central.lease.enabled: true`)"
                 )
             }
         }

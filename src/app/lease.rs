@@ -9,22 +9,22 @@ use tokio::sync::watch;
 use crate::app::setup::Setup;
 #[cfg(feature = "kubernetes")]
 use crate::config::LeaseConfig;
-use crate::domain::lease::{Leadership, LeadershipNow};
+use crate::domain::identity::SourceId;
 #[cfg(feature = "kubernetes")]
 use crate::domain::lease::LeaseHolder;
-use crate::domain::identity::SourceId;
+use crate::domain::lease::{Leadership, LeadershipNow};
 use crate::domain::money::Money;
-use crate::domain::ports::{Clock, Meter, MeterError};
 #[cfg(feature = "kubernetes")]
 use crate::domain::ports::LeaseTerms;
+use crate::domain::ports::{Clock, Meter, MeterError};
 #[cfg(feature = "kubernetes")]
 use crate::kubernetes::Cluster;
 #[cfg(feature = "kubernetes")]
 use crate::kubernetes::lease::keeper::{Candidacy, Keeper, Post};
 use crate::runtime::supervisor::{Supervisor, TaskDied};
-use crate::store::LedgerHandle;
 #[cfg(feature = "kubernetes")]
 use crate::store::LedgerError;
+use crate::store::LedgerHandle;
 
 /// The agent's part among its replicas; without a Lease there is none, and it costs nothing.
 pub struct Replica {
@@ -89,6 +89,20 @@ impl Replica {
         let mut shutdown = keeper.shutdown();
         let task = Keeper::new(candidacy, terms, post.clone(), random);
         keeper.spawn("lease", task.run(async move { shutdown.requested().await }));
+        let (mut shutdown, fence) = (keeper.shutdown(), (ledger.clone(), post.clone()));
+        keeper.spawn("fence", async move {
+            let (ledger, post) = fence;
+            let watched = async {
+                loop {
+                    ledger.ousted().await;
+                    post.step_down();
+                }
+            };
+            tokio::select! {
+                () = watched => {}
+                () = shutdown.requested() => {}
+            }
+        });
         let (now, for_step_down) = (post.clone(), post.clone());
         Self {
             duty: post.now(),
@@ -123,7 +137,11 @@ impl Replica {
     ///
     /// # Errors
     /// When the ledger's thread is gone.
-    pub async fn take_duty(&mut self, ledger: &LedgerHandle, clock: &dyn Clock) -> anyhow::Result<()> {
+    pub async fn take_duty(
+        &mut self,
+        ledger: &LedgerHandle,
+        clock: &dyn Clock,
+    ) -> anyhow::Result<()> {
         let wanted = self.leadership.borrow_and_update().clone();
         let (identity, at) = (self.identity.clone(), clock.now());
         self.duty = match wanted {
@@ -221,7 +239,10 @@ fn replica_name(lease: &LeaseConfig) -> String {
 fn random() -> u64 {
     let mut bytes = [0; 8];
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-        return std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        return std::hash::BuildHasher::hash_one(
+            &std::hash::RandomState::new(),
+            std::process::id(),
+        );
     }
     u64::from_le_bytes(bytes)
 }

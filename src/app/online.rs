@@ -22,21 +22,42 @@ pub async fn kubernetes(config: &Config) -> Vec<Proof> {
     for of in &config.kubernetes {
         let connection = Connection::new(&cluster(of)).await;
         for resource in needed(config, of) {
-            let (line, holds) = match &connection {
-                Ok(connection) => match prove(connection, &resource).await {
-                    Ok(None) => (format!("may list and watch {}", told(&resource)), true),
-                    Ok(Some(verb)) => {
-                        let told = told(&resource);
-                        (format!("may not {verb} {told}: {}", resource.rule()), false)
-                    }
-                    Err(error) => (error.to_string(), false),
-                },
-                Err(error) => (error.to_string(), false),
-            };
-            proofs.push(Proof { of: of.cluster.clone(), line, holds });
+            proofs.push(proof(&of.cluster, &connection, &resource).await);
         }
     }
+    if let Some(lease) = &config.lease {
+        let cluster = crate::app::lease::cluster(lease);
+        let connection = Connection::new(&cluster).await;
+        let own = connection.as_ref().map_or("", |connection| connection.namespace());
+        let namespace = lease.namespace.clone().unwrap_or_else(|| own.to_owned());
+        let resource = Resource::Lease { namespace, name: lease.name.clone() };
+        proofs.push(proof(&cluster.name, &connection, &resource).await);
+    }
     proofs
+}
+
+async fn proof(
+    of: &str,
+    connection: &Result<Connection, SourceError>,
+    resource: &Resource,
+) -> Proof {
+    let told = told(resource);
+    let (line, holds) = match connection {
+        Ok(connection) => match prove(connection, resource).await {
+            Ok(None) => (format!("may {} {told}", and(resource.verbs())), true),
+            Ok(Some(verb)) => (format!("may not {verb} {told}: {}", resource.rule()), false),
+            Err(error) => (error.to_string(), false),
+        },
+        Err(error) => (error.to_string(), false),
+    };
+    Proof { of: of.to_owned(), line, holds }
+}
+
+fn and(verbs: &[&str]) -> String {
+    match verbs {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        verbs => verbs.join(", "),
+    }
 }
 
 fn needed(config: &Config, of: &KubernetesConfig) -> Vec<Resource> {
@@ -71,8 +92,9 @@ async fn prove(
 }
 
 fn told(resource: &Resource) -> String {
-    match resource.namespace() {
-        Some(namespace) => format!("{} in `{namespace}`", resource.name()),
-        None => resource.name().to_owned(),
+    match resource {
+        Resource::Nodes => "nodes".to_owned(),
+        Resource::Pods { namespace } => format!("pods in `{namespace}`"),
+        Resource::Lease { namespace, name } => format!("the Lease `{name}` in `{namespace}`"),
     }
 }

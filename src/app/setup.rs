@@ -13,7 +13,7 @@ use crate::domain::band::{Band, Scope};
 use crate::domain::identity::SourceId;
 use crate::domain::period::Window;
 use crate::store::location::Password;
-use crate::store::{Encryption, Location, Server};
+use crate::store::{Encryption, Ledger, LedgerError, Location, Server};
 
 /// Everything that is known before anything listens, spawns or dials.
 #[derive(Clone)]
@@ -91,6 +91,17 @@ impl Setup {
     /// What polling a window of a source will ask and cost.
     pub fn plan(source: &dyn Source, window: &Window) -> Plan {
         plan(source.descriptor(), source.plan(window))
+    }
+
+    /// Opens the ledger to write: with a Lease it is shared, and whoever holds that writes.
+    ///
+    /// # Errors
+    /// What the disk or the server refuses.
+    pub fn open_ledger(&self) -> Result<Ledger, LedgerError> {
+        match self.config.lease {
+            Some(_) => Ledger::open_shared(&self.ledger),
+            None => Ledger::open(&self.ledger),
+        }
     }
 
     /// Whether other replicas read the same ledger.

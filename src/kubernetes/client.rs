@@ -220,9 +220,7 @@ impl Connection {
     pub async fn may(&self, resource: &Resource, verb: &str) -> Result<bool, SourceError> {
         let mut attributes =
             json!({"verb": verb, "group": resource.group(), "resource": resource.name()});
-        for (key, value) in
-            [("namespace", resource.namespace()), ("name", resource.object(verb))]
-        {
+        for (key, value) in [("namespace", resource.namespace()), ("name", resource.object(verb))] {
             if let (Some(value), Some(of)) = (value, attributes.as_object_mut()) {
                 of.insert(key.to_owned(), value.into());
             }

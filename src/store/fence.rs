@@ -102,6 +102,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a write was refused since the last time because another one leads in a newer term.
+    pub(super) fn take_ousted(&mut self) -> bool {
+        std::mem::take(&mut self.is_ousted)
+    }
+
     pub(super) fn may_write(&self, operation: Operation) -> Result<(), LedgerError> {
         let ledger = || self.location.to_string();
         match self.duty {

@@ -20,6 +20,8 @@ pub struct Ledger {
     pub(super) connection: Connection,
     pub(super) location: Location,
     pub(super) duty: Duty,
+    /// A write was refused because another one leads in a newer term.
+    pub(super) is_ousted: bool,
 }
 
 impl Ledger {
@@ -46,7 +48,7 @@ impl Ledger {
 
     fn opened(location: Location, company: Company, duty: Duty) -> Result<Self, LedgerError> {
         let connection = Connection::open(&location, company)?;
-        Ok(Self { connection, location, duty })
+        Ok(Self { connection, location, duty, is_ousted: false })
     }
 
     /// Opens a ledger for reading, also while another process writes to it. All that is read
@@ -57,7 +59,7 @@ impl Ledger {
     pub fn open_read_only(location: impl Into<Location>) -> Result<Self, LedgerError> {
         let location = location.into();
         let connection = Connection::open_read_only(&location)?;
-        Ok(Self { connection, location, duty: Duty::Reader })
+        Ok(Self { connection, location, duty: Duty::Reader, is_ousted: false })
     }
 
     /// Where the ledger is.
@@ -71,7 +73,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Database`] when the disk refuses.
     pub fn close(self) -> Result<(), LedgerError> {
-        let Self { connection, location, duty } = self;
+        let Self { connection, location, duty, .. } = self;
         connection
             .close(duty != Duty::Reader)
             .map_err(|fault| fault.during(Operation::Close, &location))
@@ -110,7 +112,7 @@ impl Ledger {
         work: impl FnOnce(&Connection) -> Result<R, Fault>,
     ) -> Result<R, LedgerError> {
         self.may_write(operation)?;
-        let Self { connection, location, duty } = self;
+        let Self { connection, location, duty, is_ousted } = self;
         (|| {
             let open = connection.begin()?;
             let revision = enter(connection, duty, operation, location)?;
@@ -119,6 +121,7 @@ impl Ledger {
             Ok(result)
         })()
         .map_err(|fault: Fault| fault.during(operation, location))
+        .inspect_err(|error| *is_ousted |= matches!(error, LedgerError::Fenced { .. }))
     }
 }
 

@@ -32,9 +32,8 @@ pub(super) async fn point_to_holder(
         return (status, page_headers(), html).into_response();
     }
     let error = "this replica follows and keeps a ledger of its own: ask the holder of the Lease";
-    let holder = holder.map(|holder| {
-        serde_json::json!({"identity": holder.identity, "address": holder.address})
-    });
+    let holder = holder
+        .map(|holder| serde_json::json!({"identity": holder.identity, "address": holder.address}));
     let answer = json(status, &serde_json::json!({"error": error, "holder": holder}));
     ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
 }

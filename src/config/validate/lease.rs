@@ -39,7 +39,8 @@ pub(super) fn lease(
         }
     }
     let identity = file.identity.as_deref();
-    let identity = identity.and_then(|text| replaced(text, "lease.identity", environment, findings));
+    let identity =
+        identity.and_then(|text| replaced(text, "lease.identity", environment, findings));
     if identity.as_ref().is_some_and(|text| text.trim().is_empty()) {
         findings.add("lease.identity", "is empty: want a name");
     }

@@ -311,8 +311,10 @@ impl Elector {
 
     fn ask_again(&mut self, sent: Duration, now: Duration) {
         // The multiplier and increment of Knuth's MMIX.
-        self.random =
-            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let percent = u32::try_from(self.random >> 33).unwrap_or(0) % (JITTER + 1);
         let period = self.rules.retry_period;
         self.ask_at = (sent + period + period * percent / 100).max(now);

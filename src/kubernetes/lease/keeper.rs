@@ -221,7 +221,10 @@ impl Keeper {
 
     fn failed(&mut self, kind: SourceErrorKind, error: &str) {
         if self.failing.replace(kind) != Some(kind) {
-            tracing::warn!(error, "failed to take part in the election of the poller; a holder stops at its renew deadline");
+            tracing::warn!(
+                error,
+                "failed to take part in the election of the poller; a holder stops at its renew deadline"
+            );
         }
     }
 

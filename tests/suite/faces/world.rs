@@ -24,8 +24,8 @@ use costband::domain::gpu_money::{
 };
 use costband::domain::gpu_time::{GpuState, HeldBy, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
-use costband::domain::machine::Tier;
 use costband::domain::lease::Leadership;
+use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
 use costband::domain::period::{BillingPeriod, BillingZone, Window};

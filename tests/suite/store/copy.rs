@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use costband::app::agent::Polling;
+use costband::app::polling::Polling;
 use costband::app::demo::{FIRST_READING_BEFORE, World};
 use costband::app::setup::Setup;
 use costband::simulate::SimulateAddresses;

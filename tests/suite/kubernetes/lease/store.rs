@@ -61,9 +61,9 @@ impl Leases {
                         let why = "metadata.resourceVersion: must be specified for an update";
                         refuse(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", why)
                     }
-                    (version, _) if version != newest => {
-                        conflict("the object has been modified; please apply your changes to the latest version and try again")
-                    }
+                    (version, _) if version != newest => conflict(
+                        "the object has been modified; please apply your changes to the latest version and try again",
+                    ),
                     (_, Some(uid)) if Some(uid) != there["metadata"]["uid"].as_str() => {
                         conflict("Precondition failed: UID in precondition")
                     }
@@ -109,7 +109,8 @@ impl Leases {
 fn is_valid(spec: &Value) -> bool {
     let whole = |field: &str, least: i64| {
         let value = &spec[field];
-        value.is_null() || value.as_i64().is_some_and(|n| (least..=i64::from(i32::MAX)).contains(&n))
+        value.is_null()
+            || value.as_i64().is_some_and(|n| (least..=i64::from(i32::MAX)).contains(&n))
     };
     let time = |field: &str| {
         let value = &spec[field];

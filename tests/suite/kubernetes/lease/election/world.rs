@@ -81,18 +81,30 @@ impl Random {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// A replica looks at its clock.
-    Wake { who: usize, life: u64 },
+    Wake {
+        who: usize,
+        life: u64,
+    },
     /// A request reaches the server, an answer the replica, or the wait for it ends.
     Arrives(u64),
     Answered(u64),
     Late(u64),
     /// A paid request begins or ends.
-    Pays { who: usize, life: u64, term: u64 },
+    Pays {
+        who: usize,
+        life: u64,
+        term: u64,
+    },
     Paid(u64),
     /// A replica's tasks have ended.
-    Stopped { who: usize, life: u64 },
+    Stopped {
+        who: usize,
+        life: u64,
+    },
     /// A replica is there again.
-    Starts { who: usize },
+    Starts {
+        who: usize,
+    },
 }
 
 /// One replica, as long as its process lives.
@@ -275,9 +287,11 @@ impl World {
             self.sound_since[who] = since;
         }
         // A paused holder polls nothing.
-        let polls = self.replicas.iter().flatten().any(|one| {
-            one.term.is_some() && !one.is_stopping && self.now >= one.paused_until
-        });
+        let polls = self
+            .replicas
+            .iter()
+            .flatten()
+            .any(|one| one.term.is_some() && !one.is_stopping && self.now >= one.paused_until);
         match (polls, self.nobody_since) {
             (true, _) => {
                 self.nobody_since = None;
@@ -394,7 +408,11 @@ impl World {
 
     fn happens(&mut self, event: Event) {
         let (who, life) = match event {
-            Event::Starts { who } => return if self.replicas[who].is_none() { self.start(who) },
+            Event::Starts { who } => {
+                return if self.replicas[who].is_none() {
+                    self.start(who)
+                };
+            }
             Event::Paid(number) => {
                 self.payments.remove(&number);
                 return;

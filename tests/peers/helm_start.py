@@ -463,6 +463,7 @@ PROMISES = (
     a_running_pod_takes_a_changed_configuration_and_no_faulty_one,
     a_ledger_in_postgresql_outlives_its_pod,
     the_example_s_job_moves_a_ledger_from_its_volume_into_the_database,
+    replicas_share_a_database_and_one_of_them_leads,
     the_plain_manifest_s_sidecar_answers,
 )
 

@@ -274,3 +274,56 @@ impl Meter for HeldMeter {
         self.meter.quota(source, quota, window, remaining);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    struct Purse(Mutex<u32>);
+
+    #[async_trait]
+    impl Meter for Purse {
+        async fn reserve(&self, _: &SourceId, _: &'static str, _: Money) -> Result<(), MeterError> {
+            *self.0.lock().expect("nobody panics") += 1;
+            Ok(())
+        }
+
+        fn quota(&self, _: &SourceId, _: &'static str, _: &'static str, _: f64) {}
+    }
+
+    #[tokio::test]
+    async fn a_process_that_holds_no_more_pays_for_nothing() {
+        let purse = Arc::new(Purse(Mutex::new(0)));
+        let duty = watch::Sender::new(Leadership::Holder { term: 1 });
+        let now = duty.subscribe();
+        let meter = HeldMeter { meter: purse.clone(), now: Arc::new(move || now.borrow().clone()) };
+        let price: Money = "0.01 USD".parse().expect("it is money");
+        let source = SourceId::new("aws");
+        assert_eq!(meter.reserve(&source, "GetCostAndUsage", price).await, Ok(()));
+        duty.send_replace(Leadership::Follower { holder: None });
+        let refused = meter.reserve(&source, "GetCostAndUsage", price).await;
+        assert!(matches!(refused, Err(MeterError::Ledger(_))), "{refused:?}");
+        assert_eq!(*purse.0.lock().expect("nobody panics"), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_dropped_in_the_moment_in_which_the_term_ends() {
+        for next in [Leadership::Follower { holder: None }, Leadership::Holder { term: 2 }] {
+            let leadership = watch::Sender::new(Leadership::Holder { term: 1 });
+            let duty = Leadership::Holder { term: 1 };
+            let held = Held { duty, leadership: leadership.subscribe() };
+            let (paid, gone) = tokio::sync::oneshot::channel::<()>();
+            let under_way = tokio::spawn(held.during(async move {
+                let _paid = paid;
+                std::future::pending().await
+            }));
+            tokio::task::yield_now().await;
+            leadership.send_replace(next);
+            assert!(gone.await.is_err(), "the request is dropped");
+            assert!(!under_way.is_finished(), "and its task waits for its end");
+            under_way.abort();
+        }
+    }
+}

@@ -406,6 +406,34 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "gpu: [{name: n, url: 'http://h'}]\nkubernetes: [{cluster: 'a b'}]",
             "`kubernetes[0].cluster`: is not a name: want 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit first",
         ),
+        ("lease: {name: Cost_band}", "`lease.name`: `Cost_band` is not the name of a Lease"),
+        ("lease: {namespace: 'a.b'}", "`lease.namespace`: `a.b` is not a namespace"),
+        (
+            "lease: {duration: 15500ms}",
+            "`lease.duration`: is not in whole seconds: want such as `15s`",
+        ),
+        (
+            "lease: {duration: 2h}",
+            "`lease.duration`: is longer than an hour, in which nobody would poll",
+        ),
+        (
+            "lease: {duration: 10s, renew_deadline: 9s}",
+            "`lease.renew_deadline`: leaves no time to stop before another replica may start: want at most 8000 ms, four fifths of `lease.duration`",
+        ),
+        (
+            "lease: {renew_deadline: 3s}",
+            "`lease.retry_period`: leaves no second try: want at most half of `lease.renew_deadline`",
+        ),
+        ("lease: {retry_period: 0s}", "`lease.retry_period`: is nothing: want one such as `2s`"),
+        ("lease: {identity: ''}", "`lease.identity`: is empty: want a name"),
+        (
+            "lease: {address: 'http://me:sesame@h:9750'}",
+            "`lease.address`: holds a user or a password, which everyone could read in the Lease",
+        ),
+        (
+            "role: node\ngpu: [{name: n, url: 'http://h'}]\nlease: {}",
+            "`lease`: is the central agent's: with `role: node` there is one agent for each node or pod; want it there",
+        ),
         (
             "gpu: [{name: n, url: 'http://h', provider: oracle}]",
             "`gpu[0].provider`: `oracle` is not one of `aws`, `gcp`, `azure`, `none`",
@@ -689,11 +717,12 @@ fn every_example_loads_its_sources_are_built_and_its_bands_answered() {
         "gpu.yaml",
         "node.yaml",
         "notify.yaml",
+        "replicas.yaml",
         "sidecar.yaml",
     ];
     assert_eq!(names, wanted);
     let environment = || {
-        let told = ["HOST_IP", "NODE_NAME", "POD_NAMESPACE", "POD_NAME"];
+        let told = ["HOST_IP", "NODE_NAME", "POD_NAMESPACE", "POD_NAME", "POD_IP"];
         told.into_iter().map(|name| (name.to_owned(), "127.0.0.1".to_owned()))
     };
     for (name, text) in &examples {

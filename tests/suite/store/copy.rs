@@ -2,8 +2,8 @@
 
 use std::process::Output;
 
-use costband::app::polling::Polling;
 use costband::app::demo::{FIRST_READING_BEFORE, World};
+use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::simulate::SimulateAddresses;
 use costband::store::Ledger;

@@ -134,20 +134,6 @@ fn dependencies_are_built_before_the_program_is_copied_and_for_the_platform_aske
     }
 }
 
-/// A version's first two numbers.
-fn minor(version: &str) -> (u32, u32) {
-    let mut numbers = version.split(['.', '-']).map(|part| part.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
-}
-
-#[test]
-fn the_compiler_is_one_that_the_program_admits() {
-    let stage = all(&instructions(), "FROM")[0].clone();
-    let version = stage.split("rust:").nth(1).unwrap().split("-slim").next().unwrap();
-    let needed = env!("CARGO_PKG_RUST_VERSION");
-    assert!(minor(version) >= minor(needed), "rust:{version} for a crate that wants {needed}");
-}
-
 #[test]
 fn the_build_context_is_what_the_dockerfile_copies() {
     let mut copied: Vec<String> = Vec::new();

@@ -17,7 +17,6 @@ pub mod kubernetes;
 pub mod ledger;
 pub mod nodes;
 pub mod notices;
-#[cfg(feature = "kubernetes")]
 pub mod online;
 pub mod plan;
 pub mod polling;

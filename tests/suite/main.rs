@@ -19,6 +19,7 @@ mod gpu_pages;
 mod gpu_promql;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod online;
 mod roles;
 mod simulate_aws;
 mod simulate_azure;

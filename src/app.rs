@@ -18,7 +18,6 @@ pub mod lease;
 pub mod ledger;
 pub mod nodes;
 pub mod notices;
-#[cfg(feature = "kubernetes")]
 pub mod online;
 pub mod plan;
 pub mod polling;

@@ -16,6 +16,7 @@ pub mod plan;
 pub mod poller;
 mod priced;
 mod prices;
+pub mod proof;
 pub mod reconcile;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use crate::collect::proof::Proof;
 use crate::config::problems::Problems;
 use crate::config::values::{Amount, Span};
 use crate::domain::breakdown::{Breakdown, Dimension};
@@ -131,12 +133,23 @@ pub trait Source: Send + Sync {
     ) -> Result<Option<PriceReading>, SourceError> {
         Ok(None)
     }
+
+    /// What [`Source::prove`] asks that is paid for.
+    fn paid_proof(&self) -> Vec<PlannedRequest> {
+        Vec::new()
+    }
+
+    /// Proves whose the credentials are and, one by one, that they may do what polls need, with as
+    /// few requests as can be.
+    async fn prove(&self, now: Timestamp, meter: &dyn Meter) -> Vec<Proof>;
 }
 
 /// One kind of billing source: how its configuration is described and how it is made.
 pub struct SourceKind {
     /// The key under `sources` in the configuration.
     pub name: &'static str,
+    /// What an identity needs, in the provider's own words: what [`Source::prove`] proves.
+    pub permissions: &'static [&'static str],
     /// The JSON Schema of one entry.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Makes a source of one entry whose structure was checked against the schema. Notes what is

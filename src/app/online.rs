@@ -1,100 +1,73 @@
 //! Proves one by one that the agent's identities may do what the configuration needs of them.
 
-use crate::app::kubernetes::cluster;
-use crate::config::{Config, GpuFrom, KubernetesConfig};
-use crate::domain::report::SourceError;
-use crate::kubernetes::Resource;
-use crate::kubernetes::client::Connection;
+use async_trait::async_trait;
 
-/// What was found of one permission.
-pub struct Proof {
-    /// What was looked at: a cluster's name.
+use crate::app::setup::Setup;
+use crate::collect::proof::Proof;
+use crate::domain::identity::SourceId;
+use crate::domain::money::Money;
+use crate::domain::ports::{Clock, Meter, MeterError};
+
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+
+/// What was looked at, and what was found of one permission there.
+pub struct Found {
+    /// `AWS source `aws-main``.
     pub of: String,
-    /// One line for a person, with what mends it where it does not hold.
-    pub line: String,
-    /// Whether it holds.
-    pub holds: bool,
+    /// What was found.
+    pub proof: Proof,
 }
 
-/// Proves every permission that is needed of a Kubernetes API.
-pub async fn kubernetes(config: &Config) -> Vec<Proof> {
-    let mut proofs = Vec::new();
-    for of in &config.kubernetes {
-        let connection = Connection::new(&cluster(of)).await;
-        for resource in needed(config, of) {
-            proofs.push(proof(&of.cluster, &connection, &resource).await);
-        }
-    }
-    if let Some(lease) = &config.lease {
-        let cluster = crate::app::lease::cluster(lease);
-        let connection = Connection::new(&cluster).await;
-        let own = connection.as_ref().map_or("", |connection| connection.namespace());
-        let namespace = lease.namespace.clone().unwrap_or_else(|| own.to_owned());
-        let resource = Resource::Lease { namespace, name: lease.name.clone() };
-        proofs.push(proof(&cluster.name, &connection, &resource).await);
-    }
-    proofs
-}
-
-async fn proof(
-    of: &str,
-    connection: &Result<Connection, SourceError>,
-    resource: &Resource,
-) -> Proof {
-    let told = told(resource);
-    let (line, holds) = match connection {
-        Ok(connection) => match prove(connection, resource).await {
-            Ok(None) => (format!("may {} {told}", and(resource.verbs())), true),
-            Ok(Some(verb)) => (format!("may not {verb} {told}: {}", resource.rule()), false),
-            Err(error) => (error.to_string(), false),
-        },
-        Err(error) => (error.to_string(), false),
-    };
-    Proof { of: of.to_owned(), line, holds }
-}
-
-fn and(verbs: &[&str]) -> String {
-    match verbs {
-        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-        verbs => verbs.join(", "),
-    }
-}
-
-fn needed(config: &Config, of: &KubernetesConfig) -> Vec<Resource> {
-    let mut needed = Vec::new();
-    if of.nodes {
-        needed.push(Resource::Nodes);
-    }
-    for source in &config.gpu {
-        if let GpuFrom::Pods(pods) = &source.from
-            && pods.kubernetes.cluster == of.cluster
-        {
-            let resource = Resource::Pods { namespace: pods.pages.namespace.clone() };
-            if !needed.contains(&resource) {
-                needed.push(resource);
+/// What the proof of each source asks that is paid for: its name, the operation and the most that
+/// all requests cost.
+pub fn paid(setup: &Setup) -> Vec<(SourceId, &'static str, Money)> {
+    let mut paid = Vec::new();
+    for source in &setup.sources {
+        for request in source.paid_proof() {
+            if let Some(price) = request.price {
+                let most = price.amount * rust_decimal::Decimal::from(request.at_most);
+                let most = Money::new(most, price.currency);
+                paid.push((source.descriptor().id.clone(), request.operation, most));
             }
         }
     }
-    needed
+    paid
 }
 
-/// The first verb that is not allowed.
-async fn prove(
-    connection: &Connection,
-    resource: &Resource,
-) -> Result<Option<&'static str>, SourceError> {
-    for verb in resource.verbs() {
-        if !connection.may(resource, verb).await? {
-            return Ok(Some(verb));
-        }
-    }
-    Ok(None)
+/// Proves every permission of one source.
+pub async fn source(setup: &Setup, id: &SourceId, clock: &dyn Clock) -> Vec<Found> {
+    let Some(source) = setup.source(id) else { return Vec::new() };
+    let name = source.descriptor().provider.display_name();
+    let proofs = source.prove(clock.now(), &OutsideOfTheCap).await;
+    let of = format!("{name} source `{id}`");
+    proofs.into_iter().map(|proof| Found { of: of.clone(), proof }).collect()
 }
 
-fn told(resource: &Resource) -> String {
-    match resource {
-        Resource::Nodes => "nodes".to_owned(),
-        Resource::Pods { namespace } => format!("pods in `{namespace}`"),
-        Resource::Lease { namespace, name } => format!("the Lease `{name}` in `{namespace}`"),
+/// Proves every permission that is needed of a Kubernetes API.
+///
+/// # Errors
+/// Where one is configured and this build has no Kubernetes.
+pub async fn clusters(setup: &Setup) -> anyhow::Result<Vec<Found>> {
+    #[cfg(feature = "kubernetes")]
+    return Ok(kubernetes::prove(&setup.config).await);
+    #[cfg(not(feature = "kubernetes"))]
+    {
+        let asks_none = setup.config.kubernetes.is_empty() && setup.config.lease.is_none();
+        anyhow::ensure!(asks_none, "this build has no Kubernetes");
+        Ok(Vec::new())
     }
+}
+
+/// A check does not write into the ledger, which a running agent may hold: what a proof costs is
+/// told beforehand and stands in no month's sum.
+struct OutsideOfTheCap;
+
+#[async_trait]
+impl Meter for OutsideOfTheCap {
+    async fn reserve(&self, _: &SourceId, _: &'static str, _: Money) -> Result<(), MeterError> {
+        Ok(())
+    }
+
+    fn quota(&self, _: &SourceId, _: &'static str, _: &'static str, _: f64) {}
 }

@@ -1,11 +1,13 @@
 //! `costband check`: validates a configuration and prints what it will ask, how often, for how
-//! much. It dials nobody, but with `--online` the Kubernetes API.
+//! much. It dials nobody, but with `--online`, which proves identities and permissions.
 
 use std::fmt::Write;
 
+use crate::app::online::{self, Found};
 use crate::app::plan::{at_most, price, span};
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
+use crate::collect::proof::Outcome;
 use crate::domain::gpu::Pod;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::Clock;
@@ -15,13 +17,13 @@ use crate::runtime::clock::SystemClock;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Validate a configuration and print the request plan with its price",
-    after_help = "Examples:\n  costband check -c costband.yaml\n  costband check -c costband.yaml --online\n\nEvery problem is told at once, each with its path; the exit code is 64 then.\nNothing is asked of any provider. `--online` exits with 1 where a permission is missing."
+    after_help = "Examples:\n  costband check -c costband.yaml\n  costband check -c costband.yaml --online\n\nEvery problem is told at once, each with its path; the exit code is 64 then.\nNothing is asked of anybody without `--online`, which exits with 1 where a permission is missing. It\npays for one request of 0.01 USD for each AWS source, and says so before."
 )]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigFile,
-    /// Asks the Kubernetes API of every configured cluster whether the agent may read what it
-    /// needs, one line for each permission.
+    /// Also proves identity and each permission, of every cloud and of every Kubernetes API, one
+    /// line for each, with the command that mends it.
     #[arg(long)]
     online: bool,
 }
@@ -34,29 +36,41 @@ impl Check {
     }
 }
 
-#[cfg(feature = "kubernetes")]
+/// Proves every permission, one line for each; what is paid for it is told before.
 async fn online(setup: &Setup) -> Result<(), Failure> {
-    let proofs = crate::app::online::kubernetes(&setup.config).await;
-    let mut out = String::from("\npermissions\n");
-    for proof in &proofs {
-        let mark = if proof.holds { "ok" } else { "FAILED" };
-        let _ = writeln!(out, "  {mark:<7} Kubernetes cluster `{}`: {}", proof.of, proof.line);
+    print("\npermissions\n")?;
+    for (source, operation, price) in online::paid(setup) {
+        print(&format!(
+            "  `{source}` is asked `{operation}` for {price}, outside of `monthly_cap`\n"
+        ))?;
     }
-    if proofs.is_empty() {
-        out.push_str("  no Kubernetes API is configured; of the clouds none is proved\n");
-    }
-    print(&out)?;
-    match proofs.iter().filter(|proof| !proof.holds).count() {
-        0 => Ok(()),
-        missing => {
-            Err(anyhow::anyhow!("{missing} of {} permissions do not hold", proofs.len()).into())
+    let mut failed = 0;
+    let mut in_all = 0;
+    let mut tell = |found: &[Found]| {
+        let mut out = String::new();
+        for Found { of, proof } in found {
+            let mark = match proof.outcome {
+                Outcome::Holds => "ok",
+                Outcome::Fails => "FAILED",
+                Outcome::Noted => "note",
+            };
+            failed += usize::from(proof.outcome == Outcome::Fails);
+            let _ = writeln!(out, "  {mark:<7} {of}: {}", proof.line);
         }
+        in_all += found.len();
+        print(&out)
+    };
+    for source in &setup.sources {
+        tell(&online::source(setup, &source.descriptor().id, &SystemClock).await)?;
     }
-}
-
-#[cfg(not(feature = "kubernetes"))]
-async fn online(_: &Setup) -> Result<(), Failure> {
-    Err(anyhow::anyhow!("this build has no Kubernetes").into())
+    tell(&online::clusters(setup).await?)?;
+    if in_all == 0 {
+        print("  there is nothing to prove: neither a bill nor a Kubernetes API is configured\n")?;
+    }
+    if failed > 0 {
+        return Err(anyhow::anyhow!("{failed} of {in_all} permissions do not hold").into());
+    }
+    Ok(())
 }
 
 fn describe(setup: &Setup, clock: &dyn Clock) -> String {

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod normalise;
 mod price_list;
+mod prove;
 mod record_type;
 mod request;
 
@@ -31,6 +32,7 @@ pub use crate::collect::aws::config::{
 use crate::collect::aws::normalise::{Reading, control_totals};
 use crate::collect::aws::request::{OPERATION, Query, price};
 use crate::collect::prices::{self, ByMachine, Pages};
+use crate::collect::proof::Proof;
 use crate::collect::{Descriptor, PlannedRequest, PollRequest, Source, SourceKind};
 use crate::domain::breakdown::{BreakdownRole, Dimension};
 use crate::domain::identity::Provider;
@@ -43,6 +45,7 @@ use crate::domain::report::{BreakdownReading, SourceError, SourceErrorKind, Sour
 /// How an entry under `sources.aws` is described and made into a source.
 pub const KIND: SourceKind = SourceKind {
     name: "aws",
+    permissions: prove::PERMISSIONS,
     schema: AwsEntry::json_schema,
     build: |entry, path, problems| {
         let settings = config::parse(entry, path, problems)?;
@@ -234,6 +237,19 @@ impl Source for AwsSource {
             read.read(machine, list_prices_of(&session, &wanted, &pages, &meter)).await;
         }
         read.finish().map(Some)
+    }
+
+    fn paid_proof(&self) -> Vec<PlannedRequest> {
+        vec![PlannedRequest {
+            operation: OPERATION,
+            purpose: "yesterday's total".to_owned(),
+            at_most: 1,
+            price: Some(price()),
+        }]
+    }
+
+    async fn prove(&self, now: Timestamp, meter: &dyn Meter) -> Vec<Proof> {
+        Box::pin(self.prove_all(now, meter)).await
     }
 }
 

@@ -9,6 +9,7 @@ mod consumption;
 mod credential;
 mod exchange;
 mod normalise;
+mod prove;
 mod query;
 mod question;
 mod regions;
@@ -25,6 +26,7 @@ use schemars::SchemaGenerator;
 use tokio::time::Instant;
 
 use crate::collect::prices::{self, ByMachine, Pages};
+use crate::collect::proof::Proof;
 use crate::collect::{Descriptor, PlannedRequest, PollRequest, Source, SourceKind, http};
 use crate::config::problems::Problems;
 use crate::config::values::Span;
@@ -45,7 +47,8 @@ use question::Question;
 use throttle::{QPU_AN_HOUR, Throttle};
 
 /// Azure as a kind of source.
-pub const KIND: SourceKind = SourceKind { name: "azure", schema, build };
+pub const KIND: SourceKind =
+    SourceKind { name: "azure", permissions: prove::PERMISSIONS, schema, build };
 
 const POLL_EVERY: Span = Span::hours(6);
 const LAG: Span = Span::hours(48);
@@ -392,6 +395,10 @@ impl Source for AzureSource {
             read.read(machine, self.list_prices_of(&wanted, origin, &pages, meter)).await;
         }
         read.finish().map(Some)
+    }
+
+    async fn prove(&self, now: Timestamp, meter: &dyn Meter) -> Vec<Proof> {
+        Box::pin(self.prove_all(now, meter)).await
     }
 }
 

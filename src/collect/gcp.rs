@@ -9,6 +9,7 @@ mod classify;
 mod client;
 mod config;
 mod normalise;
+mod prove;
 mod query;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use self::client::{Client, Counter, Described, MOST_ROWS, PAGE_ROWS};
 use self::config::{Entry, Settings};
 use self::normalise::ChangedDays;
 use self::query::{Cut, Reading};
+use crate::collect::proof::Proof;
 use crate::collect::{Descriptor, PlannedRequest, PollRequest, Source, SourceKind};
 use crate::config::problems::Problems;
 use crate::domain::breakdown::{Breakdown, BreakdownRole, ChargeCategory, Dimension};
@@ -34,6 +36,7 @@ use crate::domain::report::{
 /// Sources of the kind `gcp`.
 pub const KIND: SourceKind = SourceKind {
     name: "gcp",
+    permissions: prove::PERMISSIONS,
     schema: |generator| generator.subschema_for::<Entry>(),
     build: |entry, path, problems| {
         let source = Gcp::build(entry, path, problems)?;
@@ -380,6 +383,10 @@ impl Source for Gcp {
         let asked = catalogue::list_prices(&counter, settings, credentials, &wanted);
         let prices = Box::pin(asked).await?;
         Ok(Some(PriceReading { prices, ..PriceReading::default() }))
+    }
+
+    async fn prove(&self, now: Timestamp, meter: &dyn Meter) -> Vec<Proof> {
+        Box::pin(self.prove_all(now, meter)).await
     }
 }
 

@@ -53,6 +53,8 @@ pub struct AwsOptions {
     pub price_page_size: usize,
     /// Whether `pricing:GetProducts` is not allowed.
     pub prices_denied: bool,
+    /// Whether `ce:*` is not allowed.
+    pub costs_denied: bool,
     /// Counts what was asked.
     pub requests: Arc<Requests>,
 }
@@ -66,6 +68,7 @@ impl Default for AwsOptions {
             external_id: None,
             price_page_size: 100,
             prices_denied: false,
+            costs_denied: false,
             requests: Arc::default(),
         }
     }
@@ -176,6 +179,9 @@ async fn cost_explorer(server: &Server, target: &str, request: &auth::Request<'_
         return error.response();
     }
     server.options.requests.count(operation);
+    if server.options.costs_denied {
+        return denied(server, operation, request).response();
+    }
     let body = request.body;
     let answered = perform(server, operation, body, Twist::None);
     let more_follow = answered.as_ref().is_ok_and(|answer| answer.more_follow);
@@ -221,6 +227,19 @@ fn finish(answered: Result<Answer, AwsError>) -> Response {
     }
 }
 
+fn denied(server: &Server, operation: &str, request: &auth::Request<'_>) -> AwsError {
+    let account = server.identities.account_of(request);
+    let user = format!("arn:aws:iam::{account}:user/costband");
+    AwsError::new(
+        "AccessDeniedException",
+        format!(
+            "User: {user} is not authorized to perform: ce:{operation} on resource: \
+             arn:aws:ce:us-east-1:{account}:/{operation} because no identity-based policy \
+             allows the ce:{operation} action"
+        ),
+    )
+}
+
 /// The service's own words for a fault that it has words for.
 fn refusal(
     server: &Server,
@@ -233,18 +252,7 @@ fn refusal(
             "ExpiredTokenException",
             "The security token included in the request is expired",
         ),
-        Fault::Forbidden => {
-            let account = server.identities.account_of(request);
-            let user = format!("arn:aws:iam::{account}:user/costband");
-            AwsError::new(
-                "AccessDeniedException",
-                format!(
-                    "User: {user} is not authorized to perform: ce:{operation} on resource: \
-                     arn:aws:ce:us-east-1:{account}:/{operation} because no identity-based policy \
-                     allows the ce:{operation} action"
-                ),
-            )
-        }
+        Fault::Forbidden => denied(server, operation, request),
         // Both are throttles of this service; it sends no retry-after header with either.
         Fault::RateLimited { .. } if server.options.requests.of(operation).is_multiple_of(2) => {
             AwsError::modelled(

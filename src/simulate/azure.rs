@@ -110,6 +110,8 @@ pub struct AzureOptions {
     pub currency: Currency,
     /// The shape of usage details.
     pub usage_details: UsageDetailsKind,
+    /// The operations that nobody may, of `Query`, `Budgets` and `UsageDetails`.
+    pub denied: Vec<&'static str>,
     /// The budgets that each scope has.
     pub budgets: Vec<Budget>,
 }
@@ -133,6 +135,7 @@ impl Default for AzureOptions {
             requests: Arc::default(),
             currency: Currency::USD,
             usage_details: UsageDetailsKind::Legacy,
+            denied: Vec::new(),
             budgets: vec![Budget {
                 name: "gpu-fleet-monthly".to_owned(),
                 amount: Decimal::from(95_000),
@@ -277,6 +280,9 @@ async fn resource_manager(azure: &Azure, call: &Call, words: &[&str]) -> Result<
 
 async fn query_operation(azure: &Azure, call: &Call, scope: &Scope) -> Result<Response, Refusal> {
     azure.options.requests.note("Query");
+    if azure.options.denied.contains(&"Query") {
+        return Err(refusal::access_denied());
+    }
     if call.method != Method::POST {
         return Err(refusal::wrong_method(call));
     }
@@ -327,6 +333,9 @@ async fn consumption_operation(
         _ => return Err(refusal::no_such_path(call)),
     };
     azure.options.requests.note(name);
+    if azure.options.denied.contains(&name) {
+        return Err(refusal::access_denied());
+    }
     if call.method != Method::GET {
         return Err(refusal::wrong_method(call));
     }

@@ -48,6 +48,10 @@ pub struct GcpOptions {
     pub export: Export,
     /// The access token that requests must bear; none to accept every request.
     pub bearer_token: Option<String>,
+    /// The permissions that nobody has, of those that are checked: `serviceusage.services.use`,
+    /// `bigquery.jobs.create`, `bigquery.tables.get`, `bigquery.tables.getData`,
+    /// `billing.accounts.get`.
+    pub denied: Vec<&'static str>,
     /// The most rows of one page, whatever a client asks for.
     pub rows_per_page: usize,
     /// How often a job says `jobComplete: false` before it is done.
@@ -66,6 +70,7 @@ impl Default for GcpOptions {
             location: "US".to_owned(),
             export: Export::Ready,
             bearer_token: None,
+            denied: Vec::new(),
             rows_per_page: 10_000,
             slow_polls: 0,
             requests: Arc::default(),
@@ -127,6 +132,12 @@ struct Server {
     jobs: Mutex<Jobs>,
 }
 
+impl Server {
+    fn lacks(&self, permission: &str) -> bool {
+        self.options.denied.contains(&permission)
+    }
+}
+
 type Shared = State<Arc<Server>>;
 
 /// Marks an answer that is the first of several pages.
@@ -172,6 +183,12 @@ async fn guard(State(server): Shared, request: Request, next: Next) -> Response 
         if given.and_then(|given| given.strip_prefix("Bearer ")) != Some(token) {
             return ApiError::unauthorized(style).into_response();
         }
+    }
+    if server.lacks("serviceusage.services.use")
+        && let Some(project) = request.headers().get("x-goog-user-project")
+    {
+        let project = project.to_str().unwrap_or_default();
+        return ApiError::project_denied(style, project).into_response();
     }
     let response = next.run(request).await;
     let more_follow = response.extensions().get::<FirstOfMany>().is_some();

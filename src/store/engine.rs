@@ -321,6 +321,18 @@ impl Connection {
         }
     }
 
+    /// Whether a write that was told as in doubt turned out to be kept since.
+    pub(super) fn kept_after_all(&self, revision: i64) -> bool {
+        match self {
+            Self::Sqlite(_) => {
+                let _ = revision;
+                false
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(session) => session.kept_after_all(revision),
+        }
+    }
+
     /// Numbers new rows of a table on from those that it holds.
     pub(super) fn number_on(&self, table: &str) -> Result<(), Fault> {
         match self {

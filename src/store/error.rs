@@ -82,18 +82,34 @@ impl Operation {
     }
 }
 
-/// Why the ledger did not do what it was asked. Nothing of the operation was kept.
+/// Why the ledger did not do what it was asked. Nothing of the operation was kept, unless the error
+/// says that this is in doubt.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The database said no: a full disk, a file that may not be written, a server out of reach.
-    #[error("failed to {} ledger `{ledger}`: {source}{}", operation.phrase(), source.hint())]
+    #[error("failed to {} ledger `{ledger}`: {reason}{}", operation.phrase(), reason.hint())]
     Database {
         /// What was being done.
         operation: Operation,
         /// The ledger.
         ledger: String,
         /// What the database said.
-        source: DatabaseError,
+        reason: DatabaseError,
+    },
+    /// The connection was lost within a commit, and was not found again in time.
+    #[error(
+        "failed to {} ledger `{ledger}`: {reason}; whether it was kept is told once the server is \
+         back", operation.phrase()
+    )]
+    InDoubt {
+        /// What was being done.
+        operation: Operation,
+        /// The ledger.
+        ledger: String,
+        /// What the ledger counts with it, if it was kept.
+        revision: i64,
+        /// What was said of the connection.
+        reason: DatabaseError,
     },
     /// The operating system said no.
     #[error("failed to {tried} `{}`: {source}; check the folder and who may write to it", path.display())]
@@ -306,6 +322,7 @@ impl LedgerError {
     pub fn operation(&self) -> Operation {
         match self {
             Self::Database { operation, .. }
+            | Self::InDoubt { operation, .. }
             | Self::Io { operation, .. }
             | Self::ReadOnly { operation, .. }
             | Self::NotAFile { operation, .. }
@@ -337,6 +354,9 @@ fn status(status: Option<BandStatus>) -> String {
 pub(super) enum Fault {
     /// The database said no.
     Database(DatabaseError),
+    /// The answer to a commit is lost.
+    #[cfg(feature = "postgres")]
+    InDoubt(i64, DatabaseError),
     /// What stands there cannot be understood.
     Damaged(String),
     /// An error that is complete already.
@@ -347,7 +367,11 @@ impl Fault {
     pub(super) fn during(self, operation: Operation, ledger: &impl Display) -> LedgerError {
         let ledger = ledger.to_string();
         match self {
-            Self::Database(source) => LedgerError::Database { operation, ledger, source },
+            Self::Database(reason) => LedgerError::Database { operation, ledger, reason },
+            #[cfg(feature = "postgres")]
+            Self::InDoubt(revision, reason) => {
+                LedgerError::InDoubt { operation, ledger, revision, reason }
+            }
             Self::Damaged(what) => LedgerError::Damaged { operation, ledger, what },
             Self::Refused(error) => error,
         }

@@ -1,6 +1,7 @@
 //! GPU time in the ledger: added in one transaction with the marks up to which it is counted, so
 //! that neither a restart nor `kill -9` counts an instant twice.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
@@ -20,18 +21,21 @@ const SUMS: &str = "CAST(sum(t.busy) AS BIGINT), CAST(sum(t.low) AS BIGINT),
      CAST(sum(t.unknown) AS BIGINT)";
 
 impl Ledger {
-    /// Adds GPU time, and keeps the marks up to which it is counted.
+    /// Adds GPU time, and keeps the marks up to which it is counted. After an error the same time
+    /// is handed over again, with what came since: where it was kept after all, which a lost answer
+    /// can hide, it is not added twice.
     ///
     /// # Errors
-    /// [`LedgerError`] when the ledger cannot keep it; nothing was kept.
+    /// [`LedgerError`] when the ledger cannot keep it; nothing was kept, or it is in doubt.
     pub fn keep_gpu_time(
         &mut self,
         times: &[GpuTime],
         marks: &[GpuMark],
         forgotten: &[String],
     ) -> Result<(), LedgerError> {
-        self.write(Operation::GpuTime, |connection| {
-            keep(connection, times)?;
+        let mut told_twice = std::mem::take(&mut self.told_twice);
+        let kept = self.write(Operation::GpuTime, |connection| {
+            keep(connection, &told_twice.without(connection, times))?;
             // A device that was forgotten and came back has its new mark.
             connection.run_all(
                 "DELETE FROM gpu_mark WHERE uuid = ?1",
@@ -42,7 +46,16 @@ impl Ledger {
                  ON CONFLICT (uuid) DO UPDATE SET mark = excluded.mark",
                 marks.iter().map(|mark| Ok(params![&mark.uuid, json(mark)?])),
             )
-        })
+        });
+        match &kept {
+            Ok(()) => {}
+            Err(LedgerError::InDoubt { revision, .. }) => {
+                told_twice.in_doubt = Some((*revision, times.to_vec()));
+                self.told_twice = told_twice;
+            }
+            Err(_) => self.told_twice = told_twice,
+        }
+        kept
     }
 
     /// Up to when each device's time is counted.
@@ -155,6 +168,45 @@ impl Ledger {
             );
             all(connection, &query, params![], |row| Ok((from_json(row, 0)?, states(row, 1)?)))
         })
+    }
+}
+
+/// GPU time that is handed over again because it was told as failed.
+#[derive(Debug, Default)]
+pub(super) struct ToldTwice {
+    /// It was kept all the same.
+    kept: Vec<GpuTime>,
+    /// It may have been, in the write of this number.
+    in_doubt: Option<(i64, Vec<GpuTime>)>,
+}
+
+impl ToldTwice {
+    /// What of some time is still to be added.
+    fn without<'a>(&mut self, connection: &Connection, times: &'a [GpuTime]) -> Cow<'a, [GpuTime]> {
+        if let Some((revision, times)) = self.in_doubt.take()
+            && connection.kept_after_all(revision)
+        {
+            self.kept = times;
+        }
+        if self.kept.is_empty() {
+            return Cow::Borrowed(times);
+        }
+        let key = |time: &GpuTime| {
+            (time.day, time.fleet.clone(), time.node.clone(), time.held_by.clone())
+        };
+        let mut kept: BTreeMap<_, StateTime> = BTreeMap::new();
+        for time in &self.kept {
+            kept.entry(key(time)).or_default().merge(&time.time);
+        }
+        let mut times = times.to_vec();
+        for time in &mut times {
+            let whole = time.time;
+            if let Some(kept) = kept.get_mut(&key(time)) {
+                time.time = whole.without(kept);
+                *kept = kept.without(&whole);
+            }
+        }
+        Cow::Owned(times)
     }
 }
 

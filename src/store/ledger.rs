@@ -8,6 +8,7 @@ use crate::domain::report::{ScheduleEntry, SourceErrorKind};
 use crate::store::engine::{Company, Connection, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::fence::{Duty, enter};
+use crate::store::gpu::ToldTwice;
 use crate::store::location::Location;
 use crate::store::sql::{all, count, error_kind, noted_source, parsed_option, run, stamp};
 
@@ -22,6 +23,7 @@ pub struct Ledger {
     pub(super) duty: Duty,
     /// A write was refused because another one leads in a newer term.
     pub(super) is_ousted: bool,
+    pub(super) told_twice: ToldTwice,
 }
 
 impl Ledger {
@@ -48,7 +50,8 @@ impl Ledger {
 
     fn opened(location: Location, company: Company, duty: Duty) -> Result<Self, LedgerError> {
         let connection = Connection::open(&location, company)?;
-        Ok(Self { connection, location, duty, is_ousted: false })
+        let told_twice = ToldTwice::default();
+        Ok(Self { connection, location, duty, is_ousted: false, told_twice })
     }
 
     /// Opens a ledger for reading, also while another process writes to it. All that is read
@@ -59,7 +62,8 @@ impl Ledger {
     pub fn open_read_only(location: impl Into<Location>) -> Result<Self, LedgerError> {
         let location = location.into();
         let connection = Connection::open_read_only(&location)?;
-        Ok(Self { connection, location, duty: Duty::Reader, is_ousted: false })
+        let duty = Duty::Reader;
+        Ok(Self { connection, location, duty, is_ousted: false, told_twice: ToldTwice::default() })
     }
 
     /// Where the ledger is.
@@ -112,7 +116,7 @@ impl Ledger {
         work: impl FnOnce(&Connection) -> Result<R, Fault>,
     ) -> Result<R, LedgerError> {
         self.may_write(operation)?;
-        let Self { connection, location, duty, is_ousted } = self;
+        let Self { connection, location, duty, is_ousted, .. } = self;
         (|| {
             let open = connection.begin()?;
             let revision = enter(connection, duty, operation, location)?;

@@ -431,10 +431,6 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "`lease.address`: holds a user or a password, which everyone could read in the Lease",
         ),
         (
-            "role: node\ngpu: [{name: n, url: 'http://h'}]\nlease: {}",
-            "`lease`: is the central agent's: with `role: node` there is one agent for each node or pod; want it there",
-        ),
-        (
             "gpu: [{name: n, url: 'http://h', provider: oracle}]",
             "`gpu[0].provider`: `oracle` is not one of `aws`, `gcp`, `azure`, `none`",
         ),

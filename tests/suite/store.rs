@@ -31,6 +31,7 @@ use crate::store::place::contract;
 mod copy;
 mod crash;
 mod fence;
+mod outage;
 pub(crate) mod place;
 mod postgres_server;
 mod proxy;

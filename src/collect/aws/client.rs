@@ -42,6 +42,8 @@ pub(crate) struct Candidate<'a> {
 
 /// A client whose identity is the configured account.
 pub(crate) struct Session {
+    /// Whose it is.
+    pub(crate) arn: String,
     cost_explorer: aws_sdk_costexplorer::Client,
     price_list: Option<aws_sdk_pricing::Client>,
     opened_at: Timestamp,
@@ -68,7 +70,7 @@ impl<'a> Candidate<'a> {
     /// # Errors
     /// `Auth` for those of another account, else what [`sdk_error`] makes of the answer.
     pub(crate) async fn identify(self, now: Timestamp) -> Result<Session, SourceError> {
-        check_identity(&self.sts, &self.settings.account)
+        let arn = check_identity(&self.sts, &self.settings.account)
             .await
             .map_err(|error| redacted(error, &self.secrets))?;
         let region = Region::from_static(self.settings.billing_region());
@@ -89,6 +91,7 @@ impl<'a> Candidate<'a> {
             None => None,
         };
         Ok(Session {
+            arn,
             cost_explorer: aws_sdk_costexplorer::Client::new(&config),
             price_list,
             opened_at: now,
@@ -297,7 +300,8 @@ fn read(secret: &SecretRef, key: &str, secrets: &mut Vec<Secret>) -> Result<Secr
     Ok(value)
 }
 
-async fn check_identity(sts: &SdkConfig, account: &str) -> Result<(), SourceError> {
+/// The ARN of an identity of the configured account.
+async fn check_identity(sts: &SdkConfig, account: &str) -> Result<String, SourceError> {
     let identity = aws_sdk_sts::Client::new(sts)
         .get_caller_identity()
         .send()
@@ -305,7 +309,7 @@ async fn check_identity(sts: &SdkConfig, account: &str) -> Result<(), SourceErro
         .map_err(|error| sdk_error("GetCallerIdentity", &error))?;
     let found = identity.account().unwrap_or_default();
     if found == account {
-        return Ok(());
+        return Ok(identity.arn().unwrap_or_default().to_owned());
     }
     Err(SourceError::new(
         SourceErrorKind::Auth,

@@ -52,9 +52,10 @@ pub(super) fn classify(status: u16, headers: &HeaderMap, body: &[u8], scope: &st
         (_, "AccountCostDisabled" | "DepartmentCostDisabled") => error(Kind::Forbidden).hint(
             "ask the enrolment's administrator to turn on `AO view charges` or `DA view charges`",
         ),
-        (401, _) => error(Kind::Auth).hint(auth_hint(code, &text)),
-        (403, _) => error(Kind::Forbidden)
+        // A role that is missing is told under either status.
+        (403, _) | (401, "RBACAccessDenied" | "AuthorizationFailed") => error(Kind::Forbidden)
             .hint(format!("assign the role `Cost Management Reader` on `{scope}`")),
+        (401, _) => error(Kind::Auth).hint(auth_hint(code, &text)),
         (424, _) | (_, "FailedDependency") => error(Kind::NotReady).retry_after(wait),
         (400..=499, _) if says_not_ready(&text) => error(Kind::NotReady).retry_after(wait),
         (404, "SubscriptionNotFound") => error(Kind::Config).hint(format!(

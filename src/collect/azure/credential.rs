@@ -318,21 +318,52 @@ fn auth_hint(text: &str) -> &'static str {
     "check `credentials`"
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Claims {
     tid: Option<String>,
+    oid: Option<String>,
+    appid: Option<String>,
+    upn: Option<String>,
 }
 
-/// The tenant that a token names, where it is a JWT with `tid`.
-fn tenant_of(token: &Secret) -> Option<String> {
+/// Whose a token is, as far as it tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// For people.
+    pub told: String,
+    /// Its object's id.
+    pub object: Option<String>,
+}
+
+impl Identity {
+    /// Whose a token is.
+    pub fn of(token: &Token) -> Self {
+        let claims = claims_of(&token.secret).unwrap_or_default();
+        let named = |what: &str, name: &Option<String>| {
+            name.as_ref().map(|name| format!("{what} {}", quote(name)))
+        };
+        let names = [
+            named("user", &claims.upn).or_else(|| named("application", &claims.appid)),
+            named("object", &claims.oid),
+            named("tenant", &claims.tid),
+        ];
+        let told = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let told = if told.is_empty() { "a token that does not tell whose".into() } else { told };
+        let is_id = |id: &String| id.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+        Self { told, object: claims.oid.filter(is_id) }
+    }
+}
+
+/// What a token says of itself, where it is a JWT.
+fn claims_of(token: &Secret) -> Option<Claims> {
     let payload = token.expose().split('.').nth(1)?;
     let bytes = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    serde_json::from_slice::<Claims>(&bytes).ok()?.tid
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// A tenant configured as a domain is not compared, nor a token that cannot be read.
 fn check_tenant(wanted: &str, token: &Secret) -> Result<(), SourceError> {
-    match tenant_of(token) {
+    match claims_of(token).and_then(|claims| claims.tid) {
         Some(tenant) if !wanted.contains('.') && !tenant.eq_ignore_ascii_case(wanted) => {
             Err(SourceError::new(
                 SourceErrorKind::Auth,

@@ -99,6 +99,25 @@ pub(super) async fn subscription_names(
         .collect()
 }
 
+/// Asks for the total of a few days: one QPU, for the proof that it may be asked.
+pub(super) async fn total(exchange: &Exchange<'_>, window: Window) -> Result<(), SourceError> {
+    let body = json!({
+        "type": CostType::Actual.as_str(),
+        "timeframe": "Custom",
+        "timePeriod": time_period(window),
+        "dataset": {
+            "granularity": "None",
+            "aggregation": {"totalCost": {"name": "Cost", "function": "Sum"}},
+        },
+    });
+    let url = exchange.url(PATH)?;
+    match exchange.query(url, body.to_string().into(), 1).await? {
+        Answer::Content(body) => Page::parse(&body).map(drop),
+        Answer::Empty => Ok(()),
+        Answer::NoAmortizedCost(error) => Err(error),
+    }
+}
+
 fn what(question: &Question, month: Window, cost_type: CostType) -> String {
     format!("`{}` of {month} as {}", question.query, cost_type.as_str())
 }

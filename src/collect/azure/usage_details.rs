@@ -83,25 +83,40 @@ enum DaysBy {
     Filter,
 }
 
+/// Asks for a first page, for the proof that it may be asked.
+pub(super) async fn prove(exchange: &Exchange<'_>, window: Window) -> Result<(), SourceError> {
+    first_page(exchange, window, CostType::Actual).await?.1.map(drop)
+}
+
+/// The first page and its address. A subscription's agreement is not in its name: where its filter
+/// is refused, the other way is tried.
+async fn first_page(
+    exchange: &Exchange<'_>,
+    month: Window,
+    cost_type: CostType,
+) -> Result<(Url, Result<Answer, SourceError>), SourceError> {
+    let is_modern = exchange.settings.is_modern_agreement();
+    let days_by = if is_modern { DaysBy::Parameters } else { DaysBy::Filter };
+    let url = first_url(exchange, month, cost_type, days_by)?;
+    let answer = exchange.usage_details(url.clone()).await;
+    let is_refused = answer.as_ref().is_err_and(|error| error.kind == SourceErrorKind::Config);
+    if days_by == DaysBy::Parameters || !is_refused {
+        return Ok((url, answer));
+    }
+    let url = first_url(exchange, month, cost_type, DaysBy::Parameters)?;
+    let answer = exchange.usage_details(url.clone()).await;
+    Ok((url, answer))
+}
+
 /// Reads all pages of one month and cost type; returns the refusal where the agreement has no such
-/// costs. A subscription's agreement is not in its name: where its filter is refused, the other way
-/// is tried.
+/// costs.
 async fn pages(
     exchange: &Exchange<'_>,
     month: Window,
     cost_type: CostType,
     mut take: impl FnMut(Item) -> Result<(), SourceError>,
 ) -> Result<Option<SourceError>, SourceError> {
-    let is_modern = exchange.settings.is_modern_agreement();
-    let days_by = if is_modern { DaysBy::Parameters } else { DaysBy::Filter };
-    let mut url = first_url(exchange, month, cost_type, days_by)?;
-    let mut answer = exchange.usage_details(url.clone()).await;
-    if days_by == DaysBy::Filter
-        && answer.as_ref().is_err_and(|error| error.kind == SourceErrorKind::Config)
-    {
-        url = first_url(exchange, month, cost_type, DaysBy::Parameters)?;
-        answer = exchange.usage_details(url.clone()).await;
-    }
+    let (mut url, mut answer) = first_page(exchange, month, cost_type).await?;
     for _ in 0..MAX_PAGES {
         let content = match answer? {
             Answer::Content(content) => content,

@@ -30,6 +30,8 @@ pub const MOST_PAGES: u32 = 40;
 /// No part of a machine costs that much an hour, in any currency that bills are in: a sentinel.
 const NO_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
+const TRIED: &str = "read list prices from the Cloud Billing API";
+
 /// Which prices are worth keeping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -74,16 +76,7 @@ pub async fn list_prices(
     credentials: Credentials,
     wanted: &Wanted,
 ) -> Result<Vec<SkuPrice>, SourceError> {
-    let tried = "read list prices from the Cloud Billing API";
-    let mut builder =
-        CloudCatalog::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
-    if let Some(endpoint) = &settings.endpoints.billing {
-        builder = builder.with_endpoint(endpoint);
-    }
-    let catalogue = builder.build().await.map_err(|error| {
-        SourceError::new(SourceErrorKind::Config, format!("failed to {tried}: {error}"))
-            .hint("check `endpoints.billing`")
-    })?;
+    let catalogue = catalogue_of(settings, credentials).await?;
     let (mut prices, mut token) = (Vec::new(), String::new());
     for _ in 0..MOST_PAGES {
         meter.reserve("skus.list", meter.free()).await?;
@@ -95,7 +88,7 @@ pub async fn list_prices(
             .set_page_token(token)
             .send()
             .await
-            .map_err(|error| refused(classify(&Failure::from(&error), settings, tried)))?;
+            .map_err(|error| refused(classify(&Failure::from(&error), settings, TRIED)))?;
         prices.extend(page.skus.iter().flat_map(|sku| sku_prices(sku, wanted)));
         token = page.next_page_token;
         if token.is_empty() {
@@ -104,8 +97,38 @@ pub async fn list_prices(
     }
     Err(SourceError::new(
         SourceErrorKind::Malformed,
-        format!("failed to {tried}: the catalogue has more than {MOST_PAGES} pages"),
+        format!("failed to {TRIED}: the catalogue has more than {MOST_PAGES} pages"),
     ))
+}
+
+async fn catalogue_of(
+    settings: &Settings,
+    credentials: Credentials,
+) -> Result<CloudCatalog, SourceError> {
+    let mut builder =
+        CloudCatalog::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
+    if let Some(endpoint) = &settings.endpoints.billing {
+        builder = builder.with_endpoint(endpoint);
+    }
+    builder.build().await.map_err(|error| {
+        SourceError::new(SourceErrorKind::Config, format!("failed to {TRIED}: {error}"))
+            .hint("check `endpoints.billing`")
+    })
+}
+
+/// Asks for one SKU, for the proof that the list can be read.
+///
+/// # Errors
+/// As [`list_prices`].
+pub async fn is_reachable(
+    meter: &Counter<'_>,
+    settings: &Settings,
+    credentials: Credentials,
+) -> Result<(), SourceError> {
+    let catalogue = catalogue_of(settings, credentials).await?;
+    meter.reserve("skus.list", meter.free()).await?;
+    let page = catalogue.list_skus().set_parent(COMPUTE_ENGINE).set_page_size(1).send().await;
+    page.map(drop).map_err(|error| refused(classify(&Failure::from(&error), settings, TRIED)))
 }
 
 /// The price list asks for no role, but for the API itself.

@@ -62,6 +62,8 @@ pub struct Described {
     pub created: Option<Timestamp>,
     /// Where it is.
     pub location: String,
+    /// How many rows it has, where it is told.
+    pub rows: Option<u64>,
 }
 
 impl<'a> Client<'a> {
@@ -140,8 +142,11 @@ impl<'a> Client<'a> {
         self.pages(complete, &tried).await
     }
 
-    /// The price of a statement by a dry run.
-    async fn estimate(
+    /// The price of a statement by a dry run, which is free.
+    ///
+    /// # Errors
+    /// Any kind.
+    pub async fn estimate(
         &self,
         statement: &Statement,
         location: &str,
@@ -363,6 +368,7 @@ fn described(settings: &Settings, answer: &TableAnswer) -> Result<Described, Sou
             .filter(|milliseconds| *milliseconds > 0)
             .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok()),
         location: answer.location.clone(),
+        rows: answer.num_rows,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -256,7 +257,7 @@ fn tell(elector: &Elector, post: &Post) {
                     tracing::info!(holder = holder.identity, "follows the holder of the Lease");
                 }
                 Leadership::Follower { holder: None } => {
-                    tracing::warn!("holds the Lease no more, and knows of nobody who does");
+                    tracing::info!("holds the Lease no more, and knows of nobody who does");
                 }
                 Leadership::Alone => {}
             }
@@ -281,7 +282,10 @@ impl Link {
         let resource = Resource::Lease { namespace: name.namespace, name: name.name };
         let response = connection.send(method, &path, body.as_ref()).await?;
         let status = response.status();
-        if !status.is_success() && Answer::of(status, b"").is_ok_and(|answer| answer.is_none()) {
+        // Where nothing can be made there is no namespace.
+        let is_nowhere = status == StatusCode::NOT_FOUND && matches!(question, Question::Create(_));
+        let is_answer = || Answer::of(status, b"").is_ok_and(|answer| answer.is_some());
+        if !status.is_success() && (is_nowhere || !is_answer()) {
             return Err(connection.refusal(&resource, response).await);
         }
         let body = connection.whole(response).await?;

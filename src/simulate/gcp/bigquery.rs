@@ -104,7 +104,7 @@ impl Server {
                 .charges(Provider::Gcp, now)
                 .iter()
                 .any(|charge| charge.sub_account_id == project);
-        if known {
+        if known && !self.lacks("bigquery.jobs.create") {
             return Ok(());
         }
         Err(ApiError::bigquery(
@@ -156,6 +156,16 @@ impl Server {
             default.and_then(|default| text(default, "projectId")).unwrap_or(project).to_owned(),
             default.and_then(|default| text(default, "datasetId")).unwrap_or_default().to_owned(),
         );
+        if self.lacks("bigquery.tables.getData") && query.contains(&self.options.dataset) {
+            let table = self.options.standard_table().replacen('.', ":", 1);
+            return Err(ApiError::bigquery(
+                "accessDenied",
+                format!(
+                    "Access Denied: Table {table}: User does not have permission to query table \
+                     {table}, or perhaps it does not exist."
+                ),
+            ));
+        }
         let now = self.world.clock().now();
         if let Some(location) = location
             && !location.eq_ignore_ascii_case(&self.options.location)

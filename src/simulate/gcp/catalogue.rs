@@ -177,6 +177,9 @@ async fn account(
     Path(account): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     server.options.requests.note("billingAccounts.get");
+    if server.lacks("billing.accounts.get") {
+        return Err(ApiError::rpc(StatusCode::FORBIDDEN, "The caller does not have permission"));
+    }
     server.known_account(&account)?;
     Ok(Json(server.account_resource()))
 }

@@ -72,6 +72,19 @@ impl ApiError {
         }
     }
 
+    /// The refusal of whoever may not let a project pay for requests.
+    pub(super) fn project_denied(style: Style, project: &str) -> Self {
+        let message = format!(
+            "Caller does not have required permission to use project {project}. Grant the caller \
+             the roles/serviceusage.serviceUsageConsumer role, or a custom role with the \
+             serviceusage.services.use permission, by visiting \
+             https://console.developers.google.com/iam-admin/iam/project?project={project} and \
+             then retry. Propagation of the new permission may take a few minutes."
+        );
+        let status = StatusCode::FORBIDDEN;
+        Self { status, reason: "forbidden", message, retry_after: None, style }
+    }
+
     /// The error of a fault that Google has words of its own for; none for the others.
     pub(super) fn of_fault(fault: &Fault, style: Style, project: &str) -> Option<Self> {
         let error = match fault {

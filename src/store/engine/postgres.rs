@@ -12,8 +12,8 @@ mod schema;
 mod tls;
 mod values;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
@@ -38,7 +38,7 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(250);
 /// up to this.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(15);
 /// How long a lost answer to a commit is looked for.
-const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the server may take to notice that the process before is gone.
 const LOCKED_WITHIN: Duration = Duration::from_secs(3);
 
@@ -55,6 +55,10 @@ pub(in crate::store) struct Session {
     purpose: Purpose,
     mark: String,
     link: RefCell<Link>,
+    /// The number of a write of which nobody knows yet whether it was kept.
+    in_doubt: Cell<Option<i64>>,
+    /// Those that were.
+    kept_after_all: RefCell<BTreeSet<i64>>,
     /// A reader's place in the pool.
     place: Option<Place>,
 }
@@ -119,6 +123,8 @@ impl Session {
             purpose,
             mark: format!("{}-{random:016x}", std::process::id()),
             link: RefCell::new(link),
+            in_doubt: Cell::new(None),
+            kept_after_all: RefCell::default(),
             place,
         }
     }
@@ -156,7 +162,7 @@ impl Session {
                 let back_off = FIRST_BACK_OFF.saturating_mul(1 << link.failures.min(8));
                 link.failures = link.failures.saturating_add(1);
                 let reason = match &fault {
-                    Fault::Database(error) => error.to_string(),
+                    Fault::Database(error) | Fault::InDoubt(_, error) => error.to_string(),
                     Fault::Damaged(reason) => reason.clone(),
                     Fault::Refused(error) => error.to_string(),
                 };
@@ -230,6 +236,12 @@ impl Session {
     }
 
     pub(super) fn begin(&self) -> Result<(), Fault> {
+        if let Some(revision) = self.in_doubt.get() {
+            if self.was_kept(revision)? {
+                self.kept_after_all.borrow_mut().insert(revision);
+            }
+            self.in_doubt.set(None);
+        }
         self.begun("BEGIN")
     }
 
@@ -265,31 +277,43 @@ impl Session {
         }
     }
 
-    /// Looks up whether a write was kept whose commit was not answered. The row is locked for it,
-    /// so that the old connection's transaction has ended, one way or the other.
+    /// Looks for a while whether a write was kept whose commit was not answered.
     fn settle(&self, revision: i64, fault: Fault) -> Result<(), Fault> {
         let until = Instant::now() + SETTLED_WITHIN;
         self.forget();
         while Instant::now() < until {
-            let mut kept = None;
-            let asked = self.begun("BEGIN").and_then(|()| {
-                self.each("SELECT revision, writer FROM ledger_state FOR UPDATE", &[], |row| {
-                    let by: Option<String> = row.get(1)?;
-                    kept = Some((row.get::<i64>(0)?, by));
-                    Ok(())
-                })
-            });
-            let _ = self.end("ROLLBACK");
-            match (asked, kept) {
-                (Ok(()), Some((found, Some(by)))) if found == revision && by == self.mark => {
-                    return Ok(());
-                }
-                // Not kept, or written over by another leader, which is nothing to build upon.
-                (Ok(()), _) => return Err(fault),
-                (Err(_), _) => std::thread::park_timeout(Duration::from_millis(100)),
+            match self.was_kept(revision) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(fault),
+                Err(_) => std::thread::park_timeout(Duration::from_millis(100)),
             }
         }
-        Err(fault)
+        self.in_doubt.set(Some(revision));
+        Err(match fault {
+            Fault::Database(error) => Fault::InDoubt(revision, error),
+            other => other,
+        })
+    }
+
+    /// Whether the newest write is this process' and has this number. The row is locked for it, so
+    /// that the old connection's transaction has ended, one way or the other. What another leader
+    /// wrote over counts as not kept: it is nothing to build upon.
+    fn was_kept(&self, revision: i64) -> Result<bool, Fault> {
+        let mut kept = false;
+        let asked = self.begun("BEGIN").and_then(|()| {
+            self.each("SELECT revision, writer FROM ledger_state FOR UPDATE", &[], |row| {
+                let is_own = row.text_option(1)? == Some(self.mark.as_str());
+                kept = is_own && row.get::<i64>(0)? == revision;
+                Ok(())
+            })
+        });
+        let _ = self.end("ROLLBACK");
+        asked.map(|()| kept)
+    }
+
+    /// Whether a write that was told as in doubt turned out to be kept since.
+    pub(super) fn kept_after_all(&self, revision: i64) -> bool {
+        self.kept_after_all.borrow().contains(&revision)
     }
 
     pub(super) fn run(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<usize, Fault> {

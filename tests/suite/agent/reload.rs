@@ -12,11 +12,12 @@ use costband::domain::identity::Provider;
 use costband::runtime::clock::SystemClock;
 use costband::simulate::aws;
 use costband::simulate::faults::Faults;
+use costband::store::Ledger;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::contract::harness::{Clouds, Options, Server, WrittenWorld, around, fleet};
+use crate::contract::harness::{Clouds, Options, Server, WrittenWorld, around, fleet, id};
 use crate::contract::program::{Program, page_when};
 use crate::faces::series::value;
 
@@ -295,6 +296,9 @@ async fn a_stop_does_not_wait_for_what_earlier_configurations_left() {
     program.signal("-HUP");
     program.line(RELOADED);
     assert_eq!(program.terminate(), Some(0));
+    // The poll was dropped: one that is waited for ends as a failure in the ledger.
+    let ledger = Ledger::open(house.folder.path().join("costband.db")).unwrap();
+    assert_eq!(ledger.schedule(&id(Provider::Aws)).unwrap().last_error, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -320,7 +324,7 @@ async fn address_ledger_and_token_may_be_others() {
     let refused = client.get(format!("http://{before}/healthz")).send().await;
     assert!(refused.is_err(), "the address of before is answered still");
     // The ledger of before is closed: another agent may have it.
-    costband::store::Ledger::open(house.folder.path().join("costband.db")).unwrap();
+    Ledger::open(house.folder.path().join("costband.db")).unwrap();
     assert_eq!(program.terminate(), Some(0));
 }
 
@@ -337,7 +341,9 @@ async fn a_kill_while_it_reloads_loses_nothing() {
             program.line("source planned");
         }
         program.kill();
-        program = house.run().await.0;
+        let address;
+        (program, address) = house.run().await;
+        page_when(&format!("http://{address}/metrics"), all_up).await;
     }
     assert_eq!(program.terminate(), Some(0));
     assert_eq!(house.asked(), asked, "a cloud was asked again");

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// What happens to the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) enum Fate {
     Lost = 1,
     /// The server keeps it, and nobody hears of it.
     AnswerLost = 2,
+    /// The same, and the server is out of reach until [`Proxy::open`].
+    AnswerLostForLong = 3,
 }
 
 /// How a commit begins on the wire: a simple query (`Q`) is its length and its text.
@@ -22,6 +24,7 @@ const COMMIT: &[u8] = b"COMMIT\0";
 pub(super) struct Proxy {
     pub(super) port: u16,
     fate: Arc<AtomicU8>,
+    closed: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -29,19 +32,28 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let fate = Arc::new(AtomicU8::new(Fate::Arrives as u8));
-        let known = fate.clone();
+        let (known, closed) = (fate.clone(), Arc::new(AtomicBool::new(false)));
+        let is_closed = closed.clone();
         // It ends with the process of the tests.
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
+                if is_closed.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let far = TcpStream::connect(("127.0.0.1", server)).unwrap();
-                pass(near, far, known.clone());
+                pass(near, far, known.clone(), is_closed.clone());
             }
         });
-        Self { port, fate }
+        Self { port, fate, closed }
     }
 
     pub(super) fn next_commit(&self, fate: Fate) {
         self.fate.store(fate as u8, Ordering::SeqCst);
+    }
+
+    /// The server can be reached again.
+    pub(super) fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
     }
 
     /// Whether the fate that was set has come true.
@@ -51,7 +63,7 @@ impl Proxy {
 }
 
 /// Passes bytes on both ways until either end closes.
-fn pass(near: TcpStream, far: TcpStream, fate: Arc<AtomicU8>) {
+fn pass(near: TcpStream, far: TcpStream, fate: Arc<AtomicU8>, closed: Arc<AtomicBool>) {
     let (mut from_near, mut to_far) = (near.try_clone().unwrap(), far.try_clone().unwrap());
     let (mut from_far, mut to_near) = (far, near);
     let deaf = Arc::new(AtomicU8::new(0));
@@ -69,6 +81,10 @@ fn pass(near: TcpStream, far: TcpStream, fate: Arc<AtomicU8>) {
                 };
                 if strikes(Fate::Lost) {
                     break;
+                }
+                if strikes(Fate::AnswerLostForLong) {
+                    closed.store(true, Ordering::SeqCst);
+                    deaf.store(1, Ordering::SeqCst);
                 }
                 if strikes(Fate::AnswerLost) {
                     deaf.store(1, Ordering::SeqCst);

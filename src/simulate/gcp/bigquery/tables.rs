@@ -48,6 +48,16 @@ impl Server {
         if !warehouse.has_dataset(project, dataset) {
             return Err(no_dataset(project, dataset));
         }
+        if self.lacks("bigquery.tables.get") {
+            let table = format!("{project}:{dataset}.{table}");
+            return Err(ApiError::bigquery(
+                "accessDenied",
+                format!(
+                    "Access Denied: Table {table}: Permission bigquery.tables.get denied on table \
+                     {table} (or it may not exist)."
+                ),
+            ));
+        }
         match warehouse.kind(project, dataset, table) {
             Some(kind) => Ok((warehouse, kind)),
             None => Err(ApiError::bigquery(

@@ -92,16 +92,14 @@ pub(super) fn migrate(session: &Session) -> Result<(), Fault> {
 
 /// Who holds the ledger's lock, as far as the server tells.
 pub(super) fn holder(client: &Client) -> Result<Option<String>, Fault> {
-    let query = format!(
-        "SELECT a.application_name, coalesce(host(a.client_addr), 'the server'), a.pid
+    let query = "SELECT a.application_name, coalesce(host(a.client_addr), 'the server'), a.pid
          FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
          WHERE l.locktype = 'advisory' AND l.granted AND l.database = a.datid
            AND (l.classid::bigint, l.objid::bigint) =
                (1667395172, hashtext(current_schema())::bigint & 4294967295)
            AND l.pid <> pg_backend_pid()
-         LIMIT 1"
-    );
-    let row = answer(client.query_opt(&query, &[]))??;
+         LIMIT 1";
+    let row = answer(client.query_opt(query, &[]))??;
     let Some(row) = row else { return Ok(None) };
     let told = (|| {
         let (name, from, pid): (String, String, i32) =

@@ -2,11 +2,15 @@
 //! asks it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
+use axum::routing::post;
 use costband::domain::identity::Provider;
 use costband::runtime::clock::SystemClock;
 use costband::simulate::aws::{self, AwsOptions};
@@ -19,6 +23,7 @@ use crate::contract::harness::{Clouds, Options, Server, WrittenWorld, around, fl
 use crate::contract::program::{Program, output};
 use crate::faces::series::{samples, value};
 use crate::kubernetes::server::ApiServer;
+use crate::kubernetes::until;
 use crate::store::place::{PASSWORD, Place, USER};
 
 /// What the promise allows for a handover, and for each of the other things more than they take on a
@@ -50,6 +55,35 @@ impl Asked {
     }
 }
 
+/// A receiver that takes messages once it is told to.
+#[derive(Clone, Default)]
+struct Hook {
+    takes: Arc<AtomicBool>,
+    heard: Arc<Mutex<Vec<(String, bool)>>>,
+}
+
+impl Hook {
+    async fn listen(&self) -> String {
+        let hook = self.clone();
+        let answer = async move |headers: HeaderMap| {
+            let id = headers["webhook-id"].to_str().unwrap().to_owned();
+            let takes = hook.takes.load(Ordering::SeqCst);
+            hook.heard.lock().unwrap().push((id, takes));
+            if takes { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let router = Router::new().route("/hook", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    fn heard(&self, taken: bool) -> Vec<String> {
+        let all = self.heard.lock().unwrap();
+        all.iter().filter(|(_, was)| *was == taken).map(|(id, _)| id.clone()).collect()
+    }
+}
+
 struct House {
     api: ApiServer,
     clouds: Clouds,
@@ -58,6 +92,7 @@ struct House {
     folder: tempfile::TempDir,
     rules: [&'static str; 3],
     shared: Option<Place>,
+    hook: Option<String>,
 }
 
 impl House {
@@ -88,7 +123,7 @@ impl House {
         let aws = Server::start(router, faults).await;
         let folder = tempfile::tempdir().unwrap();
         let api = ApiServer::start().await;
-        Self { api, clouds, aws, asked, folder, rules, shared: None }
+        Self { api, clouds, aws, asked, folder, rules, shared: None, hook: None }
     }
 
     fn configuration(&self, name: &str) -> PathBuf {
@@ -111,6 +146,12 @@ impl House {
             }
             _ => json!({"path": folder.join(format!("{name}.db"))}),
         };
+        if let Some(url) = &self.hook {
+            let secret = folder.join("hook");
+            std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+            let webhook = json!({"name": "hook", "url": url, "secret": {"file": secret}});
+            text["notify"] = json!({"webhooks": [webhook]});
+        }
         text["log"] = json!({"format": "json"});
         let [duration, renew_deadline, retry_period] = self.rules;
         text["lease"] = json!({
@@ -307,6 +348,8 @@ async fn replicas_that_share_a_ledger_show_the_same_and_poll_once() {
     let Some(place) = Place::database() else { return };
     let mut house = House::start(SHORT).await;
     house.shared = Some(place);
+    let hook = Hook::default();
+    house.hook = Some(hook.listen().await);
     let mut first = house.run("a");
     first.leads(PATIENCE).await;
     first.has_polled().await;
@@ -322,13 +365,22 @@ async fn replicas_that_share_a_ledger_show_the_same_and_poll_once() {
     assert!(status == 200 && page.contains("This replica follows"), "{page}");
     second.follows().await;
 
-    // What was polled is not polled again, whoever holds the Lease.
+    // What was polled is not polled again, and what was not delivered is delivered once, whoever
+    // holds the Lease.
+    until("a message that is not taken", || !hook.heard(false).is_empty()).await;
     let paid = house.asked.by(&key("a"));
     first.program.kill();
+    hook.takes.store(true, Ordering::SeqCst);
     second.leads(PATIENCE).await;
     let up = second.has_polled().await;
     assert!(business(&up).contains(&"costband_band_spend".to_owned()));
     assert_eq!((house.asked.by(&key("a")), house.asked.by(&key("b"))), (paid, 0));
+    let first_of_all = hook.heard(false).swap_remove(0);
+    until("the message", || hook.heard(true).contains(&first_of_all)).await;
+    let mut taken = hook.heard(true);
+    taken.sort();
+    let twice = taken.windows(2).any(|two| two[0] == two[1]);
+    assert!(!twice, "told twice: {taken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

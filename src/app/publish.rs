@@ -186,9 +186,12 @@ impl Publisher {
         let reader = self.reader.clone();
         let before = before.map(|before| before.history.clone());
         let read = self.ledger.call(move |ledger| {
-            let reading = reader.read(ledger, now)?;
-            let history = reader.history(ledger, before.as_deref(), now)?;
-            Ok::<_, LedgerError>((reading, history))
+            // A leader may write meanwhile where replicas share the ledger.
+            ledger.at_one_instant(|ledger| {
+                let reading = reader.read(ledger, now)?;
+                let history = reader.history(ledger, before.as_deref(), now)?;
+                Ok::<_, LedgerError>((reading, history))
+            })
         });
         match read.await {
             Ok(Ok(found)) => Ok(found),

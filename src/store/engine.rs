@@ -333,6 +333,15 @@ impl Connection {
         }
     }
 
+    /// Looks up what became of a write that was told as in doubt.
+    pub(super) fn settle_doubt(&self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(session) => session.settle_doubt(),
+        }
+    }
+
     /// Numbers new rows of a table on from those that it holds.
     pub(super) fn number_on(&self, table: &str) -> Result<(), Fault> {
         match self {

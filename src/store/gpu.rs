@@ -33,7 +33,7 @@ impl Ledger {
         marks: &[GpuMark],
         forgotten: &[String],
     ) -> Result<(), LedgerError> {
-        let mut told_twice = std::mem::take(&mut self.told_twice);
+        let mut told_twice = self.told_twice.take();
         let kept = self.write(Operation::GpuTime, |connection| {
             keep(connection, &told_twice.without(connection, times))?;
             // A device that was forgotten and came back has its new mark.
@@ -51,19 +51,22 @@ impl Ledger {
             Ok(()) => {}
             Err(LedgerError::InDoubt { revision, .. }) => {
                 told_twice.in_doubt = Some((*revision, times.to_vec()));
-                self.told_twice = told_twice;
+                self.told_twice.replace(told_twice);
             }
-            Err(_) => self.told_twice = told_twice,
+            Err(_) => drop(self.told_twice.replace(told_twice)),
         }
         kept
     }
 
-    /// Up to when each device's time is counted.
+    /// Up to when each device's time is counted. Who asks counts on from there: time that failed to
+    /// be kept before is not handed over again.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot be read.
     pub fn gpu_marks(&self) -> Result<Vec<GpuMark>, LedgerError> {
         self.read(|connection| {
+            connection.settle_doubt()?;
+            self.told_twice.take();
             all(connection, "SELECT mark FROM gpu_mark ORDER BY uuid", params![], |row| {
                 from_json(row, 0)
             })

@@ -1,5 +1,7 @@
 //! The ledger: how it is opened, read and written, and the schedule in it.
 
+use std::cell::RefCell;
+
 use jiff::Timestamp;
 
 use crate::domain::breakdown::Breakdown;
@@ -23,7 +25,7 @@ pub struct Ledger {
     pub(super) duty: Duty,
     /// A write was refused because another one leads in a newer term.
     pub(super) is_ousted: bool,
-    pub(super) told_twice: ToldTwice,
+    pub(super) told_twice: RefCell<ToldTwice>,
 }
 
 impl Ledger {
@@ -50,7 +52,7 @@ impl Ledger {
 
     fn opened(location: Location, company: Company, duty: Duty) -> Result<Self, LedgerError> {
         let connection = Connection::open(&location, company)?;
-        let told_twice = ToldTwice::default();
+        let told_twice = RefCell::default();
         Ok(Self { connection, location, duty, is_ousted: false, told_twice })
     }
 
@@ -63,7 +65,7 @@ impl Ledger {
         let location = location.into();
         let connection = Connection::open_read_only(&location)?;
         let duty = Duty::Reader;
-        Ok(Self { connection, location, duty, is_ousted: false, told_twice: ToldTwice::default() })
+        Ok(Self { connection, location, duty, is_ousted: false, told_twice: RefCell::default() })
     }
 
     /// Where the ledger is.

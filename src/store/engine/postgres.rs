@@ -236,13 +236,19 @@ impl Session {
     }
 
     pub(super) fn begin(&self) -> Result<(), Fault> {
+        self.settle_doubt()?;
+        self.begun("BEGIN")
+    }
+
+    /// Looks up what became of a write that was told as in doubt.
+    pub(super) fn settle_doubt(&self) -> Result<(), Fault> {
         if let Some(revision) = self.in_doubt.get() {
             if self.was_kept(revision)? {
                 self.kept_after_all.borrow_mut().insert(revision);
             }
             self.in_doubt.set(None);
         }
-        self.begun("BEGIN")
+        Ok(())
     }
 
     pub(super) fn begin_instant(&self) -> Result<(), Fault> {

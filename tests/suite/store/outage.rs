@@ -1,7 +1,8 @@
 //! The agent over a ledger in PostgreSQL whose server goes away and comes back.
 
-use costband::app::agent::{Agent, Polling};
+use costband::app::agent::Agent;
 use costband::app::demo::{FIRST_READING_BEFORE, World};
+use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::simulate::SimulateAddresses;
 
@@ -39,7 +40,8 @@ async fn an_agent_outlives_its_server_and_reads_on_when_it_is_back() {
         }
         clock.advance(advance);
     }
-    let agent = Agent::start(&setup, polling, clock.clone(), true).await.unwrap();
+    let place = setup.ledger.clone();
+    let agent = Agent::start(setup, polling, clock.clone(), true).await.unwrap();
     let url = format!("http://{}/metrics", agent.address);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(agent.run(async move {
@@ -67,6 +69,6 @@ async fn an_agent_outlives_its_server_and_reads_on_when_it_is_back() {
     assert!(!running.is_finished());
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
-    let ledger = Ledger::open_read_only(&setup.ledger).unwrap();
+    let ledger = Ledger::open_read_only(&place).unwrap();
     assert_eq!(ledger.sources().unwrap().len(), 3);
 }

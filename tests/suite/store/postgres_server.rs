@@ -472,10 +472,22 @@ fn gpu_time_whose_commit_was_in_doubt_for_long_is_added_once() {
     let total = |ledger: &Ledger| -> u64 {
         ledger.gpu_totals().unwrap().iter().map(|(_, time)| time.total()).sum()
     };
+    // Who asks for the marks begins anew: nothing is handed over again, and nothing taken off.
+    proxy.next_commit(Fate::AnswerLostForLong);
+    let told = ledger.keep_gpu_time(&[time("n1", 7)], &[], &[]);
+    assert!(matches!(told, Err(LedgerError::InDoubt { .. })), "{told:?}");
+    proxy.open();
+    while let Err(error) = ledger.gpu_marks() {
+        assert!(error.to_string().contains("next attempt"), "{error}");
+        std::thread::park_timeout(PAUSE);
+    }
+    ledger.keep_gpu_time(&[time("n1", 20)], &[], &[]).unwrap();
+    assert_eq!(total(&ledger), 27);
+
     for (fate, first, all) in [
-        (Fate::AnswerLostForLong, 1_000, 1_600),
-        (Fate::Lost, 10, 1_670),
-        (Fate::Arrives, 5, 1_735),
+        (Fate::AnswerLostForLong, 1_000, 1_627),
+        (Fate::Lost, 10, 1_697),
+        (Fate::Arrives, 5, 1_762),
     ] {
         proxy.next_commit(fate);
         let told = ledger.keep_gpu_time(&[time("n1", first)], &[], &[]);

@@ -14,6 +14,7 @@ pub mod gpu_pods;
 pub mod gpu_time;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+pub mod lease;
 pub mod ledger;
 pub mod nodes;
 pub mod notices;

@@ -14,6 +14,7 @@ use crate::telemetry::log::{self, LogFormat};
 mod backfill;
 mod backtest;
 mod check;
+mod copy;
 #[cfg(feature = "simulate")]
 mod demo;
 mod report;
@@ -51,6 +52,8 @@ enum Command {
     Report(report::Report),
     /// Fills history into the ledger, after printing its price.
     Backfill(backfill::Backfill),
+    /// Copies a ledger into the one that the configuration names.
+    Copy(copy::Copy),
     /// Scores the forecasts on the stored history.
     Backtest(backtest::BacktestCommand),
     /// Prints the configuration's JSON Schema.
@@ -133,6 +136,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Check(check) => block_on(check.run()),
         Command::Report(report) => block_on(report.run()),
         Command::Backfill(backfill) => block_on(backfill.run()),
+        Command::Copy(copy) => copy.run(),
         Command::Backtest(backtest) => backtest.run(),
         Command::Schema(schema) => schema.run(),
     }

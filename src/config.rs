@@ -35,6 +35,7 @@ use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_time::StateRules;
 use crate::domain::identity::{Provider, SourceId};
+use crate::domain::lease::LeaseRules;
 use crate::domain::money::Money;
 use crate::domain::node::Node;
 use crate::domain::pods::{PodLabels, PodPages};
@@ -67,6 +68,8 @@ pub struct Config {
     pub gpu: Vec<GpuSource>,
     /// The Kubernetes clusters whose API is asked; names are unique.
     pub kubernetes: Vec<KubernetesConfig>,
+    /// The Lease that several replicas share; none for an agent that is alone.
+    pub lease: Option<LeaseConfig>,
     /// Nodes that are configured, by name.
     pub nodes: Vec<Node>,
     /// What an hour of a GPU costs, by machine type or cluster.
@@ -115,10 +118,53 @@ impl LogConfig {
 /// The ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// Its file.
-    pub path: PathBuf,
+    /// Where it is.
+    pub place: StorePlace,
     /// How long days are kept.
     pub retention: SignedDuration,
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePlace {
+    /// A SQLite file, or `:memory:`.
+    Path(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresConfig),
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// The host's name or address, or the folder of its Unix socket.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The role.
+    pub user: String,
+    /// Its password.
+    pub password: Option<SecretRef>,
+    /// How far the server is trusted.
+    pub ssl_mode: SslMode,
+    /// The roots that sign its certificate; the system's where none are named.
+    pub root_certificate: Option<PathBuf>,
+}
+
+/// How far a PostgreSQL server is trusted, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server has it.
+    Prefer,
+    /// TLS, with any certificate; with roots as `VerifyCa`.
+    Require,
+    /// TLS, with a certificate that a root has signed.
+    VerifyCa,
+    /// TLS, with a certificate that a root has signed for the server's name.
+    VerifyFull,
 }
 
 /// One entry under `sources`, to be built by its kind. Its structure is that of the kind's schema;
@@ -212,6 +258,25 @@ pub struct KubernetesConfig {
     pub nodes: bool,
     /// The cloud of nodes that do not tell theirs.
     pub provider: Option<Provider>,
+}
+
+/// The Lease that several replicas share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseConfig {
+    /// Its name.
+    pub name: String,
+    /// Its namespace, where it is not the pod's own.
+    pub namespace: Option<String>,
+    /// The kubeconfig, where it is not the usual one or the pod's own identity.
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    pub context: Option<String>,
+    /// What the replica is called, where it is not the host's name.
+    pub identity: Option<String>,
+    /// Where the replica's page is. It holds no secret.
+    pub address: Option<Address>,
+    /// Its times.
+    pub rules: LeaseRules,
 }
 
 /// Pods that serve GPU telemetry.

@@ -13,6 +13,7 @@ pub mod gpu_family;
 pub mod gpu_money;
 pub mod gpu_time;
 pub mod identity;
+pub mod lease;
 pub mod machine;
 pub mod money;
 pub mod node;

@@ -1,11 +1,13 @@
-//! What the Kubernetes API tells: which nodes there are and what they are, and which pods serve GPU
-//! telemetry. Both are watched, and of each object only what is needed is kept.
+//! What the Kubernetes API tells: which nodes there are and what they are, which pods serve GPU
+//! telemetry, and which of several replicas holds a Lease. Nodes and pods are watched, and of each
+//! object only what is needed is kept.
 
 use std::path::PathBuf;
 
 pub mod client;
 mod exec;
 mod kubeconfig;
+pub mod lease;
 pub mod nodes;
 pub mod pods;
 pub mod watch;
@@ -22,7 +24,7 @@ pub struct Cluster {
     pub context: Option<String>,
 }
 
-/// What is read of an API.
+/// What is asked of an API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     /// All nodes.
@@ -32,17 +34,47 @@ pub enum Resource {
         /// Which.
         namespace: String,
     },
+    /// One Lease.
+    Lease {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Resource {
-    /// What reading it needs.
-    pub const VERBS: [&'static str; 2] = ["list", "watch"];
+    /// What the agent does with it.
+    pub fn verbs(&self) -> &'static [&'static str] {
+        match self {
+            Self::Nodes | Self::Pods { .. } => &["list", "watch"],
+            Self::Lease { .. } => &["get", "create", "update"],
+        }
+    }
 
     /// Its name in the API.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Nodes => "nodes",
             Self::Pods { .. } => "pods",
+            Self::Lease { .. } => "leases",
+        }
+    }
+
+    /// Its group in the API.
+    pub fn group(&self) -> &'static str {
+        match self {
+            Self::Nodes | Self::Pods { .. } => "",
+            Self::Lease { .. } => "coordination.k8s.io",
+        }
+    }
+
+    /// The one object that a verb is for; none where it is for all. What is created has no name
+    /// yet.
+    fn object(&self, verb: &str) -> Option<&str> {
+        match self {
+            Self::Lease { name, .. } if verb != "create" => Some(name),
+            Self::Nodes | Self::Pods { .. } | Self::Lease { .. } => None,
         }
     }
 
@@ -50,7 +82,7 @@ impl Resource {
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Nodes => None,
-            Self::Pods { namespace } => Some(namespace),
+            Self::Pods { namespace } | Self::Lease { namespace, .. } => Some(namespace),
         }
     }
 
@@ -65,6 +97,12 @@ impl Resource {
             Self::Pods { namespace } => format!(
                 "give the agent's identity a Role in the namespace `{namespace}` with the rule `{rule}` (chart: `rbac.podNamespaces: [{namespace}]`)"
             ),
+            Self::Lease { namespace, name } => {
+                let of = "apiGroups: [coordination.k8s.io], resources: [leases]";
+                format!(
+                    "give the agent's identity a Role in the namespace `{namespace}` with the rules `{{{of}, verbs: [create]}}` and `{{{of}, resourceNames: [{name}], verbs: [get, update]}}` (chart: `central.lease.enabled: true`)"
+                )
+            }
         }
     }
 
@@ -72,6 +110,9 @@ impl Resource {
         match self {
             Self::Nodes => "/api/v1/nodes".to_owned(),
             Self::Pods { namespace } => format!("/api/v1/namespaces/{namespace}/pods"),
+            Self::Lease { namespace, .. } => {
+                format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases")
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::config::file::Language;
 use crate::config::secret::SecretRef;
+use crate::domain::lease::{Leadership, LeadershipNow};
 use crate::domain::period::Window;
 use crate::domain::ports::{GpuHistory, HistoryError};
 use crate::export::api;
@@ -31,6 +32,7 @@ use crate::telemetry::self_metrics::SelfMetrics;
 
 mod gpu;
 pub mod page;
+mod replica;
 mod trends;
 mod words;
 
@@ -63,6 +65,10 @@ pub struct Face {
     pub gpu_history: Arc<dyn GpuHistory>,
     /// Whether the clouds are simulated: the page says so.
     pub demo: bool,
+    /// What the process may do among its replicas.
+    pub leadership: LeadershipNow,
+    /// Whether the ledger is the holder's too: a replica that follows shows what it says.
+    pub shares_ledger: bool,
 }
 
 /// A request sees the face as it is when it arrives.
@@ -86,6 +92,7 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
         .route("/api/v1/gpu/range", get(gpu_range))
         .route("/api/v1/nodes/{name}", get(node))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
+        .layer(middleware::from_fn_with_state(faces.clone(), replica::point_to_holder))
         .layer(middleware::from_fn_with_state(faces.clone(), require_token));
     Router::new()
         .merge(guarded)
@@ -164,8 +171,11 @@ async fn ready(State(face): State<Face>) -> Response {
 }
 
 async fn metrics(State(face): State<Face>, headers: HeaderMap) -> Response {
+    let acts = (face.leadership)().acts();
+    face.self_metrics.leads(acts);
     let own = face.self_metrics.encode();
-    let published = face.published.borrow().clone();
+    // Two replicas would tell the same money twice.
+    let published = face.published.borrow().clone().filter(|_| acts);
     let gzip = headers
         .get_all(header::ACCEPT_ENCODING)
         .iter()
@@ -279,19 +289,28 @@ fn json(status: StatusCode, document: &impl Serialize) -> Response {
 }
 
 async fn index(State(face): State<Face>, headers: HeaderMap) -> Response {
-    let language = headers
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(Language::preferred)
-        .unwrap_or(face.language);
+    let language = preferred(&headers).unwrap_or(face.language);
     let published = face.published.borrow().clone();
     let snapshot = published.as_ref().map(|published| &published.snapshot);
-    let html = page::render(snapshot, language, face.demo).into_string();
-    let headers = [
+    let note = match (face.leadership)() {
+        Leadership::Follower { holder } => Some(replica::follows(holder.as_ref(), language)),
+        Leadership::Alone | Leadership::Holder { .. } => None,
+    };
+    let html = page::render(snapshot, language, face.demo, note).into_string();
+    (page_headers(), html).into_response()
+}
+
+/// The language that a browser asks for, where the page has it.
+fn preferred(headers: &HeaderMap) -> Option<Language> {
+    let asked = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
+    Language::preferred(asked)
+}
+
+fn page_headers() -> [(HeaderName, &'static str); 4] {
+    [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, html).into_response()
+    ]
 }

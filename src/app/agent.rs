@@ -9,6 +9,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::app::lease::Replica;
 use crate::app::plan;
 use crate::app::polling::Polling;
 use crate::app::reload::{ConfigWatch, Reload};
@@ -40,6 +41,7 @@ pub struct Agent {
 enum Event {
     Stop,
     Died(TaskDied),
+    Duty,
     Reload(Box<Reload>),
 }
 
@@ -55,7 +57,8 @@ impl Agent {
         demo: bool,
     ) -> anyhow::Result<Self> {
         let listener = web::bind(setup.config.listen).await?;
-        let mut lasting = Lasting::new(clock, demo);
+        let replica = Replica::of(&setup, &polling.handle).await?;
+        let mut lasting = Lasting::new(clock, demo, replica);
         let tasks = begin(&setup, &polling, &mut lasting).await?;
         let faces = watch::Sender::new(tasks.face.clone());
         let (web, address) = serve(listener, &faces)?;
@@ -92,7 +95,7 @@ impl Agent {
             };
             let event = tokio::select! {
                 () = &mut stop => Event::Stop,
-                died = self.died() => Event::Died(died),
+                happened = self.happened() => happened,
                 reload = changed => Event::Reload(Box::new(reload)),
             };
             match event {
@@ -100,9 +103,11 @@ impl Agent {
                 Event::Died(died) => {
                     self.web.ask();
                     self.end_tasks().await;
+                    self.lasting.replica.end().await;
                     self.web.end().await;
                     return Err(died).context("the agent ended");
                 }
+                Event::Duty => Box::pin(self.take_duty()).await?,
                 Event::Reload(reload) => {
                     let Reload { setup, text } = *reload;
                     let taken = Box::pin(self.reload(setup)).await?;
@@ -114,19 +119,36 @@ impl Agent {
         }
     }
 
-    async fn died(&mut self) -> TaskDied {
+    async fn happened(&mut self) -> Event {
         tokio::select! {
-            died = self.web.died() => died,
-            died = self.tasks.died() => died,
+            died = self.web.died() => Event::Died(died),
+            died = self.tasks.died() => Event::Died(died),
+            changed = self.lasting.replica.changed() => match changed {
+                Ok(()) => Event::Duty,
+                Err(died) => Event::Died(died),
+            },
         }
+    }
+
+    /// Goes over to what the agent may do among its replicas now.
+    async fn take_duty(&mut self) -> anyhow::Result<()> {
+        self.end_tasks().await;
+        let Lasting { replica, clock, .. } = &mut self.lasting;
+        replica.take_duty(&self.polling.handle, &**clock).await?;
+        self.tasks = begin(&self.setup, &self.polling, &mut self.lasting).await?;
+        self.faces.send_replace(self.tasks.face.clone());
+        Ok(())
     }
 
     async fn end(mut self) -> anyhow::Result<()> {
         self.lasting.readiness.stopping();
         self.web.ask();
         self.end_tasks().await;
+        // What was handed to the ledger is kept or refused before another replica may begin.
+        let closed = self.polling.handle.close().await.context("failed to close the ledger");
+        self.lasting.replica.end().await;
         self.web.end().await;
-        self.polling.handle.close().await.context("failed to close the ledger")
+        closed
     }
 
     /// Ends every task; a poll or a delivery that is under way is made again later.
@@ -222,15 +244,21 @@ impl Agent {
             let bound = web::bind(then.listen).await;
             Some(bound.map_err(|error| problem("listen", error.to_string()))?)
         };
-        let ledger = if then.store.path == now.store.path {
+        if then.lease != now.lease {
+            return Err(problem("lease", "changes with a restart".to_owned()));
+        }
+        let ledger = if then.store.place == now.store.place {
             None
+        } else if then.lease.is_some() {
+            let told = "replicas that share a Lease change their ledger with a restart";
+            return Err(problem("store", told.to_owned()));
         } else {
-            let path = then.store.path.clone();
+            let location = next.ledger.clone();
             let opened = tokio::task::spawn_blocking(move || {
-                anyhow::Ok(LedgerHandle::spawn(Ledger::open(&path)?)?)
+                anyhow::Ok(LedgerHandle::spawn(Ledger::open(location)?)?)
             });
             let opened = opened.await.map_err(anyhow::Error::from).flatten();
-            Some(opened.map_err(|error| problem("store.path", format!("{error:#}")))?)
+            Some(opened.map_err(|error| problem("store", format!("{error:#}")))?)
         };
         Ok((listener, ledger))
     }
@@ -244,7 +272,9 @@ fn problem(path: &str, message: String) -> Problems {
 
 /// Tells what will be asked for how much, then starts every task.
 async fn begin(setup: &Setup, polling: &Polling, lasting: &mut Lasting) -> anyhow::Result<Tasks> {
-    plan::tell(setup, &polling.handle, &*lasting.clock).await?;
+    if lasting.replica.duty.acts() {
+        plan::tell(setup, &polling.handle, &*lasting.clock).await?;
+    }
     Tasks::start(setup, polling, lasting).await
 }
 

@@ -1,6 +1,5 @@
 //! GPU money of any days that the ledger holds, for the face.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,16 +14,16 @@ use crate::app::spend::{SpendReader, known_days};
 use crate::domain::gpu_money::GpuRange;
 use crate::domain::period::Window;
 use crate::domain::ports::{Clock, GpuHistory, HistoryError};
-use crate::store::{Ledger, LedgerError};
+use crate::store::{Ledger, LedgerError, Location};
 
 /// Prices of the days before are averaged over so many days.
 const DAYS_BEFORE: i32 = 14;
 
-/// Reads GPU money from the ledger's file: one question at a time, since each may read a year of
+/// Reads GPU money from the ledger: one question at a time, since each may read a year of
 /// it, and beside the ledger's own thread, which polls wait for.
 pub struct LedgerHistory {
-    /// The ledger's file.
-    pub path: PathBuf,
+    /// Where the ledger is.
+    pub location: Location,
     /// Which sources there are.
     pub reader: SpendReader,
     /// The agent's clock.
@@ -37,11 +36,12 @@ pub struct LedgerHistory {
 impl GpuHistory for LedgerHistory {
     async fn money(&self, window: Window) -> Result<GpuRange, HistoryError> {
         let turn = self.turn.clone().try_acquire_owned().map_err(|_| HistoryError::Busy)?;
-        let (path, reader, now) = (self.path.clone(), self.reader.clone(), self.clock.now());
+        let (location, reader, now) =
+            (self.location.clone(), self.reader.clone(), self.clock.now());
         let answer = tokio::task::spawn_blocking(move || {
             // Who asked may be gone by now; the next one waits for the end all the same.
             let _turn = turn;
-            read(&reader, &Ledger::open_read_only(path)?, window, now)
+            read(&reader, &Ledger::open_read_only(location)?, window, now)
         });
         match answer.await {
             Ok(Ok(range)) => Ok(range),

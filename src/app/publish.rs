@@ -60,6 +60,8 @@ pub struct Publisher {
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// What sources cost from day to day.
     pub trends: watch::Receiver<Trends>,
+    /// Whether what is judged is told: not by a replica that follows.
+    pub queues: bool,
     /// The names of the receivers.
     pub receivers: Vec<String>,
     /// Rings when a message was queued.
@@ -184,9 +186,12 @@ impl Publisher {
         let reader = self.reader.clone();
         let before = before.map(|before| before.history.clone());
         let read = self.ledger.call(move |ledger| {
-            let reading = reader.read(ledger, now)?;
-            let history = reader.history(ledger, before.as_deref(), now)?;
-            Ok::<_, LedgerError>((reading, history))
+            // A leader may write meanwhile where replicas share the ledger.
+            ledger.at_one_instant(|ledger| {
+                let reading = reader.read(ledger, now)?;
+                let history = reader.history(ledger, before.as_deref(), now)?;
+                Ok::<_, LedgerError>((reading, history))
+            })
         });
         match read.await {
             Ok(Ok(found)) => Ok(found),
@@ -205,7 +210,9 @@ impl Publisher {
                 let judged = self.reader.judge(&read.reading, &read.history, &gpu, now);
                 let judged = Arc::new(judged);
                 read.judged = Some((judged.clone(), now));
-                self.queue(judged.clone(), now).await;
+                if self.queues {
+                    self.queue(judged.clone(), now).await;
+                }
                 judged
             }
         };

@@ -8,10 +8,12 @@ use crate::analyse::spend::{Selection, SourceRules};
 use crate::collect::plan::{Plan, plan};
 use crate::collect::{Descriptor, SOURCES, Source};
 use crate::config::problems::Problems;
-use crate::config::{Config, SourceSchema, load_and_build};
+use crate::config::{Config, SourceSchema, SslMode, StorePlace, load_and_build};
 use crate::domain::band::{Band, Scope};
 use crate::domain::identity::SourceId;
 use crate::domain::period::Window;
+use crate::store::location::Password;
+use crate::store::{Encryption, Ledger, LedgerError, Location, Server};
 
 /// Everything that is known before anything listens, spawns or dials.
 #[derive(Clone)]
@@ -23,6 +25,8 @@ pub struct Setup {
     /// For each source, in the same order, what each band selects of it: the band's index and the
     /// selection.
     pub selections: Vec<Vec<(usize, Selection)>>,
+    /// Where the ledger is.
+    pub ledger: Location,
 }
 
 impl Setup {
@@ -75,7 +79,8 @@ impl Setup {
             return Err(problems);
         }
         let sources = built.into_iter().map(Arc::from).collect();
-        Ok(Self { config, sources, selections })
+        let ledger = location(&config.store.place);
+        Ok(Self { config, sources, selections, ledger })
     }
 
     /// What judging needs to know of each source.
@@ -88,10 +93,50 @@ impl Setup {
         plan(source.descriptor(), source.plan(window))
     }
 
+    /// Opens the ledger to write: with a Lease it is shared, and whoever holds that writes.
+    ///
+    /// # Errors
+    /// What the disk or the server refuses.
+    pub fn open_ledger(&self) -> Result<Ledger, LedgerError> {
+        match self.config.lease {
+            Some(_) => Ledger::open_shared(&self.ledger),
+            None => Ledger::open(&self.ledger),
+        }
+    }
+
+    /// Whether other replicas read the same ledger.
+    pub fn shares_ledger(&self) -> bool {
+        matches!(self.ledger, Location::Postgres(_))
+    }
+
     /// A source by name.
     pub fn source(&self, id: &SourceId) -> Option<&Arc<dyn Source>> {
         self.sources.iter().find(|source| source.descriptor().id == *id)
     }
+}
+
+/// Where the ledger is. A password is read at each use.
+pub fn location(place: &StorePlace) -> Location {
+    let postgres = match place {
+        StorePlace::Path(path) => return path.into(),
+        StorePlace::Postgres(postgres) => postgres.clone(),
+    };
+    let mut server = Server::new(&postgres.host, postgres.port, &postgres.database, &postgres.user);
+    server.encryption = match postgres.ssl_mode {
+        SslMode::Disable => Encryption::Disable,
+        SslMode::Prefer => Encryption::Prefer,
+        SslMode::Require => Encryption::Require,
+        SslMode::VerifyCa => Encryption::VerifyCa,
+        SslMode::VerifyFull => Encryption::VerifyFull,
+    };
+    server.root_certificate = postgres.root_certificate;
+    server.password = postgres.password.map(|password| -> Password {
+        Arc::new(move || match password.read() {
+            Ok(password) => Ok(password.expose().to_owned()),
+            Err(error) => Err(format!("`store.password`: {error}")),
+        })
+    });
+    Location::postgres(server)
 }
 
 /// The environment's variables, without those that are not text.

@@ -1,5 +1,7 @@
 //! The tasks of one configuration: every part wired, named and supervised.
 
+mod following;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 #[cfg(feature = "kubernetes")]
 use crate::app::kubernetes;
+use crate::app::lease::{HeldMeter, Replica};
 use crate::app::ledger::OutboxPort;
 use crate::app::polling::Polling;
 use crate::app::publish::{GpuReports, Publisher};
@@ -22,7 +25,9 @@ use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::app::trends::{TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
+use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
+use crate::domain::node::NodeInventory;
 use crate::domain::ports::Clock;
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
@@ -43,17 +48,20 @@ pub struct Lasting {
     pub readiness: Arc<Readiness>,
     /// The newest snapshot: that of before stands until the first one of a new configuration.
     pub published: watch::Sender<Option<Arc<Published>>>,
+    /// The agent's part among its replicas.
+    pub replica: Replica,
     turns: HashMap<String, Arc<Mutex<()>>>,
 }
 
 impl Lasting {
     /// Nothing is published yet.
-    pub fn new(clock: Arc<dyn Clock>, demo: bool) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, demo: bool, replica: Replica) -> Self {
         Self {
             clock,
             demo,
             readiness: Arc::default(),
             published: watch::Sender::new(None),
+            replica,
             turns: HashMap::new(),
         }
     }
@@ -73,7 +81,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts every task.
+    /// Starts every task that the agent's part among its replicas lets run.
     ///
     /// # Errors
     /// When a client cannot be built or the ledger cannot be read.
@@ -82,6 +90,9 @@ impl Tasks {
         polling: &Polling,
         lasting: &mut Lasting,
     ) -> anyhow::Result<Self> {
+        if !lasting.replica.duty.acts() {
+            return Self::follow(setup, polling, lasting);
+        }
         let client = reqwest::Client::builder()
             .user_agent(concat!("costband/", env!("CARGO_PKG_VERSION")))
             // A redirected POST loses its body, and a signed one goes to a host nobody configured.
@@ -95,24 +106,7 @@ impl Tasks {
 
         let (heard, hearing) = mpsc::channel(64);
         let (inventory, nodes) = watch::channel(Arc::new(nodes::joined(&setup.config, &[])));
-        #[cfg(feature = "kubernetes")]
-        let nodes_known = {
-            let (watched, tasks) = kubernetes::watch_nodes(&setup.config, clock);
-            let known = watched.known().shared();
-            for (name, task) in tasks {
-                spawn(&mut supervisor, name, task);
-            }
-            if !watched.is_empty() {
-                let (config, metrics) = (setup.config.clone(), polling.metrics.clone());
-                spawn(&mut supervisor, "nodes", watched.join(config, inventory.clone(), metrics));
-            }
-            known
-        };
-        #[cfg(not(feature = "kubernetes"))]
-        let nodes_known = {
-            anyhow::ensure!(setup.config.kubernetes.is_empty(), "this build has no Kubernetes");
-            std::future::ready(())
-        };
+        let nodes_known = watch_nodes(setup, polling, clock, &inventory, &mut supervisor)?.shared();
         let asked = setup.config.central.clone().map(|central| {
             let (once, asked) = watch::channel(false);
             let asker = CentralAsker {
@@ -182,7 +176,7 @@ impl Tasks {
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
         let trend_reader = TrendReader {
-            path: setup.config.store.path.clone(),
+            location: setup.ledger.clone(),
             reader: reader.clone(),
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
@@ -198,15 +192,13 @@ impl Tasks {
             gpus,
             gpu_books,
             trends,
+            queues: true,
             receivers: receivers.keys().cloned().collect(),
             bell: bell.clone(),
             published: lasting.published.clone(),
             readiness: lasting.readiness.clone(),
             metrics: polling.metrics.clone(),
-            renderer: Renderer::new(
-                usize::try_from(setup.config.series_limit_per_dimension).unwrap_or(usize::MAX),
-            )
-            .of_role(setup.config.role.clone()),
+            renderer: renderer(setup),
         };
         // Both live as long as the publisher listens to them.
         let kept = (polling.changed.clone(), reports, heard, inventory);
@@ -224,30 +216,21 @@ impl Tasks {
         for poller in &polling.pollers {
             let name = format!("poller:{}", poller.source.descriptor().id);
             let turn = lasting.turn(&name);
-            let poller = poller.clone();
-            spawn_in_turn(&mut finishing, name, turn, |leaving| poller.run_until(leaving));
+            let meter = poller.meter.clone();
+            let meter = Arc::new(HeldMeter { meter, now: lasting.replica.now.clone() });
+            let poller = Poller { meter, ..poller.clone() };
+            let held = lasting.replica.held();
+            let run = |leaving| held.during(poller.run_until(leaving));
+            spawn_in_turn(&mut finishing, name, turn, run);
         }
-        let turn = lasting.turn("outbox");
-        spawn_in_turn(&mut finishing, "outbox", turn, |leaving| outbox.run_until(leaving));
+        let (turn, held) = (lasting.turn("outbox"), lasting.replica.held());
+        let run = |leaving| held.during(outbox.run_until(leaving));
+        spawn_in_turn(&mut finishing, "outbox", turn, run);
         let (handle, keep) = (polling.handle.clone(), setup.config.store.retention);
         spawn(&mut supervisor, "retention", retention(handle, clock.clone(), keep));
         let handle = polling.handle.clone();
         spawn(&mut supervisor, "ledger", async move { handle.ended().await });
-        let history = LedgerHistory {
-            path: setup.config.store.path.clone(),
-            reader,
-            clock: clock.clone(),
-            turn: Arc::new(Semaphore::new(1)),
-        };
-        let face = Face {
-            published: lasting.published.subscribe(),
-            readiness: lasting.readiness.clone(),
-            self_metrics: polling.metrics.clone(),
-            bearer_token: setup.config.bearer_token.clone(),
-            language: setup.config.language,
-            gpu_history: Arc::new(history),
-            demo: lasting.demo,
-        };
+        let face = face(setup, polling, lasting, reader);
         Ok(Self { face, supervisor, finishing })
     }
 
@@ -267,6 +250,66 @@ impl Tasks {
         std::mem::take(&mut self.supervisor).end().await;
         finishing
     }
+}
+
+/// What the face shows of a configuration.
+fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader) -> Face {
+    let history = LedgerHistory {
+        location: setup.ledger.clone(),
+        reader,
+        clock: lasting.clock.clone(),
+        turn: Arc::new(Semaphore::new(1)),
+    };
+    Face {
+        published: lasting.published.subscribe(),
+        readiness: lasting.readiness.clone(),
+        self_metrics: polling.metrics.clone(),
+        bearer_token: setup.config.bearer_token.clone(),
+        language: setup.config.language,
+        gpu_history: Arc::new(history),
+        demo: lasting.demo,
+        leadership: lasting.replica.now.clone(),
+        shares_ledger: setup.shares_ledger(),
+    }
+}
+
+fn renderer(setup: &Setup) -> Renderer {
+    let limit = usize::try_from(setup.config.series_limit_per_dimension);
+    Renderer::new(limit.unwrap_or(usize::MAX)).of_role(setup.config.role.clone())
+}
+
+/// Watches nodes where that is configured, and gives what waits until they are known.
+#[cfg(feature = "kubernetes")]
+fn watch_nodes(
+    setup: &Setup,
+    polling: &Polling,
+    clock: &Arc<dyn Clock>,
+    inventory: &watch::Sender<Arc<NodeInventory>>,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+    let (watched, tasks) = kubernetes::watch_nodes(&setup.config, clock);
+    let known = watched.known();
+    for (name, task) in tasks {
+        spawn(supervisor, name, task);
+    }
+    if !watched.is_empty() {
+        let (config, metrics) = (setup.config.clone(), polling.metrics.clone());
+        spawn(supervisor, "nodes", watched.join(config, inventory.clone(), metrics));
+    }
+    Ok(known)
+}
+
+/// Watches nothing: nodes are those that are configured.
+#[cfg(not(feature = "kubernetes"))]
+fn watch_nodes(
+    setup: &Setup,
+    _: &Polling,
+    _: &Arc<dyn Clock>,
+    _: &watch::Sender<Arc<NodeInventory>>,
+    _: &mut Supervisor,
+) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+    anyhow::ensure!(setup.config.kubernetes.is_empty(), "this build has no Kubernetes");
+    Ok(std::future::ready(()))
 }
 
 fn spawn(

@@ -1,7 +1,6 @@
 //! Reads what every source costs from day to day whenever the ledger changed, beside the ledger's
 //! own thread.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use crate::app::spend::SpendReader;
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::Clock;
 use crate::domain::trend::{BandChange, SourceTrends};
-use crate::store::{Ledger, LedgerError};
+use crate::store::{Ledger, LedgerError, Location};
 use crate::telemetry::self_metrics::SelfMetrics;
 
 /// How far back forecasts look.
@@ -35,8 +34,8 @@ pub type Trends = Arc<Vec<SourceTrends>>;
 
 /// Reads trends for ever.
 pub struct TrendReader {
-    /// The ledger's file.
-    pub path: PathBuf,
+    /// Where the ledger is.
+    pub location: Location,
     /// Which sources there are.
     pub reader: SpendReader,
     /// The agent's clock.
@@ -59,8 +58,9 @@ impl TrendReader {
         loop {
             self.changed.mark_unchanged();
             let begun = Instant::now();
-            let (path, reader, now) = (self.path.clone(), self.reader.clone(), self.clock.now());
-            let work = move || read(&reader, &Ledger::open_read_only(path)?, now);
+            let (location, reader, now) =
+                (self.location.clone(), self.reader.clone(), self.clock.now());
+            let work = move || read(&reader, &Ledger::open_read_only(location)?, now);
             match tokio::task::spawn_blocking(work).await {
                 Ok(Ok(trends)) => {
                     self.told.send_replace(Arc::new(trends));

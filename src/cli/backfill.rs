@@ -68,7 +68,7 @@ impl Backfill {
         if self.dry_run || !asks || !(self.yes || agreed()?) {
             return Ok(());
         }
-        let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = Ledger::open(&setup.ledger).map_err(anyhow::Error::from)?;
         let polling = Polling::new(&setup, ledger, clock)?;
         let outcome = self.fill(&polling, &chosen, now).await;
         polling.handle.close().await.map_err(anyhow::Error::from)?;

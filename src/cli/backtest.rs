@@ -44,8 +44,7 @@ impl BacktestCommand {
         {
             return Err(anyhow::anyhow!("no source is called `{wanted}`; see `sources`").into());
         }
-        let ledger =
-            Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = Ledger::open_read_only(&setup.ledger).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
         let now = SystemClock.now();
         let scores =

@@ -159,10 +159,35 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
         let _ =
             writeln!(out, "\nnodes of the Kubernetes cluster `{}`: watched", kubernetes.cluster);
     }
+    describe_lease(setup, &mut out);
     for webhook in &setup.config.webhooks {
         let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);
     }
     out
+}
+
+/// What several replicas do.
+fn describe_lease(setup: &Setup, out: &mut String) {
+    let Some(lease) = &setup.config.lease else { return };
+    let of = match &lease.namespace {
+        Some(namespace) => format!("`{namespace}/{}`", lease.name),
+        None => format!("`{}` in the pod's namespace", lease.name),
+    };
+    let rules = lease.rules;
+    let _ = writeln!(
+        out,
+        "\nLease {of}: of all replicas its holder polls and notifies, the others follow\n  a holder \
+         that cannot renew it stops after {}; another one takes over after {}, at once when the \
+         holder ends well",
+        span(rules.renew_deadline),
+        span(rules.duration)
+    );
+    out.push_str(if setup.shares_ledger() {
+        "  replicas share the ledger: a new holder goes on with its schedule and its caps\n"
+    } else {
+        "  each replica has a ledger of its own: a new holder reads again what its own lacks, and a \
+         cap is each replica's; want `store.url`\n"
+    });
 }
 
 /// What an agent beside its GPUs tells, and whom it asks.

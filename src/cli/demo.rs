@@ -62,7 +62,7 @@ impl Demo {
         let setup = Setup::from_text(&text, environment())?;
         // An address that is taken is told now, not after the clouds were read.
         drop(web::bind(setup.config.listen).await.map_err(anyhow::Error::from)?);
-        let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = Ledger::open(&setup.ledger).map_err(anyhow::Error::from)?;
         let polling = Polling::new(&setup, ledger, shared.clone())?;
         eprintln!("reading three simulated clouds twice, eight hours apart on their clock ...");
         read(&polling).await;

@@ -104,8 +104,7 @@ impl Report {
         if self.as_of.is_some_and(|day| day > BillingZone::Utc.day_of(clock.now())) {
             eprintln!("costband: --as-of lies in the future; this is the report of today");
         }
-        let ledger =
-            Ledger::open_read_only(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = Ledger::open_read_only(&setup.ledger).map_err(anyhow::Error::from)?;
         let reader = SpendReader::new(&setup);
         let reading = reader.read(&ledger, now).map_err(anyhow::Error::from)?;
         let history = reader.history(&ledger, None, now).map_err(anyhow::Error::from)?;
@@ -164,7 +163,7 @@ impl Report {
 }
 
 async fn refresh(setup: &Setup, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+    let ledger = Ledger::open(&setup.ledger).map_err(anyhow::Error::from)?;
     let polling = Polling::new(setup, ledger, clock)?;
     for poller in &polling.pollers {
         let id = &poller.source.descriptor().id;

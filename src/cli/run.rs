@@ -10,7 +10,6 @@ use crate::cli::{ConfigFile, Failure, start_log};
 use crate::domain::ports::Clock;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::supervisor::signal;
-use crate::store::Ledger;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -29,7 +28,7 @@ impl Run {
         let setup = Setup::from_text(&text, environment())?;
         start_log(&setup);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ledger = Ledger::open(&setup.config.store.path).map_err(anyhow::Error::from)?;
+        let ledger = setup.open_ledger().map_err(anyhow::Error::from)?;
         let polling = Polling::new(&setup, ledger, clock.clone())?;
         let metrics = polling.metrics.clone();
         let agent = Agent::start(setup, polling, clock.clone(), false).await?;

@@ -91,7 +91,7 @@ pub fn sent(user: &str, password: &str) -> String {
 }
 
 /// A text with its `%41`s replaced.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

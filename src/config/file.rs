@@ -4,6 +4,7 @@
 //! that what is sound of a faulty file can still be looked at; `required` stands in the schema.
 
 mod kubernetes;
+mod lease;
 mod role;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::config::values::{Amount, CurrencyCode, Day, Figure, Span};
 use crate::domain::pods::PodLabels;
 use crate::domain::price;
 pub use kubernetes::{KubernetesFile, PodPortWord, PodsFile, SchemeWord};
+pub use lease::LeaseFile;
 pub use role::{CentralFile, PodFile, RoleWord};
 
 /// The configuration of costband. Durations and sizes carry a unit, secrets are named by file or
@@ -53,6 +55,9 @@ pub struct FileConfig {
     /// Kubernetes clusters whose API is asked: what their nodes are, and which pods serve GPU
     /// telemetry.
     pub kubernetes: Option<Vec<KubernetesFile>>,
+    /// The Kubernetes Lease that decides which of several replicas polls and notifies; the others
+    /// follow. Without this key the agent is alone.
+    pub lease: Option<LeaseFile>,
     /// Nodes with GPUs that Kubernetes does not tell of, and what it does not tell of its nodes:
     /// what they are and what they cost.
     pub nodes: Option<Vec<NodeFile>>,
@@ -123,6 +128,16 @@ pub struct StoreFile {
     /// in memory, for node agents and sidecars without a disk: counters then begin anew with the
     /// process.
     pub path: Option<PathBuf>,
+    /// A PostgreSQL database in place of a file, for several replicas:
+    /// `postgres://user@host:5432/database`. `?sslmode=` takes the words of libpq and is
+    /// `verify-full` by default, `prefer` for a server on the same machine. `$(VARIABLE)` is
+    /// replaced from the environment.
+    pub url: Option<String>,
+    /// The password of the database's user.
+    pub password: Option<SecretRef>,
+    /// The file of the certificates that sign the database server's; the system's or those of
+    /// `SSL_CERT_FILE` by default.
+    pub root_certificate: Option<PathBuf>,
     /// How long days are kept; `800d` by default, `93d` at least.
     pub retention: Option<Span>,
 }

@@ -4,26 +4,24 @@
 mod bands;
 mod gpu;
 mod kubernetes;
+mod lease;
 mod role;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use rust_decimal::Decimal;
 
 use crate::config::file::{
-    ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, StoreFile, WebhookFile,
+    ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, WebhookFile,
 };
 use crate::config::structure::Findings;
 use crate::config::values::Span;
-use crate::config::{Config, LogConfig, SourceEntry, StoreConfig, WebhookAddress, WebhookConfig};
+use crate::config::{Config, LogConfig, SourceEntry, WebhookAddress, WebhookConfig};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
 
-/// The shortest retention: the previous period is judged until it is final, and the pace of the
-/// month before that explains it.
-const LEAST_RETENTION: Span = Span::hours(93 * 24);
 const DEFAULT_SERIES_LIMIT: u32 = 200;
 
 /// Makes what the program uses of what is sound, and notes what is not.
@@ -39,6 +37,7 @@ pub(super) fn validate(
     let written = file.kubernetes.as_deref().unwrap_or_default();
     let kubernetes = kubernetes::clusters(written, findings);
     let gpu = gpu::sources(entries, &kubernetes, &mut names, environment, findings);
+    let lease = lease::lease(file.lease.as_ref(), environment, findings);
     let nodes = gpu::nodes(file.nodes.as_deref().unwrap_or_default(), findings);
     let gpu_hour_prices = gpu::hour_prices(&file, &nodes, findings);
     let gpu_states = gpu::states(file.gpu_states.as_ref(), &gpu, findings);
@@ -69,9 +68,10 @@ pub(super) fn validate(
         bearer_token: file.web.and_then(|web| web.bearer_token),
         language: file.language.unwrap_or_default(),
         log: log_config(log),
-        store: store(file.store.unwrap_or_default(), findings),
+        store: store::store(file.store.unwrap_or_default(), environment, findings),
         gpu,
         kubernetes,
+        lease,
         nodes,
         gpu_hour_prices,
         gpu_states,
@@ -225,21 +225,6 @@ fn listen(text: Option<&str>, findings: &mut Findings) -> SocketAddr {
 
 fn log_config(log: LogFile) -> LogConfig {
     LogConfig { format: log.format.unwrap_or_default(), filter: log.filter }
-}
-
-fn store(file: StoreFile, findings: &mut Findings) -> StoreConfig {
-    let retention = file.retention.unwrap_or(Span::hours(800 * 24));
-    if retention < LEAST_RETENTION {
-        findings.add(
-            "store.retention",
-            "is too short to judge the previous period and to compare it: want at least `93d`",
-        );
-    }
-    let path = file.path.unwrap_or_else(|| PathBuf::from("costband.db"));
-    if path.as_os_str().is_empty() {
-        findings.add("store.path", "is empty: want the ledger's file");
-    }
-    StoreConfig { path, retention: retention.signed() }
 }
 
 fn exchange_rates(lines: &[ExchangeRateFile], findings: &mut Findings) -> ExchangeRates {

@@ -153,6 +153,16 @@ pub trait PollLedger: Send + Sync {
     ) -> Result<(), String>;
 }
 
+/// The ledger as the election of a Lease's holder needs it.
+#[async_trait]
+pub trait LeaseTerms: Send + Sync {
+    /// The newest term that the ledger was led in; 0 where it never was.
+    ///
+    /// # Errors
+    /// The ledger's own text: who cannot read it does not take the Lease.
+    async fn newest(&self) -> Result<u64, String>;
+}
+
 /// Hears of every poll that ended, for the self metrics.
 pub trait PollObserver: Send + Sync {
     /// A poll ended well, or with a kind of error, after so long.

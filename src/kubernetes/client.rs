@@ -78,6 +78,11 @@ impl Connection {
             || self.made.elapsed() >= OLD_AFTER
     }
 
+    /// The namespace of the pod that this runs in, else the one of the kubeconfig's context.
+    pub fn namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
     /// Asks, and takes any answer that is a success.
     pub(super) async fn ask(
         &self,
@@ -86,6 +91,20 @@ impl Connection {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<Response<Body>, Failure> {
+        let response = self.send(method, path, body).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.failure(resource, response).await)
+    }
+
+    /// Asks, and takes any answer.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Response<Body>, SourceError> {
         let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let mut request = Request::new(Body::from(bytes));
         *request.method_mut() = method;
@@ -97,20 +116,19 @@ impl Connection {
             request.headers_mut().insert(header::CONTENT_TYPE, json);
         }
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.client.send(request)).await;
-        let response = match answer {
-            Ok(Ok(response)) => response,
+        match answer {
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error @ kube::Error::Auth(_))) => {
                 let error = self.error(SourceErrorKind::Auth, &explained(&error));
-                return Err(error.hint("check the user of the kubeconfig").into());
+                Err(error.hint("check the user of the kubeconfig"))
             }
-            Ok(Err(error)) => {
-                return Err(self.error(SourceErrorKind::Unavailable, &explained(&error)).into());
-            }
-            Err(_) => return Err(self.late().into()),
-        };
-        if response.status().is_success() {
-            return Ok(response);
+            Ok(Err(error)) => Err(self.error(SourceErrorKind::Unavailable, &explained(&error))),
+            Err(_) => Err(self.late()),
         }
+    }
+
+    /// What an answer means that is no success.
+    async fn failure(&self, resource: &Resource, response: Response<Body>) -> Failure {
         let status = response.status();
         let retry_after = response
             .headers()
@@ -120,10 +138,26 @@ impl Connection {
         let said = self.whole(response).await.unwrap_or_default();
         let said: Status = serde_json::from_slice(&said).unwrap_or_default();
         let said = Status { code: Some(status.as_u16()), ..said };
-        Err(match self.refused(resource, &said) {
+        match self.refused(resource, &said) {
             Failure::Failed(error) => Failure::Failed(error.retry_after(retry_after)),
             gone @ Failure::Gone => gone,
-        })
+        }
+    }
+
+    /// What an answer means that is no success, where nothing can be forgotten.
+    pub(super) async fn refusal(
+        &self,
+        resource: &Resource,
+        response: Response<Body>,
+    ) -> SourceError {
+        self.meant(self.failure(resource, response).await)
+    }
+
+    fn meant(&self, failure: Failure) -> SourceError {
+        match failure {
+            Failure::Failed(error) => error,
+            Failure::Gone => self.error(SourceErrorKind::Unavailable, "it answers 410 Gone"),
+        }
     }
 
     /// What a refusal means.
@@ -184,9 +218,12 @@ impl Connection {
     /// [`SourceError`] where the server is not reached, does not know the identity, or does not
     /// answer such questions.
     pub async fn may(&self, resource: &Resource, verb: &str) -> Result<bool, SourceError> {
-        let mut attributes = json!({"verb": verb, "group": "", "resource": resource.name()});
-        if let (Some(namespace), Some(of)) = (resource.namespace(), attributes.as_object_mut()) {
-            of.insert("namespace".to_owned(), namespace.into());
+        let mut attributes =
+            json!({"verb": verb, "group": resource.group(), "resource": resource.name()});
+        for (key, value) in [("namespace", resource.namespace()), ("name", resource.object(verb))] {
+            if let (Some(value), Some(of)) = (value, attributes.as_object_mut()) {
+                of.insert(key.to_owned(), value.into());
+            }
         }
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
@@ -211,10 +248,7 @@ impl Connection {
             }
             Err(failure) => failure,
         };
-        Err(match failure {
-            Failure::Failed(error) => error,
-            Failure::Gone => self.error(SourceErrorKind::Unavailable, "it answers 410 Gone"),
-        })
+        Err(self.meant(failure))
     }
 
     pub(super) fn malformed(&self, error: &serde_json::Error) -> SourceError {

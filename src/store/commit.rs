@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{Connection, params};
 
 use crate::domain::breakdown::{Breakdown, BreakdownRole, CostRow};
 use crate::domain::identity::SourceId;
@@ -13,11 +12,14 @@ use crate::domain::price::PriceReading;
 use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
 use crate::store::dictionary::{SeriesNumbers, UnitNumbers};
 use crate::store::empty::observe_empty;
+use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::readings::{observe_unchanged, read_days};
 use crate::store::rows::{Cell, Packer};
-use crate::store::sql::{all, json, noted_source, one, parsed_option, provider, run, stamp};
+use crate::store::sql::{
+    all, json, noted_source, numbered, one, parsed_option, provider, run, stamp,
+};
 
 /// What a commit kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -122,15 +124,13 @@ impl Ledger {
                     params![source, stamp(read_at)],
                 )?;
             }
-            run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
-            for (place, price) in (0_i64..).zip(&prices) {
-                run(
-                    connection,
-                    "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
-                    params![source, place, json(price)?],
-                )?;
-            }
-            Ok(())
+            run(connection, "DELETE FROM list_price WHERE source = ?1", params![source])?;
+            connection.run_all(
+                "INSERT INTO list_price (source, place, price) VALUES (?1, ?2, ?3)",
+                (0_i64..)
+                    .zip(&prices)
+                    .map(|(place, price)| Ok(params![source, place, json(price)?])),
+            )
         })
     }
 
@@ -145,8 +145,9 @@ impl Ledger {
         }
         self.write(Operation::Commit, |connection| {
             let source = noted_source(connection, source)?;
-            run(connection, "UPDATE source SET prices_read_at = NULL WHERE id = ?1", [source])?;
-            run(connection, "DELETE FROM list_price WHERE source = ?1", [source])?;
+            let forget = "UPDATE source SET prices_read_at = NULL WHERE id = ?1";
+            run(connection, forget, params![source])?;
+            run(connection, "DELETE FROM list_price WHERE source = ?1", params![source])?;
             Ok(true)
         })
     }
@@ -201,7 +202,7 @@ fn describe(row: &CostRow) -> String {
 fn noted_provider(connection: &Connection, report: &SourceReport) -> Result<i64, Fault> {
     let number = noted_source(connection, &report.source)?;
     let held: Option<Option<String>> =
-        one(connection, "SELECT provider FROM source WHERE id = ?1", [number])?;
+        one(connection, "SELECT provider FROM source WHERE id = ?1", params![number])?;
     match held.flatten() {
         Some(word) => {
             let was = provider(&word)?;
@@ -241,20 +242,20 @@ fn noted_breakdown(
         connection,
         "SELECT id, retired_at IS NULL FROM breakdown
          WHERE source = ?1 AND query = ?2 AND filter = ?3 AND dimensions = ?4 AND role = ?5",
-        params![source, query, filter, dimensions, role.as_str()],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
+        params![source, query, filter, &dimensions, role.as_str()],
+        |row| Ok((row.get::<i64>(0)?, row.get::<bool>(1)?)),
     )?;
     if let Some(&(number, live)) = held.first() {
-        run(connection, "UPDATE breakdown SET retired_at = NULL WHERE id = ?1", [number])?;
+        run(connection, "UPDATE breakdown SET retired_at = NULL WHERE id = ?1", params![number])?;
         return Ok((number, live));
     }
-    run(
+    let number = numbered(
         connection,
         "INSERT INTO breakdown (source, query, filter, dimensions, role)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+         VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
         params![source, query, filter, dimensions, role.as_str()],
     )?;
-    Ok((connection.last_insert_rowid(), false))
+    Ok((number, false))
 }
 
 fn retire_others(
@@ -269,8 +270,8 @@ fn retire_others(
     let live = all(
         connection,
         "SELECT id FROM breakdown WHERE source = ?1 AND retired_at IS NULL",
-        [source],
-        |row| Ok(row.get::<_, i64>(0)?),
+        params![source],
+        |row| row.get::<i64>(0),
     )?;
     for number in live {
         if !kept.iter().any(|&(kept, _)| kept == number) {
@@ -287,15 +288,11 @@ fn retire_others(
 /// Removes the rows of the days that were read: of the breakdowns that the report holds, since its
 /// rows follow, and of retired ones, since their money is told anew elsewhere.
 fn clear(connection: &Connection, source: i64, days: &BTreeSet<Date>) -> Result<(), Fault> {
-    for day in days {
-        run(
-            connection,
-            "DELETE FROM chunk
-             WHERE day = ?2 AND breakdown IN (SELECT id FROM breakdown WHERE source = ?1)",
-            params![source, day.to_string()],
-        )?;
-    }
-    Ok(())
+    connection.run_all(
+        "DELETE FROM chunk
+         WHERE day = ?2 AND breakdown IN (SELECT id FROM breakdown WHERE source = ?1)",
+        days.iter().map(|day| Ok(params![source, day.to_string()])),
+    )
 }
 
 fn insert(
@@ -310,7 +307,8 @@ fn insert(
         let place = (row.day, row.invoice_period);
         chunks.entry(place).or_default().push((series.of(row)?, row));
     }
-    for ((day, invoice), mut rows) in chunks {
+    series.keep()?;
+    let packed = chunks.into_iter().map(|((day, invoice), mut rows)| {
         rows.sort_unstable_by_key(|&(ordinal, _)| ordinal);
         let twins = rows.windows(2).find_map(|pair| match pair {
             [(first, row), (second, _)] if first == second => Some(row),
@@ -339,36 +337,32 @@ fn insert(
             });
         }
         let period = invoice.unwrap_or_else(|| BillingPeriod::containing(day));
-        run(
-            connection,
-            "INSERT INTO chunk (breakdown, day, invoice, period, packed)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                breakdown,
-                day.to_string(),
-                invoice.map_or_else(String::new, |invoice| invoice.to_string()),
-                period.to_string(),
-                packer.finish()
-            ],
-        )?;
-    }
-    Ok(())
+        Ok(params![
+            breakdown,
+            day.to_string(),
+            invoice.map_or_else(String::new, |invoice| invoice.to_string()),
+            period.to_string(),
+            packer.finish()
+        ])
+    });
+    connection.run_all(
+        "INSERT INTO chunk (breakdown, day, invoice, period, packed) VALUES (?1, ?2, ?3, ?4, ?5)",
+        packed,
+    )
 }
 
 fn keep_names(connection: &Connection, source: i64, report: &SourceReport) -> Result<(), Fault> {
-    for entity in &report.names {
-        run(
-            connection,
-            "INSERT OR REPLACE INTO entity_name (source, dimension, key, name)
-             VALUES (?1, ?2, ?3, ?4)",
-            params![source, entity.dimension.as_str(), entity.key, entity.name],
-        )?;
-    }
-    Ok(())
+    connection.run_all(
+        "INSERT INTO entity_name (source, dimension, key, name) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (source, dimension, key) DO UPDATE SET name = excluded.name",
+        report.names.iter().map(|entity| {
+            Ok(params![source, entity.dimension.as_str(), &entity.key, &entity.name])
+        }),
+    )
 }
 
 fn keep_budgets(connection: &Connection, source: i64, report: &SourceReport) -> Result<(), Fault> {
-    run(connection, "DELETE FROM native_budget WHERE source = ?1", [source])?;
+    run(connection, "DELETE FROM native_budget WHERE source = ?1", params![source])?;
     for (place, budget) in (0_i64..).zip(&report.budgets) {
         run(
             connection,
@@ -408,9 +402,11 @@ fn keep_schedule(
 }
 
 fn newest_day(connection: &Connection, source: i64) -> Result<Option<Date>, Fault> {
-    let newest =
-        all(connection, "SELECT max(day) FROM day_reading WHERE source = ?1", [source], |row| {
-            parsed_option(row, 0)
-        })?;
+    let newest = all(
+        connection,
+        "SELECT max(day) FROM day_reading WHERE source = ?1",
+        params![source],
+        |row| parsed_option(row, 0),
+    )?;
     Ok(newest.into_iter().next().flatten())
 }

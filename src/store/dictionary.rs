@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
-
 use crate::domain::breakdown::{Amounts, ChargeCategory, CostRow};
+use crate::domain::money::Currency;
+use crate::store::engine::{Connection, params};
 use crate::store::error::Fault;
-use crate::store::sql::{all, count, parse, parsed, run};
+use crate::store::sql::{all, count, numbered, parsed};
 
 /// Finds the number of a row's series while rows are written, and notes new ones.
 pub(super) struct SeriesNumbers<'a> {
@@ -16,6 +16,7 @@ pub(super) struct SeriesNumbers<'a> {
     numbers: HashMap<Vec<u8>, u32>,
     next: u32,
     identity: Vec<u8>,
+    new: Vec<(u32, String, ChargeCategory, Currency)>,
 }
 
 impl<'a> SeriesNumbers<'a> {
@@ -28,7 +29,8 @@ impl<'a> SeriesNumbers<'a> {
             numbers.insert(identity, ordinal);
             next = next.max(after(ordinal)?);
         }
-        Ok(Self { connection, breakdown, numbers, next, identity: Vec::new() })
+        let (identity, new) = (Vec::new(), Vec::new());
+        Ok(Self { connection, breakdown, numbers, next, identity, new })
     }
 
     pub(super) fn of(&mut self, row: &CostRow) -> Result<u32, Fault> {
@@ -40,14 +42,21 @@ impl<'a> SeriesNumbers<'a> {
         self.next = after(ordinal)?;
         let keys = serde_json::to_string(&row.keys)
             .map_err(|error| Fault::Damaged(format!("keys {:?}: {error}", row.keys)))?;
-        run(
-            self.connection,
-            "INSERT INTO series (breakdown, ordinal, keys, category, currency)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![self.breakdown, ordinal, keys, row.category.as_str(), row.currency.as_str()],
-        )?;
+        self.new.push((ordinal, keys, row.category, row.currency));
         self.numbers.insert(self.identity.clone(), ordinal);
         Ok(ordinal)
+    }
+
+    /// Writes the new ones.
+    pub(super) fn keep(&mut self) -> Result<(), Fault> {
+        let breakdown = self.breakdown;
+        self.connection.run_all(
+            "INSERT INTO series (breakdown, ordinal, keys, category, currency)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            self.new.drain(..).map(|(ordinal, keys, category, currency)| {
+                Ok(params![breakdown, ordinal, keys, category.as_str(), currency.to_string()])
+            }),
+        )
     }
 }
 
@@ -76,7 +85,7 @@ pub(super) fn load(
     let series = all(
         connection,
         "SELECT ordinal, keys, category, currency FROM series WHERE breakdown = ?1",
-        [breakdown],
+        params![breakdown],
         |row| {
             let keys: String = row.get(1)?;
             let keys: Vec<String> = serde_json::from_str(&keys)
@@ -115,8 +124,10 @@ impl<'a> UnitNumbers<'a> {
         if let Some(&number) = self.numbers.get(unit) {
             return Ok(number);
         }
-        run(self.connection, "INSERT INTO unit (text) VALUES (?1)", [unit])?;
-        let number: u32 = parse(&self.connection.last_insert_rowid().to_string())?;
+        let insert = "INSERT INTO unit (text) VALUES (?1) RETURNING id";
+        let number = numbered(self.connection, insert, params![unit])?;
+        let number = u32::try_from(number)
+            .map_err(|_| Fault::Damaged("the ledger has too many units".to_owned()))?;
         self.numbers.insert(unit.to_owned(), number);
         Ok(number)
     }
@@ -124,8 +135,8 @@ impl<'a> UnitNumbers<'a> {
 
 /// Every unit with its number.
 pub(super) fn units(connection: &Connection) -> Result<HashMap<u32, String>, Fault> {
-    let units = all(connection, "SELECT id, text FROM unit", [], |row| {
-        Ok((count(row, 0)?, row.get::<_, String>(1)?))
+    let units = all(connection, "SELECT id, text FROM unit", params![], |row| {
+        Ok((count(row, 0)?, row.get::<String>(1)?))
     })?;
     Ok(units.into_iter().collect())
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use rusqlite::{Connection, params};
 
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::period::{BillingZone, Window};
 use crate::domain::report::{EmptyDay, SourceReport};
 use crate::store::days::{KnownDay, ReadDay, known_empty};
+use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError};
 use crate::store::ledger::Ledger;
 use crate::store::sql::{all, parsed, run, source_number, stamp};
@@ -76,27 +76,25 @@ pub(super) fn observe_empty(
         connection,
         "DELETE FROM empty_day WHERE source = ?1
            AND day IN (SELECT day FROM day_reading WHERE source = ?1)",
-        [source],
+        params![source],
     )?;
-    for day in report.window.days().filter(|day| read.contains(day) || !is_new) {
-        if !tells_whole(report, day) {
-            continue;
-        }
-        run(
-            connection,
-            "INSERT INTO empty_day (source, day, breakdown, empty_since, observed_at)
-             SELECT ?1, ?2, id, ?3, ?3 FROM breakdown
+    let told = report
+        .window
+        .days()
+        .filter(|day| (read.contains(day) || !is_new) && tells_whole(report, *day));
+    connection.run_all(
+        "INSERT INTO empty_day (source, day, breakdown, empty_since, observed_at)
+             SELECT CAST(?1 AS BIGINT), CAST(?2 AS TEXT), id, CAST(?3 AS TEXT), CAST(?3 AS TEXT)
+               FROM breakdown
               WHERE source = ?1 AND role = 'primary' AND retired_at IS NULL
                 AND NOT EXISTS (SELECT 1 FROM day_reading WHERE source = ?1 AND day = ?2)
              ON CONFLICT (source, day) DO UPDATE SET
                 observed_at = excluded.observed_at,
-                empty_since = CASE WHEN breakdown = excluded.breakdown THEN empty_since
-                                   ELSE excluded.empty_since END,
+                empty_since = CASE WHEN empty_day.breakdown = excluded.breakdown
+                                   THEN empty_day.empty_since ELSE excluded.empty_since END,
                 breakdown = excluded.breakdown",
-            params![source, day.to_string(), stamp(report.observed_at)],
-        )?;
-    }
-    Ok(())
+        told.map(|day| Ok(params![source, day.to_string(), stamp(report.observed_at)])),
+    )
 }
 
 /// Whether a report tells a day to its end. An answer of AWS or Azure tells every day that is over;

@@ -1,12 +1,16 @@
 //! What can go wrong with the ledger, and in which operation.
 
-use std::io;
-use std::path::{Path, PathBuf};
+mod database;
 
-use rusqlite::ErrorCode;
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
 
 use crate::domain::band::BandStatus;
 use crate::domain::identity::Provider;
+pub use database::DatabaseError;
+#[cfg(feature = "postgres")]
+pub use database::PostgresError;
 
 /// What was being done. Closed: the `operation` label of `ledger_errors_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +35,10 @@ pub enum Operation {
     Prune,
     /// Copying the ledger.
     Backup,
+    /// Copying another ledger into it.
+    Copy,
+    /// Taking a term of a Lease.
+    Lead,
     /// Closing.
     Close,
 }
@@ -49,6 +57,8 @@ impl Operation {
             Self::GpuTime => "gpu_time",
             Self::Prune => "prune",
             Self::Backup => "backup",
+            Self::Copy => "copy",
+            Self::Lead => "lead",
             Self::Close => "close",
         }
     }
@@ -65,23 +75,41 @@ impl Operation {
             Self::GpuTime => "keep GPU time in",
             Self::Prune => "remove old days from",
             Self::Backup => "back up",
+            Self::Copy => "copy into",
+            Self::Lead => "lead",
             Self::Close => "close",
         }
     }
 }
 
-/// Why the ledger did not do what it was asked. Nothing of the operation was kept.
+/// Why the ledger did not do what it was asked. Nothing of the operation was kept, unless the error
+/// says that this is in doubt.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// SQLite said no: a full disk, a file that may not be written, a damaged page.
-    #[error("failed to {} ledger `{}`: {source}{}", operation.phrase(), path.display(), hint(source))]
+    /// The database said no: a full disk, a file that may not be written, a server out of reach.
+    #[error("failed to {} ledger `{ledger}`: {reason}{}", operation.phrase(), reason.hint())]
     Database {
         /// What was being done.
         operation: Operation,
         /// The ledger.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
+        ledger: String,
+        /// What the database said.
+        reason: DatabaseError,
+    },
+    /// The connection was lost within a commit, and was not found again in time.
+    #[error(
+        "failed to {} ledger `{ledger}`: {reason}; whether it was kept is told once the server is \
+         back", operation.phrase()
+    )]
+    InDoubt {
+        /// What was being done.
+        operation: Operation,
+        /// The ledger.
+        ledger: String,
+        /// What the ledger counts with it, if it was kept.
+        revision: i64,
+        /// What was said of the connection.
+        reason: DatabaseError,
     },
     /// The operating system said no.
     #[error("failed to {tried} `{}`: {source}; check the folder and who may write to it", path.display())]
@@ -97,36 +125,40 @@ pub enum LedgerError {
     },
     /// Another process writes to the ledger.
     #[error(
-        "failed to open ledger `{}`: {} holds it; stop that process or give this one another \
-         ledger", path.display(), holder(*pid)
+        "failed to open ledger `{ledger}`: {} holds it; stop that process or give this one another \
+         ledger", holder.as_deref().unwrap_or("another process")
     )]
     InUse {
         /// The ledger.
-        path: PathBuf,
-        /// The other process, where its lock file tells.
-        pid: Option<u32>,
+        ledger: String,
+        /// The other process, where the ledger tells.
+        holder: Option<String>,
     },
     /// There is no ledger to read.
-    #[error("failed to read ledger `{}`: there is none; `costband run` or `costband report --refresh` \
-         makes it", path.display())]
+    #[error(
+        "failed to read ledger `{ledger}`: there is none; `costband run` or `costband report --refresh` \
+         makes it"
+    )]
     Missing {
         /// Where it was looked for.
-        path: PathBuf,
+        ledger: String,
     },
     /// A file of something else.
-    #[error("failed to open ledger `{}`: it is not a ledger of costband; give another path", path.display())]
+    #[error(
+        "failed to open ledger `{ledger}`: it is not a ledger of costband; give another path or an empty database"
+    )]
     NotALedger {
-        /// The file.
-        path: PathBuf,
+        /// The file or the database.
+        ledger: String,
     },
     /// A newer costband wrote it.
     #[error(
-        "failed to open ledger `{}`: it has schema {found} and this costband knows up to {known}; \
-         run the newer costband again, or restore the backup from before the upgrade", path.display()
+        "failed to open ledger `{ledger}`: it has schema {found} and this costband knows up to {known}; \
+         run the newer costband again, or restore the backup from before the upgrade"
     )]
     NewerSchema {
         /// The ledger.
-        path: PathBuf,
+        ledger: String,
         /// Its schema.
         found: i64,
         /// The newest schema that this build knows.
@@ -134,32 +166,108 @@ pub enum LedgerError {
     },
     /// An older costband wrote it and nobody migrated it yet.
     #[error(
-        "failed to read ledger `{}`: it has schema {found} and this costband reads {known}; start \
-         `costband run` once, which migrates it", path.display()
+        "failed to read ledger `{ledger}`: it has schema {found} and this costband reads {known}; start \
+         `costband run` once, which migrates it"
     )]
     OlderSchema {
         /// The ledger.
-        path: PathBuf,
+        ledger: String,
         /// Its schema.
         found: i64,
         /// The schema that this build reads.
         known: i64,
     },
     /// The ledger was opened for reading.
-    #[error("failed to {} ledger `{}`: it was opened for reading only", operation.phrase(), path.display())]
+    #[error("failed to {} ledger `{ledger}`: it was opened for reading only", operation.phrase())]
     ReadOnly {
         /// What was asked.
         operation: Operation,
         /// The ledger.
-        path: PathBuf,
+        ledger: String,
+    },
+    /// This build has no PostgreSQL.
+    #[error(
+        "failed to open ledger `{ledger}`: this build has no PostgreSQL; build it with the feature `postgres`"
+    )]
+    NoPostgres {
+        /// The ledger.
+        ledger: String,
+    },
+    /// A database of PostgreSQL that cannot hold every text.
+    #[error(
+        "failed to open ledger `{ledger}`: its encoding is {encoding}; make the database with \
+         `ENCODING 'UTF8'`"
+    )]
+    Encoding {
+        /// The ledger.
+        ledger: String,
+        /// Its encoding.
+        encoding: String,
+    },
+    /// A ledger that is copied into holds something.
+    #[error(
+        "failed to copy into ledger `{ledger}`: its table `{table}` is not empty; give an empty one"
+    )]
+    NotEmpty {
+        /// The ledger.
+        ledger: String,
+        /// The table.
+        table: &'static str,
+    },
+    /// Something else arrived than was sent.
+    #[error(
+        "failed to copy into ledger `{ledger}`: what arrived in its table `{table}` is not what was \
+         sent; nothing was kept"
+    )]
+    CopyDiffers {
+        /// The ledger.
+        ledger: String,
+        /// The table.
+        table: &'static str,
+    },
+    /// What only a file can do.
+    #[error("failed to {} ledger `{ledger}`: it is no file; use `pg_dump`", operation.phrase())]
+    NotAFile {
+        /// What was asked.
+        operation: Operation,
+        /// The ledger.
+        ledger: String,
+    },
+    /// Another process leads and writes.
+    #[error(
+        "failed to {} ledger `{ledger}`: this process follows; the leader writes",
+        operation.phrase()
+    )]
+    NotLeader {
+        /// What was asked.
+        operation: Operation,
+        /// The ledger.
+        ledger: String,
+    },
+    /// The ledger has seen another holder of this term, or a newer term.
+    #[error(
+        "failed to {} ledger `{ledger}`: this process holds term {own} and the ledger is led in term \
+         {held} by `{holder}`; the newest leader writes", operation.phrase()
+    )]
+    Fenced {
+        /// What was asked.
+        operation: Operation,
+        /// The ledger.
+        ledger: String,
+        /// The term of this process.
+        own: i64,
+        /// The newest term that the ledger has seen.
+        held: i64,
+        /// Who leads in it.
+        holder: String,
     },
     /// What stands in the ledger cannot be understood.
-    #[error("failed to {} ledger `{}`: {what}; restore a backup", operation.phrase(), path.display())]
+    #[error("failed to {} ledger `{ledger}`: {what}; restore a backup", operation.phrase())]
     Damaged {
         /// What was being done.
         operation: Operation,
         /// The ledger.
-        path: PathBuf,
+        ledger: String,
         /// What was found.
         what: String,
     },
@@ -214,35 +322,27 @@ impl LedgerError {
     pub fn operation(&self) -> Operation {
         match self {
             Self::Database { operation, .. }
+            | Self::InDoubt { operation, .. }
             | Self::Io { operation, .. }
             | Self::ReadOnly { operation, .. }
+            | Self::NotAFile { operation, .. }
+            | Self::NotLeader { operation, .. }
+            | Self::Fenced { operation, .. }
             | Self::Damaged { operation, .. } => *operation,
             Self::InUse { .. }
             | Self::Missing { .. }
             | Self::NotALedger { .. }
+            | Self::NoPostgres { .. }
+            | Self::Encoding { .. }
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. } => Operation::Open,
             Self::DuplicateRow { .. }
             | Self::MalformedReport { .. }
             | Self::ProviderChanged { .. } => Operation::Commit,
+            Self::NotEmpty { .. } | Self::CopyDiffers { .. } => Operation::Copy,
             Self::StateMoved { .. } => Operation::BandState,
         }
     }
-}
-
-fn hint(error: &rusqlite::Error) -> &'static str {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "; free space there",
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "; the file and its folder must be writable"
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "; restore a backup",
-        _ => "",
-    }
-}
-
-fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 fn status(status: Option<BandStatus>) -> String {
@@ -252,8 +352,11 @@ fn status(status: Option<BandStatus>) -> String {
 /// What fails within an operation, before it is known in which one and on which file.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// SQLite said no.
-    Database(rusqlite::Error),
+    /// The database said no.
+    Database(DatabaseError),
+    /// The answer to a commit is lost.
+    #[cfg(feature = "postgres")]
+    InDoubt(i64, DatabaseError),
     /// What stands there cannot be understood.
     Damaged(String),
     /// An error that is complete already.
@@ -261,18 +364,34 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn during(self, operation: Operation, path: &Path) -> LedgerError {
-        let path = path.to_path_buf();
+    pub(super) fn during(self, operation: Operation, ledger: &impl Display) -> LedgerError {
+        let ledger = ledger.to_string();
         match self {
-            Self::Database(source) => LedgerError::Database { operation, path, source },
-            Self::Damaged(what) => LedgerError::Damaged { operation, path, what },
+            Self::Database(reason) => LedgerError::Database { operation, ledger, reason },
+            #[cfg(feature = "postgres")]
+            Self::InDoubt(revision, reason) => {
+                LedgerError::InDoubt { operation, ledger, revision, reason }
+            }
+            Self::Damaged(what) => LedgerError::Damaged { operation, ledger, what },
             Self::Refused(error) => error,
         }
+    }
+
+    /// Whether the connection to the server is lost, and with it the answer.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError::Postgres(error)) if error.is_lost())
     }
 }
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
+        Self::Database(DatabaseError::Sqlite(error))
+    }
+}
+
+impl From<DatabaseError> for Fault {
+    fn from(error: DatabaseError) -> Self {
         Self::Database(error)
     }
 }

@@ -1,61 +1,75 @@
 //! GPU time in the ledger: added in one transaction with the marks up to which it is counted, so
 //! that neither a restart nor `kill -9` counts an instant twice.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use rusqlite::{Connection, Row, params};
 
 use crate::domain::gpu_time::{FleetDay, GpuMark, GpuState, GpuTime, HeldBy, StateTime, Workload};
 use crate::domain::node::Fleet;
 use crate::domain::period::Window;
+use crate::store::engine::{Connection, Parameter, Row, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
-use crate::store::sql::{all, count, from_json, json, one, parsed, run};
+use crate::store::sql::{all, count, from_json, json, numbered, one, parsed};
 
 const STATES: &str = "busy, low, held_idle, empty, unallocated, unhealthy, unknown";
-const SUMS: &str = "sum(t.busy), sum(t.low), sum(t.held_idle), sum(t.empty), sum(t.unallocated), \
-                    sum(t.unhealthy), sum(t.unknown)";
-const ADDED: &str = "busy = busy + excluded.busy, low = low + excluded.low,
-     held_idle = held_idle + excluded.held_idle, empty = empty + excluded.empty,
-     unallocated = unallocated + excluded.unallocated,
-     unhealthy = unhealthy + excluded.unhealthy, unknown = unknown + excluded.unknown";
+const SUMS: &str = "CAST(sum(t.busy) AS BIGINT), CAST(sum(t.low) AS BIGINT),
+     CAST(sum(t.held_idle) AS BIGINT), CAST(sum(t.empty) AS BIGINT),
+     CAST(sum(t.unallocated) AS BIGINT), CAST(sum(t.unhealthy) AS BIGINT),
+     CAST(sum(t.unknown) AS BIGINT)";
 
 impl Ledger {
-    /// Adds GPU time, and keeps the marks up to which it is counted.
+    /// Adds GPU time, and keeps the marks up to which it is counted. After an error the same time
+    /// is handed over again, with what came since: where it was kept after all, which a lost answer
+    /// can hide, it is not added twice.
     ///
     /// # Errors
-    /// [`LedgerError`] when the ledger cannot keep it; nothing was kept.
+    /// [`LedgerError`] when the ledger cannot keep it; nothing was kept, or it is in doubt.
     pub fn keep_gpu_time(
         &mut self,
         times: &[GpuTime],
         marks: &[GpuMark],
         forgotten: &[String],
     ) -> Result<(), LedgerError> {
-        self.write(Operation::GpuTime, |connection| {
-            keep(connection, times)?;
+        let mut told_twice = self.told_twice.take();
+        let kept = self.write(Operation::GpuTime, |connection| {
+            keep(connection, &told_twice.without(connection, times))?;
             // A device that was forgotten and came back has its new mark.
-            for uuid in forgotten {
-                run(connection, "DELETE FROM gpu_mark WHERE uuid = ?1", [uuid])?;
+            connection.run_all(
+                "DELETE FROM gpu_mark WHERE uuid = ?1",
+                forgotten.iter().map(|uuid| Ok(params![uuid])),
+            )?;
+            connection.run_all(
+                "INSERT INTO gpu_mark (uuid, mark) VALUES (?1, ?2)
+                 ON CONFLICT (uuid) DO UPDATE SET mark = excluded.mark",
+                marks.iter().map(|mark| Ok(params![&mark.uuid, json(mark)?])),
+            )
+        });
+        match &kept {
+            Ok(()) => {}
+            Err(LedgerError::InDoubt { revision, .. }) => {
+                told_twice.in_doubt = Some((*revision, times.to_vec()));
+                self.told_twice.replace(told_twice);
             }
-            for mark in marks {
-                run(
-                    connection,
-                    "INSERT OR REPLACE INTO gpu_mark (uuid, mark) VALUES (?1, ?2)",
-                    params![mark.uuid, json(mark)?],
-                )?;
-            }
-            Ok(())
-        })
+            Err(_) => drop(self.told_twice.replace(told_twice)),
+        }
+        kept
     }
 
-    /// Up to when each device's time is counted.
+    /// Up to when each device's time is counted. Who asks counts on from there: time that failed to
+    /// be kept before is not handed over again.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot be read.
     pub fn gpu_marks(&self) -> Result<Vec<GpuMark>, LedgerError> {
         self.read(|connection| {
-            all(connection, "SELECT mark FROM gpu_mark ORDER BY uuid", [], |row| from_json(row, 0))
+            connection.settle_doubt()?;
+            self.told_twice.take();
+            all(connection, "SELECT mark FROM gpu_mark ORDER BY uuid", params![], |row| {
+                from_json(row, 0)
+            })
         })
     }
 
@@ -70,7 +84,7 @@ impl Ledger {
                 "SELECT f.fleet, t.day, {STATES} FROM gpu_fleet_day t JOIN gpu_fleet f ON f.id = t.fleet
                  WHERE t.day >= ?1 AND t.day < ?2 ORDER BY t.day, t.fleet"
             );
-            all(connection, &query, [from, until], |row| {
+            all(connection, &query, params![from, until], |row| {
                 Ok(FleetDay { fleet: from_json(row, 0)?, day: parsed(row, 1)?, time: states(row, 2)? })
             })
         })
@@ -88,9 +102,9 @@ impl Ledger {
         self.read(|connection| {
             let query = format!(
                 "SELECT f.fleet, t.node, {SUMS} FROM gpu_node_day t JOIN gpu_fleet f ON f.id = t.fleet
-                 WHERE t.day >= ?1 AND t.day < ?2 GROUP BY t.node, t.fleet"
+                 WHERE t.day >= ?1 AND t.day < ?2 GROUP BY t.node, f.id"
             );
-            let times = all(connection, &query, [from, until], |row| {
+            let times = all(connection, &query, params![from, until], |row| {
                 Ok(((row.get(1)?, from_json(row, 0)?), states(row, 2)?))
             })?;
             Ok(times.into_iter().collect())
@@ -111,9 +125,9 @@ impl Ledger {
                 "SELECT f.fleet, t.namespace, t.name, {SUMS}
                  FROM gpu_pod_day t JOIN gpu_fleet f ON f.id = t.fleet
                  WHERE t.day >= ?1 AND t.day < ?2
-                 GROUP BY t.namespace, t.name, t.fleet ORDER BY t.namespace, t.name, t.fleet"
+                 GROUP BY t.namespace, t.name, f.id ORDER BY t.namespace, t.name, f.id"
             );
-            all(connection, &query, [from, until], |row| {
+            all(connection, &query, params![from, until], |row| {
                 let workload = Workload { namespace: row.get(1)?, name: row.get(2)? };
                 Ok((workload, from_json(row, 0)?, states(row, 3)?))
             })
@@ -134,10 +148,10 @@ impl Ledger {
                 "SELECT f.fleet, t.namespace, t.name, t.pod, {SUMS}
                  FROM gpu_pod_day t JOIN gpu_fleet f ON f.id = t.fleet
                  WHERE t.day >= ?1 AND t.day < ?2
-                 GROUP BY t.namespace, t.name, t.pod, t.fleet
-                 ORDER BY t.namespace, t.name, t.pod, t.fleet"
+                 GROUP BY t.namespace, t.name, t.pod, f.id
+                 ORDER BY t.namespace, t.name, t.pod, f.id"
             );
-            all(connection, &query, [from, until], |row| {
+            all(connection, &query, params![from, until], |row| {
                 let workload = Workload { namespace: row.get(1)?, name: row.get(2)? };
                 let held_by = HeldBy { workload, pod: row.get(3)? };
                 Ok((held_by, from_json(row, 0)?, states(row, 4)?))
@@ -155,8 +169,47 @@ impl Ledger {
                 "SELECT f.fleet, {STATES} FROM gpu_fleet_total t JOIN gpu_fleet f ON f.id = t.fleet
                  ORDER BY t.fleet"
             );
-            all(connection, &query, [], |row| Ok((from_json(row, 0)?, states(row, 1)?)))
+            all(connection, &query, params![], |row| Ok((from_json(row, 0)?, states(row, 1)?)))
         })
+    }
+}
+
+/// GPU time that is handed over again because it was told as failed.
+#[derive(Debug, Default)]
+pub(super) struct ToldTwice {
+    /// It was kept all the same.
+    kept: Vec<GpuTime>,
+    /// It may have been, in the write of this number.
+    in_doubt: Option<(i64, Vec<GpuTime>)>,
+}
+
+impl ToldTwice {
+    /// What of some time is still to be added.
+    fn without<'a>(&mut self, connection: &Connection, times: &'a [GpuTime]) -> Cow<'a, [GpuTime]> {
+        if let Some((revision, times)) = self.in_doubt.take()
+            && connection.kept_after_all(revision)
+        {
+            self.kept = times;
+        }
+        if self.kept.is_empty() {
+            return Cow::Borrowed(times);
+        }
+        let key = |time: &GpuTime| {
+            (time.day, time.fleet.clone(), time.node.clone(), time.held_by.clone())
+        };
+        let mut kept: BTreeMap<_, StateTime> = BTreeMap::new();
+        for time in &self.kept {
+            kept.entry(key(time)).or_default().merge(&time.time);
+        }
+        let mut times = times.to_vec();
+        for time in &mut times {
+            let whole = time.time;
+            if let Some(kept) = kept.get_mut(&key(time)) {
+                time.time = whole.without(kept);
+                *kept = kept.without(&whole);
+            }
+        }
+        Cow::Owned(times)
     }
 }
 
@@ -179,48 +232,64 @@ fn keep(connection: &Connection, times: &[GpuTime]) -> Result<(), Fault> {
             pods.entry((*day, fleet, held_by)).or_default().merge(time);
         }
     }
-    let add = |table: &str, keys: &str, places: &str| {
-        format!(
-            "INSERT INTO {table} ({keys}, {STATES}) VALUES ({places}, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT ({keys}) DO UPDATE SET {ADDED}"
-        )
-    };
-    let statement = add("gpu_fleet_total", "fleet", "?8");
-    for (fleet, time) in totals {
-        let [a, b, c, d, e, f, g] = columns(&time)?;
-        run(connection, &statement, params![a, b, c, d, e, f, g, fleet])?;
-    }
-    let statement = add("gpu_fleet_day", "day, fleet", "?8, ?9");
-    for ((day, fleet), time) in days {
-        let [a, b, c, d, e, f, g] = columns(&time)?;
-        run(connection, &statement, params![a, b, c, d, e, f, g, day.to_string(), fleet])?;
-    }
-    let statement = add("gpu_node_day", "day, fleet, node", "?8, ?9, ?10");
-    for ((day, fleet, node), time) in nodes {
-        let [a, b, c, d, e, f, g] = columns(&time)?;
-        run(connection, &statement, params![a, b, c, d, e, f, g, day.to_string(), fleet, node])?;
-    }
-    let statement = add("gpu_pod_day", "day, fleet, namespace, name, pod", "?8, ?9, ?10, ?11, ?12");
-    for ((day, fleet, HeldBy { workload, pod }), time) in pods {
-        let [a, b, c, d, e, f, g] = columns(&time)?;
-        let (day, Workload { namespace, name }) = (day.to_string(), workload);
-        run(
-            connection,
-            &statement,
-            params![a, b, c, d, e, f, g, day, fleet, namespace, name, pod],
-        )?;
-    }
-    Ok(())
+    add(
+        connection,
+        ("gpu_fleet_total", "fleet", "?8"),
+        totals.iter().map(|(fleet, time)| (time, [(*fleet).into()])),
+    )?;
+    add(
+        connection,
+        ("gpu_fleet_day", "day, fleet", "?8, ?9"),
+        days.iter().map(|((day, fleet), time)| (time, params![day.to_string(), *fleet])),
+    )?;
+    add(
+        connection,
+        ("gpu_node_day", "day, fleet, node", "?8, ?9, ?10"),
+        nodes
+            .iter()
+            .map(|((day, fleet, node), time)| (time, params![day.to_string(), *fleet, *node])),
+    )?;
+    add(
+        connection,
+        ("gpu_pod_day", "day, fleet, namespace, name, pod", "?8, ?9, ?10, ?11, ?12"),
+        pods.iter().map(|((day, fleet, HeldBy { workload, pod }), time)| {
+            let Workload { namespace, name } = workload;
+            (time, params![day.to_string(), *fleet, namespace, name, pod])
+        }),
+    )
+}
+
+/// Adds time to the rows of a table with these keys, each with the place of its parameter.
+fn add<'a, const KEYS: usize>(
+    connection: &Connection,
+    (table, keys, places): (&str, &str, &str),
+    times: impl Iterator<Item = (&'a StateTime, [Parameter<'a>; KEYS])>,
+) -> Result<(), Fault> {
+    let added: Vec<String> = STATES
+        .split(", ")
+        .map(|state| format!("{state} = {table}.{state} + excluded.{state}"))
+        .collect();
+    let statement = format!(
+        "INSERT INTO {table} ({keys}, {STATES}) VALUES ({places}, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT ({keys}) DO UPDATE SET {}",
+        added.join(", ")
+    );
+    connection.run_all(
+        &statement,
+        times.map(|(time, keys)| {
+            Ok(columns(time)?.into_iter().map(Parameter::from).chain(keys).collect::<Vec<_>>())
+        }),
+    )
 }
 
 fn noted_fleet(connection: &Connection, fleet: &Fleet) -> Result<i64, Fault> {
     let text = json(fleet)?;
-    let known = one(connection, "SELECT id FROM gpu_fleet WHERE fleet = ?1", [&text])?;
+    let known = one(connection, "SELECT id FROM gpu_fleet WHERE fleet = ?1", params![&text])?;
     if let Some(number) = known {
         return Ok(number);
     }
-    run(connection, "INSERT INTO gpu_fleet (fleet) VALUES (?1)", [&text])?;
-    Ok(connection.last_insert_rowid())
+    let insert = "INSERT INTO gpu_fleet (fleet) VALUES (?1) RETURNING id";
+    numbered(connection, insert, params![&text])
 }
 
 fn columns(time: &StateTime) -> Result<[i64; 7], Fault> {

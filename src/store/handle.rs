@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::store::error::LedgerError;
 use crate::store::ledger::Ledger;
@@ -16,6 +16,7 @@ const WAITING_CALLS: usize = 64;
 #[derive(Clone)]
 pub struct LedgerHandle {
     calls: mpsc::Sender<Call>,
+    ousted: Arc<Notify>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -37,10 +38,12 @@ impl LedgerHandle {
     /// When the system gives no thread.
     pub fn spawn(ledger: Ledger) -> io::Result<Self> {
         let (calls, incoming) = mpsc::channel(WAITING_CALLS);
+        let ousted = Arc::new(Notify::new());
+        let told = ousted.clone();
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || serve(ledger, incoming))?;
-        Ok(Self { calls, thread: Arc::new(Mutex::new(Some(thread))) })
+            .spawn(move || serve(ledger, incoming, &told))?;
+        Ok(Self { calls, ousted, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
     /// Does something with the ledger and gives what came of it. Calls are done one after another.
@@ -60,6 +63,11 @@ impl LedgerHandle {
         });
         self.calls.send(Call::Work(work)).await.map_err(|_| LedgerGone)?;
         answered.await.map_err(|_| LedgerGone)
+    }
+
+    /// Waits until a write was refused because another process leads in a newer term.
+    pub async fn ousted(&self) {
+        self.ousted.notified().await;
     }
 
     /// Waits until the thread has ended, for whoever supervises it.
@@ -96,11 +104,16 @@ pub enum CloseError {
     Ledger(#[from] LedgerError),
 }
 
-fn serve(mut ledger: Ledger, mut incoming: mpsc::Receiver<Call>) {
+fn serve(mut ledger: Ledger, mut incoming: mpsc::Receiver<Call>, ousted: &Notify) {
     let mut waiting = None;
     while let Some(call) = incoming.blocking_recv() {
         match call {
-            Call::Work(work) => work(&mut ledger),
+            Call::Work(work) => {
+                work(&mut ledger);
+                if ledger.take_ousted() {
+                    ousted.notify_one();
+                }
+            }
             Call::Close(answer) => {
                 // From here on no call is taken any more, and those that were are done.
                 incoming.close();

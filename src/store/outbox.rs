@@ -1,11 +1,11 @@
 //! Where bands stand, and the messages about it that wait to be delivered: changed together.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 
 use crate::domain::band::BandView;
 use crate::domain::notice::{BandState, BandStateChange, OutboxEntry, QueuedNotice};
 use crate::domain::period::BillingPeriod;
+use crate::store::engine::{Connection, Parameter, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::sql::{all, band_status, band_view, count, parsed, run, stamp};
@@ -67,14 +67,16 @@ impl Ledger {
                 }
                 run(
                     connection,
-                    "INSERT OR REPLACE INTO band_state (band, period, view, status, reason, since)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO band_state (band, period, view, status, reason, since)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (band, period, view) DO UPDATE SET
+                        status = excluded.status, reason = excluded.reason, since = excluded.since",
                     params![
-                        change.band,
+                        &change.band,
                         change.period.to_string(),
                         change.view.as_str(),
                         change.after.as_str(),
-                        change.reason,
+                        &change.reason,
                         stamp(change.at)
                     ],
                 )?;
@@ -85,7 +87,7 @@ impl Ledger {
                     connection,
                     "INSERT INTO outbox (dedupe_key, receiver, payload, queued_at, next_attempt)
                      VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (dedupe_key) DO NOTHING",
-                    params![entry.dedupe_key, entry.receiver, entry.payload, stamp(at)],
+                    params![&entry.dedupe_key, &entry.receiver, &entry.payload, stamp(at)],
                 )?;
             }
             Ok(queued)
@@ -108,7 +110,7 @@ impl Ledger {
                                      AND older.sent_at IS NULL AND older.dropped_at IS NULL
                                      AND older.next_attempt > ?1)
                  ORDER BY id",
-                [stamp(now)],
+                params![stamp(now)],
                 |row| {
                     Ok(QueuedNotice {
                         id: row.get(0)?,
@@ -136,7 +138,7 @@ impl Ledger {
                 connection,
                 "SELECT next_attempt FROM outbox WHERE sent_at IS NULL AND dropped_at IS NULL
                  ORDER BY next_attempt LIMIT 1",
-                [],
+                params![],
                 |row| parsed(row, 0),
             )?;
             Ok(next.into_iter().next())
@@ -187,10 +189,10 @@ impl Ledger {
         )
     }
 
-    fn outcome(
+    fn outcome<'a>(
         &mut self,
         statement: &str,
-        parameters: impl rusqlite::Params,
+        parameters: impl AsRef<[Parameter<'a>]>,
     ) -> Result<(), LedgerError> {
         self.write(Operation::Outbox, |connection| {
             run(connection, statement, parameters)?;

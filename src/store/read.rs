@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::domain::breakdown::{Breakdown, CostRow, Dimension, Quantity};
 use crate::domain::identity::{Provider, SourceId};
@@ -16,11 +15,13 @@ use crate::domain::report::{DayReading, EntityName, NativeBudget, Restatement};
 use crate::store::commit::dimension_words;
 use crate::store::days::KnownDay;
 use crate::store::dictionary;
+use crate::store::engine::{Connection, Row, params};
 use crate::store::error::{Fault, LedgerError};
 use crate::store::ledger::Ledger;
 use crate::store::rows::unpack;
 use crate::store::sql::{
-    all, amounts, count, from_json, parse, parsed, parsed_option, provider, source_number, stamp,
+    all, amounts, count, from_json, one, parse, parsed, parsed_option, provider, source_number,
+    stamp,
 };
 
 impl Ledger {
@@ -33,10 +34,10 @@ impl Ledger {
             all(
                 connection,
                 "SELECT name, provider FROM source WHERE provider IS NOT NULL ORDER BY name",
-                [],
+                params![],
                 |row| {
                     let word: String = row.get(1)?;
-                    Ok((SourceId::new(row.get::<_, String>(0)?), provider(&word)?))
+                    Ok((SourceId::new(row.get::<String>(0)?), provider(&word)?))
                 },
             )
         })
@@ -53,7 +54,7 @@ impl Ledger {
                 "SELECT query, filter, dimensions, role FROM breakdown
                  WHERE source = (SELECT id FROM source WHERE name = ?1) AND retired_at IS NULL
                  ORDER BY id",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| {
                     let words: String = row.get(2)?;
                     let dimensions = words
@@ -86,15 +87,13 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.read(|connection| {
             let Some(mut reader) = RowReader::of(connection, breakdown)? else { return Ok(()) };
-            let mut statement = connection.prepare_cached(
-                "SELECT day, invoice, packed FROM chunk WHERE breakdown = ?1 AND period = ?2
-                 ORDER BY day, invoice",
-            )?;
             for period in periods {
-                let mut chunks = statement.query(params![reader.number, period.to_string()])?;
-                while let Some(chunk) = chunks.next()? {
-                    reader.rows(chunk, &mut visit)?;
-                }
+                connection.each(
+                    "SELECT day, invoice, packed FROM chunk WHERE breakdown = ?1 AND period = ?2
+                     ORDER BY day, invoice",
+                    &params![reader.number, period.to_string()],
+                    |chunk| reader.rows(chunk, &mut visit),
+                )?;
             }
             Ok(())
         })
@@ -112,19 +111,13 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.read(|connection| {
             let Some(mut reader) = RowReader::of(connection, breakdown)? else { return Ok(()) };
-            let mut statement = connection.prepare_cached(
+            let (from, until) = (window.start.to_string(), window.end.to_string());
+            connection.each(
                 "SELECT day, invoice, packed FROM chunk
                  WHERE breakdown = ?1 AND day >= ?2 AND day < ?3 ORDER BY day, invoice",
-            )?;
-            let mut chunks = statement.query(params![
-                reader.number,
-                window.start.to_string(),
-                window.end.to_string()
-            ])?;
-            while let Some(chunk) = chunks.next()? {
-                reader.rows(chunk, &mut visit)?;
-            }
-            Ok(())
+                &params![reader.number, from, until],
+                |chunk| reader.rows(chunk, &mut visit),
+            )
         })
     }
 
@@ -164,7 +157,7 @@ impl Ledger {
                 connection,
                 "SELECT min(day) FROM day_reading
                  WHERE source = (SELECT id FROM source WHERE name = ?1)",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| parsed_option(row, 0),
             )?;
             Ok(first.into_iter().next().flatten())
@@ -213,7 +206,7 @@ impl Ledger {
             let totals = all(
                 connection,
                 "SELECT restatements FROM source WHERE name = ?1",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| count(row, 0),
             )?;
             Ok(totals.into_iter().next().unwrap_or(0))
@@ -230,7 +223,7 @@ impl Ledger {
                 connection,
                 "SELECT dimension, key, name FROM entity_name
                  WHERE source = (SELECT id FROM source WHERE name = ?1) ORDER BY dimension, key",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| {
                     Ok(EntityName {
                         dimension: parsed(row, 0)?,
@@ -252,7 +245,7 @@ impl Ledger {
                 connection,
                 "SELECT budget FROM native_budget
                  WHERE source = (SELECT id FROM source WHERE name = ?1) ORDER BY place",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| from_json(row, 0),
             )
         })
@@ -267,7 +260,7 @@ impl Ledger {
             let read_at = all(
                 connection,
                 "SELECT prices_read_at FROM source WHERE name = ?1",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| parsed_option(row, 0),
             )?;
             Ok(read_at.into_iter().next().flatten())
@@ -284,7 +277,7 @@ impl Ledger {
                 connection,
                 "SELECT price FROM list_price
                  WHERE source = (SELECT id FROM source WHERE name = ?1) ORDER BY place",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| from_json(row, 0),
             )
         })
@@ -301,23 +294,19 @@ struct RowReader {
 
 impl RowReader {
     fn of(connection: &Connection, breakdown: &Breakdown) -> Result<Option<Self>, Fault> {
-        let number: Option<i64> = connection
-            .prepare_cached(
-                "SELECT id FROM breakdown
-                 WHERE source = (SELECT id FROM source WHERE name = ?1) AND query = ?2
-                   AND filter = ?3 AND dimensions = ?4 AND role = ?5 AND retired_at IS NULL",
-            )?
-            .query_row(
-                params![
-                    breakdown.source.as_str(),
-                    breakdown.query,
-                    breakdown.filter,
-                    dimension_words(breakdown),
-                    breakdown.role.as_str()
-                ],
-                |row| row.get(0),
-            )
-            .optional()?;
+        let number = one(
+            connection,
+            "SELECT id FROM breakdown
+             WHERE source = (SELECT id FROM source WHERE name = ?1) AND query = ?2
+               AND filter = ?3 AND dimensions = ?4 AND role = ?5 AND retired_at IS NULL",
+            params![
+                breakdown.source.as_str(),
+                &breakdown.query,
+                &breakdown.filter,
+                dimension_words(breakdown),
+                breakdown.role.as_str()
+            ],
+        )?;
         let Some(number) = number else { return Ok(None) };
         let series = dictionary::load(connection, number)?;
         Ok(Some(Self { number, series, units: dictionary::units(connection)? }))
@@ -326,11 +315,11 @@ impl RowReader {
     /// The rows of one record of day, invoice and packed rows.
     fn rows(&mut self, chunk: &Row<'_>, visit: &mut impl FnMut(&CostRow)) -> Result<(), Fault> {
         let day: Date = parsed(chunk, 0)?;
-        let invoice = match chunk.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? {
+        let invoice = match chunk.text(1)? {
             "" => None,
             text => Some(parse::<BillingPeriod>(text)?),
         };
-        let packed = chunk.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        let packed = chunk.blob(2)?;
         let Self { series, units, .. } = self;
         unpack(packed, |cell| {
             let row = series

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use rusqlite::{Connection, params};
 use rust_decimal::Decimal;
 
 use crate::domain::breakdown::Amounts;
@@ -12,6 +11,7 @@ use crate::domain::money::Currency;
 use crate::domain::report::{BreakdownReading, Restatement, SourceReport};
 use crate::store::days::{KnownDay, ReadDay, join};
 use crate::store::empty::EmptyDays;
+use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError};
 use crate::store::read::known_days;
 use crate::store::sql::{amount_texts, run, stamp};
@@ -108,11 +108,21 @@ fn keep_day(
     let [reference_billed, reference_effective, reference_list] = amount_texts(&known.reference);
     run(
         connection,
-        "INSERT OR REPLACE INTO day_reading
+        "INSERT INTO day_reading
             (source, day, currency, breakdown, billed, effective, list, has_control,
              control_billed, control_effective, control_list, reference_billed,
              reference_effective, reference_list, steady_since, observed_at, changed_at, estimated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+         ON CONFLICT (source, day, currency) DO UPDATE SET
+            breakdown = excluded.breakdown, billed = excluded.billed,
+            effective = excluded.effective, list = excluded.list,
+            has_control = excluded.has_control, control_billed = excluded.control_billed,
+            control_effective = excluded.control_effective, control_list = excluded.control_list,
+            reference_billed = excluded.reference_billed,
+            reference_effective = excluded.reference_effective,
+            reference_list = excluded.reference_list, steady_since = excluded.steady_since,
+            observed_at = excluded.observed_at, changed_at = excluded.changed_at,
+            estimated = excluded.estimated",
         params![
             source,
             day.to_string(),
@@ -163,7 +173,11 @@ fn keep_restatement(
             stamp(restatement.observed_at)
         ],
     )?;
-    run(connection, "UPDATE source SET restatements = restatements + 1 WHERE id = ?1", [source])?;
+    run(
+        connection,
+        "UPDATE source SET restatements = restatements + 1 WHERE id = ?1",
+        params![source],
+    )?;
     Ok(())
 }
 
@@ -174,12 +188,9 @@ pub(super) fn observe_unchanged(
     report: &SourceReport,
     days: &BTreeSet<Date>,
 ) -> Result<(), Fault> {
-    for day in report.window.days().filter(|day| !days.contains(day)) {
-        run(
-            connection,
-            "UPDATE day_reading SET observed_at = ?3 WHERE source = ?1 AND day = ?2",
-            params![source, day.to_string(), stamp(report.observed_at)],
-        )?;
-    }
-    Ok(())
+    let unchanged = report.window.days().filter(|day| !days.contains(day));
+    connection.run_all(
+        "UPDATE day_reading SET observed_at = ?3 WHERE source = ?1 AND day = ?2",
+        unchanged.map(|day| Ok(params![source, day.to_string(), stamp(report.observed_at)])),
+    )
 }

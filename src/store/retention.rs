@@ -5,13 +5,14 @@ use std::path::Path;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, MAIN_DB, params};
 
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::store::engine::sqlite::private_file;
+use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError, Operation};
-use crate::store::ledger::{Ledger, private_file};
+use crate::store::ledger::Ledger;
 use crate::store::rows::unpack;
-use crate::store::sql::{all, parsed_option, run, stamp};
+use crate::store::sql::{all, count, parsed_option, run, stamp};
 
 /// What a pruning removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,20 +40,22 @@ impl Ledger {
         let told = told.min(BillingPeriod::at(limit, BillingZone::Pacific));
         self.write(Operation::Prune, |connection| {
             let mut pruned = Pruned::default();
-            let sources = all(connection, "SELECT id FROM source", [], |row| Ok(row.get(0)?))?;
+            let sources = all(connection, "SELECT id FROM source", params![], |row| row.get(0))?;
             for source in sources {
                 prune_source(connection, source, limit, &mut pruned)?;
             }
             pruned.messages = run(
                 connection,
                 "DELETE FROM outbox WHERE coalesce(sent_at, dropped_at) < ?1",
-                [stamp(limit.min(told.start(BillingZone::Utc)))],
+                params![stamp(limit.min(told.start(BillingZone::Utc)))],
             )?;
             let first = told.first_day().to_string();
             for table in ["gpu_fleet_day", "gpu_node_day", "gpu_pod_day"] {
-                run(connection, &format!("DELETE FROM {table} WHERE day < ?1"), [&first])?;
+                let remove = format!("DELETE FROM {table} WHERE day < ?1");
+                run(connection, &remove, params![&first])?;
             }
-            run(connection, "DELETE FROM band_state WHERE period < ?1", [told.to_string()])?;
+            let remove = "DELETE FROM band_state WHERE period < ?1";
+            run(connection, remove, params![told.to_string()])?;
             Ok(pruned)
         })
     }
@@ -76,8 +79,8 @@ impl Ledger {
             .map_err(io("create the backup"))?;
         let copied = self
             .connection
-            .backup(MAIN_DB, path, None::<fn(_)>)
-            .map_err(|error| Fault::Database(error).during(Operation::Backup, path))
+            .copy_into(path)
+            .map_err(|fault| fault.during(Operation::Backup, &path.display()))
             .and_then(|()| file.sync_all().map_err(io("sync the backup")));
         if copied.is_err() {
             let _ = std::fs::remove_file(path);
@@ -89,7 +92,7 @@ impl Ledger {
 /// The newest day that a source was read for, with or without a cost.
 const NEWEST_DAY: &str = "SELECT max(day) FROM (
     SELECT day FROM day_reading WHERE source = ?1
-    UNION ALL SELECT day FROM empty_day WHERE source = ?1)";
+    UNION ALL SELECT day FROM empty_day WHERE source = ?1) AS days";
 
 fn prune_source(
     connection: &Connection,
@@ -99,21 +102,21 @@ fn prune_source(
 ) -> Result<(), Fault> {
     // The day before is the oldest that can have begun at the limit in any billing zone.
     let day = BillingZone::Pacific.day_of(limit).min(BillingZone::Utc.day_of(limit)).to_string();
-    let newest = all(connection, NEWEST_DAY, [source], |row| parsed_option::<Date>(row, 0))?;
+    let newest = all(connection, NEWEST_DAY, params![source], |row| parsed_option::<Date>(row, 0))?;
     let Some(newest) = newest.into_iter().next().flatten() else { return Ok(()) };
     let kept = BillingPeriod::containing(newest).previous();
 
     let breakdowns = all(
         connection,
         "SELECT id, retired_at IS NOT NULL FROM breakdown WHERE source = ?1",
-        [source],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
+        params![source],
+        |row| Ok((row.get::<i64>(0)?, row.get::<bool>(1)?)),
     )?;
     for (breakdown, retired) in breakdowns {
         let removed = run(
             connection,
             "DELETE FROM chunk WHERE breakdown = ?1 AND day < ?2 AND period < ?3",
-            params![breakdown, day, kept.to_string()],
+            params![breakdown, &day, kept.to_string()],
         )?;
         pruned.days += removed;
         if removed > 0 || retired {
@@ -123,7 +126,7 @@ fn prune_source(
     pruned.readings += run(
         connection,
         "DELETE FROM day_reading WHERE source = ?1 AND day < ?2 AND day < ?3",
-        params![source, day, kept.first_day().to_string()],
+        params![source, &day, kept.first_day().to_string()],
     )?;
     run(
         connection,
@@ -142,7 +145,7 @@ fn prune_source(
            AND id NOT IN (SELECT breakdown FROM series)
            AND id NOT IN (SELECT breakdown FROM day_reading)
            AND id NOT IN (SELECT breakdown FROM empty_day)",
-        [source],
+        params![source],
     )?;
     Ok(())
 }
@@ -150,25 +153,19 @@ fn prune_source(
 /// Removes the series that no row of a breakdown uses any more.
 fn prune_dictionary(connection: &Connection, breakdown: i64) -> Result<(), Fault> {
     let mut used: HashSet<u32> = HashSet::new();
-    let mut statement =
-        connection.prepare_cached("SELECT packed FROM chunk WHERE breakdown = ?1")?;
-    let mut chunks = statement.query([breakdown])?;
-    while let Some(chunk) = chunks.next()? {
-        unpack(chunk.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, |cell| {
+    let chunks = "SELECT packed FROM chunk WHERE breakdown = ?1";
+    connection.each(chunks, &params![breakdown], |chunk| {
+        unpack(chunk.blob(0)?, |cell| {
             used.insert(cell.series);
             Ok(())
-        })?;
-    }
-    let held =
-        all(connection, "SELECT ordinal FROM series WHERE breakdown = ?1", [breakdown], |row| {
-            Ok(row.get::<_, u32>(0)?)
-        })?;
-    for ordinal in held.into_iter().filter(|ordinal| !used.contains(ordinal)) {
-        run(
-            connection,
-            "DELETE FROM series WHERE breakdown = ?1 AND ordinal = ?2",
-            params![breakdown, ordinal],
-        )?;
-    }
-    Ok(())
+        })
+    })?;
+    let series = "SELECT ordinal FROM series WHERE breakdown = ?1";
+    let held = all(connection, series, params![breakdown], |row| count::<u32>(row, 0))?;
+    connection.run_all(
+        "DELETE FROM series WHERE breakdown = ?1 AND ordinal = ?2",
+        held.into_iter()
+            .filter(|ordinal| !used.contains(ordinal))
+            .map(|ordinal| Ok(params![breakdown, ordinal])),
+    )
 }

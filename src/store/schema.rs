@@ -1,4 +1,4 @@
-//! The ledger's schema and its migrations: numbered, each in one transaction, never downwards.
+//! The schema of a SQLite ledger and its migrations: numbered, each in one transaction, never downwards.
 
 use std::path::Path;
 
@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/v3.sql"),
     include_str!("schema/v4.sql"),
     include_str!("schema/v5.sql"),
+    include_str!("schema/v6.sql"),
 ];
 
 /// The newest schema that this build knows.
@@ -32,7 +33,7 @@ fn number(migrations: &[&str]) -> i64 {
 /// # Errors
 /// A file of something else, or one of a newer costband.
 pub(super) fn found(connection: &Connection, path: &Path) -> Result<i64, Fault> {
-    let not_a_ledger = || LedgerError::NotALedger { path: path.to_path_buf() };
+    let not_a_ledger = || LedgerError::NotALedger { ledger: path.display().to_string() };
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application = match pragma("application_id") {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -45,7 +46,7 @@ pub(super) fn found(connection: &Connection, path: &Path) -> Result<i64, Fault> 
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match application {
         APPLICATION_ID if version > known() => Err(LedgerError::NewerSchema {
-            path: path.to_path_buf(),
+            ledger: path.display().to_string(),
             found: version,
             known: known(),
         }

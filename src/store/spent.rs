@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use rust_decimal::Decimal;
 
 use crate::domain::identity::SourceId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::ports::MeterError;
+use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::sql::{all, count, noted_source, parsed, run, text};
@@ -76,9 +76,9 @@ impl Ledger {
         self.read(|connection| {
             let counts = all(
                 connection,
-                "SELECT operation, sum(requests) FROM reserved
+                "SELECT operation, CAST(sum(requests) AS BIGINT) FROM reserved
                  WHERE source = (SELECT id FROM source WHERE name = ?1) GROUP BY operation",
-                [source.as_str()],
+                params![source.as_str()],
                 |row| Ok((row.get(0)?, count(row, 1)?)),
             )?;
             Ok(counts.into_iter().collect())
@@ -98,7 +98,7 @@ impl Ledger {
                     "SELECT currency, amount FROM reserved
                      WHERE source = (SELECT id FROM source WHERE name = ?1) AND {months}"
                 ),
-                [source.as_str(), month],
+                params![source.as_str(), month],
                 |row| Ok(Money::new(parsed(row, 1)?, parsed(row, 0)?)),
             )?;
             let mut sums: BTreeMap<Currency, Money> = BTreeMap::new();
@@ -156,7 +156,7 @@ fn add(
         connection,
         "SELECT amount FROM reserved
          WHERE source = ?1 AND month = ?2 AND operation = ?3 AND currency = ?4",
-        params![source, month, operation, currency],
+        params![source, &month, operation, currency],
         |row| Ok(Money::new(parsed(row, 0)?, price.currency)),
     )?;
     let sum = held.into_iter().try_fold(price, plus)?;
@@ -164,7 +164,8 @@ fn add(
         connection,
         "INSERT INTO reserved (source, month, operation, currency, requests, amount)
          VALUES (?1, ?2, ?3, ?4, 1, ?5)
-         ON CONFLICT DO UPDATE SET requests = requests + 1, amount = excluded.amount",
+         ON CONFLICT (source, month, operation, currency)
+         DO UPDATE SET requests = reserved.requests + 1, amount = excluded.amount",
         params![source, month, operation, currency, text(&sum.amount)],
     )?;
     Ok(())

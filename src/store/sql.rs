@@ -1,11 +1,9 @@
-//! How the words of the domain stand in SQLite's columns, and back.
+//! How the words of the domain stand in the ledger's columns, and back.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +12,7 @@ use crate::domain::band::{BandStatus, BandView};
 use crate::domain::breakdown::Amounts;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::report::SourceErrorKind;
+use crate::store::engine::{Connection, FromValue, Parameter, Row, params};
 use crate::store::error::Fault;
 
 /// An instant as text of a fixed width: exact to the nanosecond, and ordered as instants are.
@@ -34,7 +33,7 @@ pub(super) fn parsed<T: FromStr>(row: &Row<'_>, column: usize) -> Result<T, Faul
 where
     T::Err: Display,
 {
-    parse(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?)
+    parse(row.text(column)?)
 }
 
 /// A parsed text column that may be null.
@@ -42,11 +41,7 @@ pub(super) fn parsed_option<T: FromStr>(row: &Row<'_>, column: usize) -> Result<
 where
     T::Err: Display,
 {
-    row.get_ref(column)?
-        .as_str_or_null()
-        .map_err(rusqlite::Error::from)?
-        .map(|text| parse(text))
-        .transpose()
+    row.text_option(column)?.map(parse).transpose()
 }
 
 /// A value as JSON text.
@@ -56,7 +51,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, Fault> {
 
 /// A column of JSON text.
 pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Fault> {
-    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    let text = row.text(column)?;
     serde_json::from_str(text).map_err(|error| Fault::Damaged(format!("`{text}`: {error}")))
 }
 
@@ -86,37 +81,47 @@ pub(super) fn text(amount: &Decimal) -> String {
 }
 
 /// One value of the first row of a query, none without a row.
-pub(super) fn one<T: FromSql>(
+pub(super) fn one<'a, T: FromValue>(
     connection: &Connection,
     query: &str,
-    parameters: impl rusqlite::Params,
+    parameters: impl AsRef<[Parameter<'a>]>,
 ) -> Result<Option<T>, Fault> {
-    Ok(connection.prepare_cached(query)?.query_row(parameters, |row| row.get(0)).optional()?)
+    let values = all(connection, query, parameters, |row| row.get(0))?;
+    Ok(values.into_iter().next())
 }
 
 /// Runs a query and turns each row into something.
-pub(super) fn all<T>(
+pub(super) fn all<'a, T>(
     connection: &Connection,
     query: &str,
-    parameters: impl rusqlite::Params,
+    parameters: impl AsRef<[Parameter<'a>]>,
     mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let mut statement = connection.prepare_cached(query)?;
-    let mut rows = statement.query(parameters)?;
     let mut values = Vec::new();
-    while let Some(row) = rows.next()? {
+    connection.each(query, parameters.as_ref(), |row| {
         values.push(read(row)?);
-    }
+        Ok(())
+    })?;
     Ok(values)
 }
 
 /// Runs a statement that changes something.
-pub(super) fn run(
+pub(super) fn run<'a>(
     connection: &Connection,
     statement: &str,
-    parameters: impl rusqlite::Params,
+    parameters: impl AsRef<[Parameter<'a>]>,
 ) -> Result<usize, Fault> {
-    Ok(connection.prepare_cached(statement)?.execute(parameters)?)
+    connection.run(statement, parameters.as_ref())
+}
+
+/// Inserts a row and gives the number that the ledger gave it. The statement returns `id`.
+pub(super) fn numbered<'a>(
+    connection: &Connection,
+    statement: &str,
+    parameters: impl AsRef<[Parameter<'a>]>,
+) -> Result<i64, Fault> {
+    one(connection, statement, parameters)?
+        .ok_or_else(|| Fault::Damaged("a new row has no number".to_owned()))
 }
 
 /// The number of a source that the ledger knows.
@@ -124,7 +129,7 @@ pub(super) fn source_number(
     connection: &Connection,
     source: &SourceId,
 ) -> Result<Option<i64>, Fault> {
-    one(connection, "SELECT id FROM source WHERE name = ?1", [source.as_str()])
+    one(connection, "SELECT id FROM source WHERE name = ?1", params![source.as_str()])
 }
 
 /// The number of a source, which is noted if it was not known.
@@ -132,8 +137,8 @@ pub(super) fn noted_source(connection: &Connection, source: &SourceId) -> Result
     match source_number(connection, source)? {
         Some(number) => Ok(number),
         None => {
-            run(connection, "INSERT INTO source (name) VALUES (?1)", params![source.as_str()])?;
-            Ok(connection.last_insert_rowid())
+            let insert = "INSERT INTO source (name) VALUES (?1) RETURNING id";
+            numbered(connection, insert, params![source.as_str()])
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::breakdown::{
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::period::{BillingPeriod, Window};
 use crate::domain::report::{BreakdownReading, SourceReport};
+use crate::store::engine::Connection;
 use crate::store::{Ledger, LedgerError};
 
 fn breakdown(role: BreakdownRole) -> Breakdown {
@@ -67,6 +68,14 @@ fn all_rows(ledger: &Ledger, window: &Window) -> Vec<CostRow> {
         })
         .unwrap();
     rows
+}
+
+fn raw(ledger: &Ledger) -> &rusqlite::Connection {
+    match &ledger.connection {
+        Connection::Sqlite(database) => &database.connection,
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(_) => unreachable!("these ledgers are files"),
+    }
 }
 
 fn order(rows: &mut [CostRow]) {
@@ -155,12 +164,9 @@ fn a_full_disk_is_named_and_loses_nothing() {
     let first = report(vec![row(1, "Compute", "5")]);
     ledger.commit(&first, None).unwrap();
 
-    let pages: i64 =
-        ledger.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    ledger
-        .connection
-        .pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(()))
-        .unwrap();
+    let raw = raw(&ledger);
+    let pages: i64 = raw.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    raw.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).unwrap();
     let many = (0..5000).map(|n| row(1, &format!("service {n}"), "5.5")).collect();
     let error = ledger.commit(&report(many), None).unwrap_err();
 
@@ -177,7 +183,7 @@ fn rows_that_cannot_be_unpacked_are_an_error_and_not_nothing() {
     let mut ledger = Ledger::open(folder.path().join("ledger.db")).unwrap();
     let report = report(vec![row(1, "Compute", "5"), row(1, "Storage", "6")]);
     ledger.commit(&report, None).unwrap();
-    ledger.connection.execute("DELETE FROM series WHERE ordinal = 1", []).unwrap();
+    raw(&ledger).execute("DELETE FROM series WHERE ordinal = 1", []).unwrap();
 
     let filtered = breakdown(BreakdownRole::Filtered);
     let error = ledger.for_each_row_in_days(&filtered, &report.window, |_| {}).unwrap_err();
@@ -202,7 +208,7 @@ fn pruning_forgets_the_names_that_no_row_uses() {
     let keep = jiff::SignedDuration::from_hours(24 * 90);
     assert_eq!(ledger.prune(new.observed_at, keep).unwrap().days, 1);
     let series: i64 =
-        ledger.connection.query_row("SELECT count(*) FROM series", [], |row| row.get(0)).unwrap();
+        raw(&ledger).query_row("SELECT count(*) FROM series", [], |row| row.get(0)).unwrap();
     assert_eq!(series, 2, "`Compute` of the primary and of the filtered breakdown");
     assert_eq!(all_rows(&ledger, &new.window), vec![row(1, "Compute", "5")]);
 }

@@ -35,6 +35,7 @@ pub struct SelfMetrics {
     ledger_errors: IntCounterVec,
     reload_successful: Gauge,
     reload_success: Gauge,
+    leader: Gauge,
 }
 
 impl Default for SelfMetrics {
@@ -85,6 +86,7 @@ impl SelfMetrics {
             ledger_errors: counters(&names::LEDGER_ERRORS_TOTAL),
             reload_successful: gauge(&names::CONFIG_LAST_RELOAD_SUCCESSFUL),
             reload_success: gauge(&names::CONFIG_LAST_RELOAD_SUCCESS),
+            leader: gauge(&names::LEADER),
             registry: registry.clone(),
         };
         register(Box::new(metrics.polls.clone()));
@@ -98,9 +100,8 @@ impl SelfMetrics {
         register(Box::new(metrics.ledger_errors.clone()));
         register(Box::new(metrics.reload_successful.clone()));
         register(Box::new(metrics.reload_success.clone()));
-        let leader = gauge(&names::LEADER);
-        leader.set(1.0);
-        register(Box::new(leader));
+        metrics.leads(true);
+        register(Box::new(metrics.leader.clone()));
         let build = GaugeVec::new(options(&names::BUILD_INFO), names::BUILD_INFO.labels)
             .expect("the table holds valid names");
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
@@ -141,6 +142,11 @@ impl SelfMetrics {
     /// Counts a notification by outcome: `sent`, `failed` or `dropped`.
     pub fn notified(&self, receiver: &str, outcome: &str) {
         self.notifications.with_label_values(&[receiver, outcome]).inc();
+    }
+
+    /// Sets whether this process polls and notifies.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(if leads { 1.0 } else { 0.0 });
     }
 
     /// Counts a ledger operation that failed.

@@ -40,8 +40,13 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .8rem; ma
 /// How many rows a list of services, accounts or regions shows.
 const TOP: usize = 8;
 
-/// Renders the page.
-pub fn render(snapshot: Option<&Snapshot>, language: Language, demo: bool) -> Markup {
+/// Renders the page, with a line of its own where there is one.
+pub fn render(
+    snapshot: Option<&Snapshot>,
+    language: Language,
+    demo: bool,
+    note: Option<Markup>,
+) -> Markup {
     let word = |english, korean| language.pick(english, korean);
     html! {
         (DOCTYPE)
@@ -59,6 +64,7 @@ pub fn render(snapshot: Option<&Snapshot>, language: Language, demo: bool) -> Ma
                     @if let Some(snapshot) = snapshot {
                         p { (word("As of", "기준 시각")) " " (minute(snapshot.at)) }
                     }
+                    @if let Some(note) = note { p { (note) } }
                     @if demo {
                         p { (word("Simulated clouds: none of these figures is a real bill.",
                                   "시뮬레이션된 클라우드입니다. 실제 청구 금액이 아닙니다.")) }

@@ -1,4 +1,4 @@
-"""Values for the charts: sets that render, hostile strings among them, and sets that are refused."""
+"""Values for the chart: sets that render, hostile strings among them, and sets that are refused."""
 
 NAUGHTY = [
     "it's",
@@ -97,269 +97,494 @@ def hostile_config():
     return {"gpu": pages, "log": numbered("log"), "language": NAUGHTY[0], "series": {"z": NAUGHTY[3]}}
 
 
-CENTRAL = {
+def central(**values):
+    return {"central": values}
+
+
+def node(**values):
+    """Node agents alone."""
+    return {"central": {"enabled": False}, "node": {"enabled": True, **values}}
+
+
+def sidecar(**values):
+    """What sidecars of other pods mount, alone."""
+    return {"central": {"enabled": False}, "sidecar": {"enabled": True, **values}}
+
+
+NAME_TOKEN = {"name": "face"}
+MONITOR = {"enabled": True, "labels": {"release": "prometheus"}, "scrapeTimeout": "10s"}
+SERVICE = {"service": {"create": True}}
+DATABASE = {
+    "url": "postgres://costband@db.example.com:5432/costband?sslmode=verify-full",
+    "passwordSecret": {"name": "ledger"},
+}
+SHARED = {"replicas": 3, "database": DATABASE, "lease": {"enabled": True}}
+WATCHED = {
+    "kubernetes": [{"cluster": "train"}],
+    "gpu": [{"name": "dcgm", "kubernetes": {"namespace": "gpu-operator"}}],
+}
+FROM = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+EGRESS = [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443, "protocol": "TCP"}]}]
+PLACEMENT = {
+    "annotations": {"reloader.example.com/auto": "true"},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"}],
+    "affinity": AFFINITY,
+    "priorityClassName": "system-node-critical",
+    "podLabels": {"team": "finops", "app.kubernetes.io/component": "stolen"},
+    "podAnnotations": {"team": "finops", "checksum/config": "stolen"},
+    "terminationGracePeriodSeconds": 3600000,
+    "resources": {"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "1500m"}},
+}
+ENVIRONMENT = {
+    "env": [
+        {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "face", "key": "token"}}},
+        {"name": "COSTBAND__STORE__RETENTION", "value": "400d"},
+    ],
+    "envFrom": [{"secretRef": {"name": "cloud"}}, {"prefix": "X_", "configMapRef": {"name": "more"}}],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
+}
+HOSTILE = {
+    "annotations": numbered("hostile"),
+    "env": variables(),
+    "podAnnotations": numbered("hostile"),
+    "tolerations": [{"key": text, "value": text} for text in NAUGHTY],
+    "extraVolumes": [{"name": "extra", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "extra", "mountPath": f"/{text}"} for text in NAUGHTY],
+}
+HOSTILE_MONITOR = {"enabled": True, "bearerTokenSecret": {"name": "true", "key": "{{ }}"}}
+
+# Sets of values that render.
+CHART = {
     "default": {},
-    "bills": {"config": BILLS, "secretMounts": ["azure-billing", "hook"]},
-    "existing config map": {"existingConfigMap": "costband.config"},
-    "existing secret": {"existingSecret": "123"},
+    "bills": central(config=BILLS, secretMounts=["azure-billing", "hook"]),
+    "existing config map": central(existingConfigMap="costband.config"),
+    "existing secret": central(existingSecret="123"),
+    "reload": central(config=BILLS, reload=True),
     "image tag": {"image": {"repository": "registry.example.com:5000/team/costband", "tag": "v1.2.3_rc-1"}},
     "image digest": {"image": {"digest": DIGEST, "pullPolicy": "Always"}, "imagePullSecrets": [{"name": "registry"}]},
     "image tag and digest": {"image": {"tag": "0.1.0", "digest": DIGEST}},
-    "environment": {
-        "env": [
-            {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"},
-            {"name": "SSL_CERT_FILE", "value": "/etc/ca/ca.crt"},
-            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "face", "key": "token"}}},
-            {"name": "COSTBAND__STORE__RETENTION", "value": "400d"},
-        ],
-        "envFrom": [{"secretRef": {"name": "cloud"}}, {"prefix": "X_", "configMapRef": {"name": "more"}}],
-        "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
-        "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
+    "environment": central(**ENVIRONMENT),
+    "addresses": {
+        "listenAddress": "[::]",
+        "central": {"port": 8080, "service": {"port": 80, "annotations": {"a/b": "c"}}},
     },
-    "addresses": {"listenAddress": "[::]", "port": 8080, "service": {"port": 80, "annotations": {"a/b": "c"}}},
-    "aws identity": {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}}},
-    "gcp identity": {
-        "serviceAccount": {
+    "aws identity": central(serviceAccount={"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"}}),
+    "gcp identity": central(
+        serviceAccount={
             "name": "billing",
             "annotations": {"iam.gke.io/gcp-service-account": "costband@p.iam.gserviceaccount.com"},
         }
-    },
-    "azure identity": {
-        "serviceAccount": {
+    ),
+    "azure identity": central(
+        serviceAccount={
             "annotations": {"azure.workload.identity/client-id": "0000"},
             "labels": {"team": "finops"},
             "azureWorkloadIdentity": True,
         }
-    },
-    "existing service account": {"serviceAccount": {"create": False, "name": "billing"}},
-    "token of the Kubernetes API": {"serviceAccount": {"create": False, "automountServiceAccountToken": True}},
-    "nodes and pods of the Kubernetes API": {
-        "rbac": {"nodes": True, "podNamespaces": ["gpu-operator", "gke-managed-system"]},
-        "config": {
-            "kubernetes": [{"cluster": "train"}],
-            "gpu": [{"name": "dcgm", "kubernetes": {"namespace": "gpu-operator"}}],
+    ),
+    "existing service account": central(serviceAccount={"create": False, "name": "billing"}),
+    "token of the Kubernetes API": central(serviceAccount={"create": False, "automountServiceAccountToken": True}),
+    "nodes and pods of the Kubernetes API": central(config=WATCHED),
+    "nodes and pods for an existing configuration": central(
+        existingConfigMap="costband", rbac={"nodes": True, "podNamespaces": ["gpu-operator", "gke-managed-system"]}
+    ),
+    "pods of several clusters": central(
+        config={
+            "kubernetes": [
+                {"cluster": "here", "nodes": False},
+                {"cluster": "there", "kubeconfig": "/run/secrets/costband/there/kubeconfig"},
+            ],
+            "gpu": [
+                {"name": "a", "cluster": "here", "kubernetes": {"namespace": "gpu-operator"}},
+                {"name": "b", "cluster": "there", "kubernetes": {"namespace": "elsewhere"}},
+            ],
         },
-    },
-    "nodes of the Kubernetes API": {
-        "rbac": {"nodes": True},
-        "serviceAccount": {"create": False, "name": "billing"},
-        "config": {"kubernetes": [{"cluster": "train"}], "gpu": PAGE},
-    },
-    "existing claim": {"persistence": {"existingClaim": "ledger"}},
-    "claim": {
-        "persistence": {
+        secretMounts=["there"],
+    ),
+    "roles of somebody else's": central(
+        config=WATCHED, rbac={"create": False}, serviceAccount={"create": False, "name": "billing"}
+    ),
+    "existing claim": central(persistence={"existingClaim": "ledger"}),
+    "claim": central(
+        persistence={
             "size": "20Gi",
             "storageClass": "fast.ssd",
             "accessModes": ["ReadWriteOncePod"],
             "annotations": {"backup": "daily"},
             "keep": False,
         }
+    ),
+    "claim without a class": central(persistence={"storageClass": "-"}),
+    "no claim": central(persistence={"enabled": False, "size": "500Mi"}),
+    "ledger in PostgreSQL": central(config=BILLS, database=DATABASE),
+    "ledger in PostgreSQL without a password": central(database={"url": "postgresql:///costband?host=/run/pg"}),
+    "a Lease": central(lease={"enabled": True, "name": "costband.one"}),
+    "a Lease, IPv6": {
+        "listenAddress": "[::]",
+        "central": {
+            "port": 8080,
+            "lease": {"enabled": True},
+            "config": {**BILLS, "lease": {"duration": "30s", "renew_deadline": "20s", "retry_period": "4s"}},
+        },
     },
-    "claim without a class": {"persistence": {"storageClass": "-"}},
-    "no claim": {"persistence": {"enabled": False, "size": "500Mi"}},
-    "platform chooses users": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+    "ledger in PostgreSQL with a certificate": central(
+        config={**BILLS, "store": {"root_certificate": "/etc/database/ca.crt"}},
+        database=DATABASE,
+        extraVolumes=[{"name": "database", "configMap": {"name": "database-ca"}}],
+        extraVolumeMounts=[{"name": "database", "mountPath": "/etc/database", "readOnly": True}],
+    ),
+    "three replicas": central(config=BILLS, **SHARED),
+    "three replicas, all the rest": central(
+        **{**SHARED, "lease": {"enabled": True, "name": "finops-poller"}},
+        config={**BILLS, **WATCHED, "web": {"bearer_token": TOKEN}},
+        secretMounts=["face"],
+        serviceMonitor={**MONITOR, "bearerTokenSecret": NAME_TOKEN},
+        podDisruptionBudget={"enabled": True, "maxUnavailable": "34%"},
+        topologySpreadConstraints=[
+            {
+                "topologyKey": "kubernetes.io/hostname",
+                "maxSkew": 1,
+                "whenUnsatisfiable": "DoNotSchedule",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "central"}},
+            }
+        ],
+    ),
+    "disruption budget": central(podDisruptionBudget={"enabled": True}),
+    "platform chooses users": {"runAsUser": None, "runAsGroup": None, "fsGroup": None, "node": {"enabled": False}},
     "large users": {"runAsUser": 1000650000, "runAsGroup": 1000650000, "fsGroup": 1000650000},
-    "placement": {
-        "nodeSelector": {"kubernetes.io/arch": "amd64"},
-        "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "finops", "effect": "NoSchedule"}],
-        "affinity": AFFINITY,
-        "priorityClassName": "system-cluster-critical",
-        "podLabels": {"team": "finops", "app.kubernetes.io/component": "stolen"},
-        "podAnnotations": {"team": "finops", "checksum/config": "stolen"},
-        "terminationGracePeriodSeconds": 3600000,
-        "resources": {"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "1500m"}},
-    },
+    "placement": central(**PLACEMENT),
     "monitoring": {
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "scrapeTimeout": "10s"},
+        "central": {"serviceMonitor": MONITOR},
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "FinOps"}},
     },
-    "token of the page": {
-        "config": {**BILLS, "web": {"bearer_token": TOKEN}},
-        "secretMounts": ["face"],
-        "serviceMonitor": {"enabled": True, "interval": "1m30s", "bearerTokenSecret": {"name": "face"}},
-    },
-    "network policy": {"networkPolicy": {"enabled": True}},
-    "narrow network policy": {
-        "networkPolicy": {
-            "enabled": True,
-            "from": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
-            "egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443, "protocol": "TCP"}]}],
-        }
-    },
+    "token of the page": central(
+        config={**BILLS, "web": {"bearer_token": TOKEN}},
+        secretMounts=["face"],
+        serviceMonitor={"enabled": True, "interval": "1m30s", "bearerTokenSecret": NAME_TOKEN},
+    ),
+    "network policy": central(networkPolicy={"enabled": True}),
+    "narrow network policy": central(networkPolicy={"enabled": True, "from": FROM, "egress": EGRESS}),
     "names": {"nameOverride": "bands", "test": {"enabled": False}},
     "whole name": {"fullnameOverride": "true"},
     "part of another chart": {"global": {"registry": "x"}},
     "hostile strings": {
-        "config": {**hostile_config(), "bands": [{"name": text, "owner": text, text: text} for text in NAUGHTY]},
-        "env": variables(),
-        "podAnnotations": numbered("hostile"),
-        "service": {"annotations": numbered("hostile")},
-        "serviceAccount": {"annotations": numbered("hostile")},
-        "persistence": {"annotations": numbered("hostile")},
+        "central": {
+            **HOSTILE,
+            "config": {**hostile_config(), "bands": [{"name": text, "owner": text, text: text} for text in NAUGHTY]},
+            "service": {"annotations": numbered("hostile")},
+            "serviceAccount": {"annotations": numbered("hostile")},
+            "persistence": {"annotations": numbered("hostile")},
+            "serviceMonitor": HOSTILE_MONITOR,
+        },
         "dashboards": {"enabled": True, "annotations": numbered("hostile")},
-        "tolerations": [{"key": text, "value": text} for text in NAUGHTY],
-        "extraVolumes": [{"name": "extra", "emptyDir": {}}],
-        "extraVolumeMounts": [{"name": "extra", "mountPath": f"/{text}"} for text in NAUGHTY],
         "prometheusRule": {"enabled": True},
-        "serviceMonitor": {"enabled": True, "bearerTokenSecret": {"name": "true", "key": "{{ }}"}},
     },
-}
-
-APP = {"image": {"repository": "registry.example.com/video-model", "tag": "1.0.0"}}
-GPU_APP = {
-    **APP,
-    "command": ["python3"],
-    "args": ["-m", "serve", "--port=8000"],
-    "env": [{"name": "MODEL", "value": "sora"}],
-    "ports": [{"name": "http", "containerPort": 8000}],
-    "resources": {"limits": {"nvidia.com/gpu": 8}},
-    "startupProbe": {"httpGet": {"path": "/health", "port": "http"}, "failureThreshold": 600},
-    "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}},
-    "livenessProbe": {"httpGet": {"path": "/health", "port": "http"}},
-    "volumeMounts": [{"name": "weights", "mountPath": "/weights"}],
-}
-
-SIDECAR = {
-    "default": {"workload": APP},
-    "ordinary container": {"workload": APP, "nativeSidecar": False},
-    "gpu workload": {
-        "workload": {**GPU_APP, "replicas": 4, "strategy": {"type": "Recreate"}, "securityContext": {"runAsUser": 0}},
-        "volumes": [{"name": "weights", "hostPath": {"path": "/mnt/weights"}}],
-        "runtimeClassName": "nvidia",
-        "terminationGracePeriodSeconds": 3600000,
-        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "node agents": node(),
+    "node agents and a central agent": {"central": {"config": BILLS}, "node": {"enabled": True}},
+    "node agents and a central agent with a configuration of its own": {
+        "central": {"existingConfigMap": "central"},
+        "node": {"enabled": True, "existingConfigMap": "node"},
     },
-    "gpu workload, ordinary container": {
-        "workload": GPU_APP,
-        "nativeSidecar": False,
-        "volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "weights"}}],
-        "podMonitor": {"enabled": True},
+    "node agents and a central agent elsewhere": {
+        **node(),
+        "centralUrl": "https://costband.example.com",
+        "exporter": {"provider": "aws"},
     },
-    "configuration": {
-        "workload": APP,
-        "sidecar": {
-            "config": {
-                "gpu": [
-                    {
-                        "name": "node",
-                        "url": "http://nvidia-dcgm-exporter.gpu-operator.svc:9400/metrics",
-                        "cluster": "training",
-                        "provider": "aws",
-                        "capacity_type": "reserved",
-                    }
-                ],
-                "web": {"bearer_token": TOKEN},
-                "store": {"retention": "93d"},
-                "series": {"limit_per_dimension": 50},
-            },
+    "node agents by a local Service": {**node(), "exporter": SERVICE},
+    "node agents by a local Service of another exporter": {
+        **node(),
+        "exporter": {
+            "service": {
+                "create": True,
+                "namespace": "monitoring",
+                "selector": {"app": None, "app.kubernetes.io/name": "dcgm-exporter"},
+                "port": 9401,
+            }
+        },
+    },
+    "node agents by an address": {**node(), "exporter": {"url": "http://[$(HOST_IP)]:9400/metrics"}, "listenAddress": "[::]"},
+    "node agents with counters that outlive the container": node(ledger="emptyDir"),
+    "node agents with a configuration": node(
+        config={
+            "gpu": [{"name": "amd", "url": "http://$(HOST_IP):5000/metrics", "every": "15s"}],
+            "central": {"url": "http://costband.finops.svc:9750", "bearer_token": TOKEN},
+            "web": {"bearer_token": TOKEN},
+            "store": {"retention": "93d"},
+        },
+        secretMounts=["face"],
+        podMonitor={**MONITOR, "bearerTokenSecret": NAME_TOKEN},
+    ),
+    "node agents with an existing config map": node(existingConfigMap="gpu"),
+    "node agents that reload": node(config={"language": "ko"}, reload=True),
+    "node agents and the driver's library": node(nvml={"enabled": True}),
+    "node agents, privileged for the driver's library": node(
+        nvml={"enabled": True, "runtimeClassName": "", "privileged": True}
+    ),
+    "node agents on all nodes": node(gpuLabels=[], tolerations=[{"operator": "Exists"}]),
+    "node agents, placed": node(**PLACEMENT),
+    "node agents, replaced by hand": node(updateStrategy={"type": "OnDelete"}),
+    "node agents, replaced one by one": node(updateStrategy={"rollingUpdate": {"maxUnavailable": 1}}),
+    "node agents with an existing service account": node(serviceAccount={"create": False, "name": "gpu"}),
+    "node agents in an environment": node(**ENVIRONMENT),
+    "node agents behind a policy": node(networkPolicy={"enabled": True, "from": FROM, "egress": EGRESS}),
+    "node agents, platform chooses users": {**node(), "runAsUser": None, "runAsGroup": None, "fsGroup": None},
+    "node agents, hostile strings": node(**HOSTILE, config=hostile_config(), podMonitor=HOSTILE_MONITOR),
+    "sidecars": sidecar(),
+    "sidecars of other namespaces": {
+        **sidecar(namespaces=["video", "train"], podMonitor=MONITOR),
+        "exporter": SERVICE,
+        "centralUrl": "http://costband.finops.svc:9750",
+    },
+    "sidecars with an existing config map": sidecar(existingConfigMap="gpu", podMonitor=MONITOR),
+    "all modes": {
+        "central": {
+            "config": {**BILLS, "kubernetes": WATCHED["kubernetes"]},
+            "networkPolicy": {"enabled": True, "from": FROM, "egress": EGRESS},
+            "serviceMonitor": MONITOR,
+        },
+        "node": {
+            "enabled": True,
+            "networkPolicy": {"enabled": True, "from": FROM, "egress": EGRESS},
+            "podMonitor": MONITOR,
+        },
+        "sidecar": {"enabled": True, "namespaces": ["video"], "podMonitor": MONITOR},
+        "exporter": {**SERVICE, "provider": "aws"},
+        "commonLabels": {"team": "finops", "cost-centre": "0042"},
+    },
+    "all modes, a token for each face": {
+        "central": {
+            "config": {**BILLS, "web": {"bearer_token": TOKEN}},
             "secretMounts": ["face"],
         },
-        "podMonitor": {"enabled": True, "bearerTokenSecret": {"name": "face"}},
-    },
-    "existing config map": {"workload": APP, "sidecar": {"existingConfigMap": "gpu"}},
-    "ipv6": {"workload": APP, "sidecar": {"listenAddress": "[::]", "port": 19751}},
-    "ledger in memory": {"workload": APP, "sidecar": {"ledger": {"medium": "Memory", "sizeLimit": "16Mi"}}},
-    "image digests": {
-        "workload": {"image": {"repository": "a/b", "digest": DIGEST}},
-        "sidecar": {"image": {"repository": "a/costband", "digest": DIGEST}},
-        "imagePullSecrets": [{"name": "registry"}],
-    },
-    "token for the workload": {"workload": {**APP, "serviceAccountToken": True}, "serviceAccountName": "model"},
-    "guaranteed": {
-        "workload": {**APP, "resources": {"limits": {"cpu": 4, "memory": "8Gi"}}},
+        "node": {
+            "enabled": True,
+            "config": {"central": {"url": "http://demo-costband.finops.svc:9750", "bearer_token": TOKEN}},
+            "secretMounts": ["face"],
+        },
         "sidecar": {
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "50m", "memory": "64Mi"}}
+            "enabled": True,
+            "config": {"central": {"url": "http://demo-costband.finops.svc:9750", "bearer_token": TOKEN}},
+            "secretMounts": ["face"],
         },
-    },
-    "platform chooses users": {"workload": APP, "sidecar": {"runAsUser": None, "runAsGroup": None}},
-    "environment": {
-        "workload": {**APP, "envFrom": [{"configMapRef": {"name": "model"}}]},
-        "sidecar": {
-            "env": [{"name": "RUST_BACKTRACE", "value": "1"}],
-            "envFrom": [{"configMapRef": {"name": "gpu"}}],
-            "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
-        },
-        "volumes": [{"name": "ca", "configMap": {"name": "ca"}}],
-    },
-    "placement": {
-        "workload": APP,
-        "nodeSelector": {"nvidia.com/gpu.present": "true"},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
-        "affinity": AFFINITY,
-        "priorityClassName": "gpu",
-        "podLabels": {"team": "video", "app.kubernetes.io/name": "stolen"},
-        "podAnnotations": {"checksum/config": "stolen"},
-        "podSecurityContext": {"fsGroup": 1000},
-    },
-    "hostile strings": {
-        "workload": {
-            **APP,
-            "command": NAUGHTY,
-            "args": NAUGHTY,
-            "env": variables(),
-            "readinessProbe": {"exec": {"command": NAUGHTY}},
-        },
-        "sidecar": {"config": hostile_config(), "env": variables()},
-        "podAnnotations": numbered("hostile"),
-        "fullnameOverride": "null",
     },
 }
 
-# The renders that are kept as files: of the chart `costband`, and of `costband-sidecar`.
-GOLDEN_CENTRAL = {
-    "central-default": {},
-    "central-full": {
-        **CENTRAL["token of the page"],
-        "image": {"repository": "registry.example.com/costband", "digest": DIGEST},
-        "serviceAccount": {
-            "annotations": {"azure.workload.identity/client-id": "00000000-0000-0000-0000-000000000000"},
-            "azureWorkloadIdentity": True,
+# Values of a chart that has the sidecar in its pods: its own, and below `costband` this chart's.
+DEPENDENT = {
+    "default": {},
+    "ordinary container": {"nativeSidecar": False},
+    "one GPU": {"gpus": 1, "image": "registry.example.com/other:2"},
+    "configuration": {
+        "costband": {
+            "sidecar": {
+                "config": {
+                    "gpu": [
+                        {
+                            "name": "node",
+                            "url": "http://costband-exporter.gpu-operator.svc:9400/metrics",
+                            "cluster": "training",
+                            "provider": "aws",
+                            "capacity_type": "reserved",
+                        }
+                    ],
+                    "web": {"bearer_token": TOKEN},
+                    "store": {"retention": "93d"},
+                    "series": {"limit_per_dimension": 50},
+                },
+                "secretMounts": ["face"],
+                "podMonitor": {"enabled": True, "bearerTokenSecret": NAME_TOKEN},
+            }
+        }
+    },
+    "existing config map": {"costband": {"sidecar": {"existingConfigMap": "gpu"}}},
+    "ipv6": {"costband": {"listenAddress": "[::]", "sidecar": {"port": 19751}}},
+    "counters that outlive the container": {"costband": {"sidecar": {"ledger": "emptyDir"}}},
+    "no central agent": {"costband": {"centralUrl": "", "exporter": {"provider": ""}}},
+    "image digest": {"costband": {"image": {"digest": DIGEST}}},
+    "guaranteed": {
+        "costband": {
+            "sidecar": {
+                "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "50m", "memory": "64Mi"}}
+            }
+        }
+    },
+    "platform chooses users": {"costband": {"runAsUser": None, "runAsGroup": None}},
+    "environment": {"costband": {"sidecar": {key: ENVIRONMENT[key] for key in ("env", "envFrom")}}},
+    "hostile strings": {
+        "nativeSidecar": False,
+        "costband": {
+            "fullnameOverride": "null",
+            "sidecar": {"config": hostile_config(), "env": variables(), "podMonitor": HOSTILE_MONITOR},
         },
-        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
-        "networkPolicy": CENTRAL["narrow network policy"]["networkPolicy"],
-        "rbac": {"nodes": True, "podNamespaces": ["gpu-operator"]},
-        "persistence": {"size": "5Gi", "storageClass": "fast"},
-        "podLabels": {"team": "finops"},
     },
 }
-GOLDEN_SIDECAR = {
-    "sidecar-native": SIDECAR["gpu workload"],
-    "sidecar-container": SIDECAR["gpu workload, ordinary container"],
+
+# The renders that are kept as files.
+GOLDEN = {
+    "central-default": {},
+    "central-full": {
+        "central": {
+            **CHART["token of the page"]["central"],
+            "serviceAccount": {
+                "annotations": {"azure.workload.identity/client-id": "00000000-0000-0000-0000-000000000000"},
+                "azureWorkloadIdentity": True,
+            },
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+            "networkPolicy": CHART["narrow network policy"]["central"]["networkPolicy"],
+            "rbac": {"nodes": True, "podNamespaces": ["gpu-operator"]},
+            "persistence": {"size": "5Gi", "storageClass": "fast"},
+            "podLabels": {"team": "finops"},
+        },
+        "image": {"repository": "registry.example.com/costband", "digest": DIGEST},
+    },
+    "central-replicas": CHART["three replicas, all the rest"],
+    "node": {**node(), "exporter": {**SERVICE, "provider": "aws"}, "centralUrl": "http://costband.finops.svc:9750"},
+    "node-nvml": CHART["node agents and the driver's library"],
+    "all-modes": CHART["all modes"],
 }
+GOLDEN_DEPENDENT = {"sidecar-native": {}, "sidecar-container": {"nativeSidecar": False}}
 
 
 def bills(**changes):
-    return {"config": {**BILLS, **changes}}
-
-
-def sidecar(**values):
-    return {"workload": APP, "sidecar": values}
+    return central(config={**BILLS, **changes})
 
 
 def pages(**keys):
-    return sidecar(config={"gpu": PAGE, **keys})
+    return {"gpu": PAGE, **keys}
 
 
 def credentials(kind, **keys):
-    return {"config": {"sources": {kind: [{"name": "a", "credentials": keys}]}}}
+    return central(config={"sources": {kind: [{"name": "a", "credentials": keys}]}})
+
+
+def variable(mode, name):
+    return mode(env=[{"name": name, "value": "x"}])
+
+
+def beside(mode, at):
+    """What node agents and sidecars are refused alike."""
+    return {
+        "billing sources": (mode(config=pages(sources=BILLS["sources"])), f"/{at}/config/sources"),
+        "bands": (mode(config=pages(bands=[])), f"/{at}/config/bands"),
+        "receivers": (mode(config=pages(notify={})), f"/{at}/config/notify"),
+        "exchange rates": (mode(config=pages(exchange_rates=[])), f"/{at}/config/exchange_rates"),
+        "the Kubernetes API": (mode(config=pages(kubernetes=[])), f"/{at}/config/kubernetes"),
+        "other nodes' pods": (
+            mode(config={"gpu": [{"name": "a", "url": "http://x", "kubernetes": {}}]}),
+            f"/{at}/config/gpu/0/kubernetes",
+        ),
+        "other nodes' telemetry": (
+            mode(config={"gpu": [{"name": "a", "url": "http://x", "prometheus": {}}]}),
+            f"/{at}/config/gpu/0/prometheus",
+        ),
+        "config that sets listen": (mode(config=pages(listen="127.0.0.1:1")), f"/{at}/config/listen"),
+        "another role": (mode(config=pages(role="central")), f"/{at}/config/role"),
+        "another role by variable": (variable(mode, "COSTBAND__ROLE"), f"/{at}/env/0/name"),
+        "billing sources by variable": (variable(mode, "COSTBAND__Sources__AWS__0__NAME"), f"/{at}/env/0/name"),
+        "a Lease by variable": (variable(mode, "COSTBAND__LEASE__NAME"), f"/{at}/env/0/name"),
+        "another node's address": (variable(mode, "HOST_IP"), f"/{at}/env/0/name"),
+        "a database": (mode(database=DATABASE), "'database'"),
+        "a Lease": (mode(lease={"enabled": True}), "'lease'"),
+        "replicas": (mode(replicas=2), "'replicas'"),
+        "a token of the Kubernetes API": (mode(automountServiceAccountToken=True), "'automountServiceAccountToken'"),
+        "rights": (mode(rbac={"nodes": True}), "'rbac'"),
+        "a page without an address": (mode(config={"gpu": [{"name": "a"}]}), f"/{at}/config/gpu/0"),
+        "no page": (mode(config={"gpu": []}), f"/{at}/config/gpu"),
+        "config beside existingConfigMap": (mode(config=pages(), existingConfigMap="x"), f"/{at}/config"),
+        "scrapes without the page's token": (
+            mode(config=pages(web={"bearer_token": TOKEN}), podMonitor={"enabled": True}),
+            f"/{at}/podMonitor/bearerTokenSecret/name",
+        ),
+        "a claim for the ledger": (mode(persistence={"enabled": True}), "'persistence'"),
+        "a ledger of an unknown kind": (mode(ledger="disk"), f"/{at}/ledger"),
+        "a port that only root may open": (mode(port=80), f"/{at}/port"),
+        "a mount over the ledger": (
+            mode(extraVolumeMounts=[{"name": "x", "mountPath": "/var/lib/costband"}]),
+            f"/{at}/extraVolumeMounts/0/mountPath",
+        ),
+    }
 
 
 # What is refused, and what the refusal must name.
-REFUSED_CENTRAL = {
-    "two replicas on one SQLite ledger": ({"replicas": 2}, "/replicas"),
-    "no replica": ({"replicas": 0}, "/replicas"),
-    "config beside existingSecret": ({**bills(), "existingSecret": "x"}, "/config"),
-    "config beside existingConfigMap": ({**bills(), "existingConfigMap": "x"}, "/config"),
-    "existingConfigMap beside existingSecret": (
-        {"existingConfigMap": "x", "existingSecret": "y"},
-        "/existingSecret",
+REFUSED = {
+    "two replicas on one SQLite ledger": (central(replicas=2, lease={"enabled": True}), "/central/database/url"),
+    "two replicas without a Lease": (central(replicas=2, database=DATABASE), "/central/lease/enabled"),
+    "no replica": (central(replicas=0), "/central/replicas"),
+    "a claim for a ledger in PostgreSQL": (
+        central(database=DATABASE, persistence={"existingClaim": "x"}),
+        "/central/persistence/existingClaim",
     ),
-    "a configuration that reads nothing": ({"config": {"language": "ko"}}, "/config"),
-    "config that sets listen": (bills(listen="127.0.0.1:1"), "/config/listen"),
-    "config that sets the ledger's path": (bills(store={"path": "/x"}), "'path'"),
+    "a password in an address": (
+        central(database={"url": "postgres://a:secret@db/costband"}),
+        "/central/database/url",
+    ),
+    "a password without a database": (
+        central(database={"passwordSecret": {"name": "x"}}),
+        "/central/database/url",
+    ),
+    "a database that is none": (central(database={"url": "mysql://db"}), "/central/database/url"),
+    "a Lease for every pod of the namespace": (
+        central(lease={"enabled": True}, serviceAccount={"create": False}),
+        "/central/serviceAccount/name",
+    ),
+    "a Lease's rules without a Lease": (bills(lease={"duration": "30s"}), "/central/config/lease"),
+    "another Lease in the configuration": (
+        central(config={**BILLS, "lease": {"name": "x"}}, lease={"enabled": True}),
+        "/central/config/lease/name",
+    ),
+    "a database in the configuration": (
+        bills(store={"url": "postgres://db/costband"}),
+        "/central/config/store/url",
+    ),
+    "a server's certificate for a file": (
+        bills(store={"root_certificate": "/x"}),
+        "/central/config/store/root_certificate",
+    ),
+    "node agents and telemetry of the central agent": (
+        {"central": {"config": {**BILLS, "gpu": PAGE}}, "node": {"enabled": True}},
+        "node agents count this cluster's GPUs, and central.config.gpu would count them a second time",
+    ),
+    "node agents and a central agent that reads nothing": (
+        {"node": {"enabled": True}},
+        "the central agent has nothing to read: set central.config.sources",
+    ),
+    "node agents without the central agent's token": (
+        {"central": {"config": {**BILLS, "web": {"bearer_token": TOKEN}}}, "node": {"enabled": True}},
+        "set node.config.central with its url and bearer_token",
+    ),
+    "sidecars without the central agent's token": (
+        {"central": {"config": {**BILLS, "web": {"bearer_token": TOKEN}}}, "sidecar": {"enabled": True}},
+        "set sidecar.config.central with its url and bearer_token",
+    ),
+    "an address beside a Service of the chart's": (
+        {"exporter": {"url": "http://x", "service": {"create": True}}},
+        "/exporter/service/create",
+    ),
+    "a Service that selects every pod": (
+        {"exporter": {"service": {"create": True, "selector": {"app": None}}}},
+        "/exporter/service/selector",
+    ),
+    "a cloud that is none": ({"exporter": {"provider": "on-premises"}}, "/exporter/provider"),
+    "config beside existingSecret": ({"central": {**bills()["central"], "existingSecret": "x"}}, "/central/config"),
+    "config beside existingConfigMap": (
+        {"central": {**bills()["central"], "existingConfigMap": "x"}},
+        "/central/config",
+    ),
+    "existingConfigMap beside existingSecret": (
+        central(existingConfigMap="x", existingSecret="y"),
+        "/central/existingSecret",
+    ),
+    "reload of what the chart does not write": (central(existingSecret="x", reload=True), "/central/reload"),
+    "a configuration that reads nothing": (central(config={"language": "ko"}), "/central/config"),
+    "config that sets listen": (bills(listen="127.0.0.1:1"), "/central/config/listen"),
+    "config of another role": (bills(role="node"), "/central/config/role"),
+    "config that sets the ledger's path": (bills(store={"path": "/x"}), "/central/config/store/path"),
     "a misspelt key of the configuration": (bills(band=[]), "'band'"),
-    "a bearer token in the ConfigMap": (bills(web={"bearer_token": "t"}), "/config/web/bearer_token"),
+    "a bearer token in the ConfigMap": (bills(web={"bearer_token": "t"}), "/central/config/web/bearer_token"),
     "a cloud's key in the ConfigMap": (
         credentials("aws", static={"secret_access_key": "k"}),
         "/credentials/static/secret_access_key",
@@ -367,104 +592,122 @@ REFUSED_CENTRAL = {
     "an application's secret in the ConfigMap": (credentials("azure", client_secret="k"), "/credentials/client_secret"),
     "a webhook's key in the ConfigMap": (
         bills(notify={"webhooks": [{"name": "a", "url": "https://x", "secret": "whsec_k"}]}),
-        "/config/notify/webhooks/0/secret",
+        "/central/config/notify/webhooks/0/secret",
     ),
-    "a secret from two places": (bills(web={"bearer_token": {"file": "/x", "env": "Y"}}), "/config/web/bearer_token"),
-    "the listening address by variable": ({"env": [{"name": "COSTBAND__LISTEN", "value": "x"}]}, "/env/0/name"),
-    "the ledger's path by variable": ({"env": [{"name": "COSTBAND__store__Path", "value": "x"}]}, "/env/0/name"),
-    "a variable with two values": ({"env": [{"name": "A", "value": "x", "valueFrom": {}}]}, "/env/0"),
+    "a secret from two places": (
+        bills(web={"bearer_token": {"file": "/x", "env": "Y"}}),
+        "/central/config/web/bearer_token",
+    ),
+    "the listening address by variable": (variable(central, "COSTBAND__LISTEN"), "/central/env/0/name"),
+    "the ledger's path by variable": (variable(central, "COSTBAND__store__Path"), "/central/env/0/name"),
+    "the database by variable": (variable(central, "COSTBAND__STORE__URL"), "/central/env/0/name"),
+    "the Lease's holder by variable": (variable(central, "COSTBAND__LEASE__IDENTITY"), "/central/env/0/name"),
+    "the holder's address by variable": (variable(central, "COSTBAND__LEASE__ADDRESS"), "/central/env/0/name"),
+    "another role by variable": (variable(central, "COSTBAND__ROLE"), "/central/env/0/name"),
+    "a variable with two values": (central(env=[{"name": "A", "value": "x", "valueFrom": {}}]), "/central/env/0"),
     "rights for every pod of the namespace": (
-        {"rbac": {"nodes": True}, "serviceAccount": {"create": False}},
-        "/serviceAccount/name",
+        central(rbac={"nodes": True}, serviceAccount={"create": False}),
+        "/central/serviceAccount/name",
     ),
     "rights of pods for every pod of the namespace": (
-        {"rbac": {"podNamespaces": ["gpu-operator"]}, "serviceAccount": {"create": False}},
-        "/serviceAccount/name",
+        central(rbac={"podNamespaces": ["gpu-operator"]}, serviceAccount={"create": False}),
+        "/central/serviceAccount/name",
     ),
-    "a namespace that is a pattern": ({"rbac": {"podNamespaces": ["*"]}}, "/rbac/podNamespaces/0"),
-    "a node's folder": ({"extraVolumes": [{"name": "x", "hostPath": {"path": "/"}}]}, "/extraVolumes/0/hostPath"),
-    "a volume of the chart's name": ({"extraVolumes": [{"name": "costband-ledger"}]}, "/extraVolumes/0/name"),
+    "rights without roles": (central(rbac={"create": False, "nodes": True}), "/central/rbac/nodes"),
+    "a namespace that is a pattern": (central(rbac={"podNamespaces": ["*"]}), "/central/rbac/podNamespaces/0"),
+    "a node's folder": (
+        central(extraVolumes=[{"name": "x", "hostPath": {"path": "/"}}]),
+        "/central/extraVolumes/0/hostPath",
+    ),
+    "a volume of the chart's name": (central(extraVolumes=[{"name": "costband-ledger"}]), "/central/extraVolumes/0/name"),
     "a mount over the ledger": (
-        {"extraVolumeMounts": [{"name": "x", "mountPath": "/var/lib/costband"}]},
-        "/extraVolumeMounts/0/mountPath",
+        central(extraVolumeMounts=[{"name": "x", "mountPath": "/var/lib/costband"}]),
+        "/central/extraVolumeMounts/0/mountPath",
     ),
-    "a Secret mounted twice": ({"secretMounts": ["a", "a"]}, "/secretMounts"),
-    "a Secret's name that leaves its folder": ({"secretMounts": ["../x"]}, "/secretMounts/0"),
+    "a Secret mounted twice": (central(secretMounts=["a", "a"]), "/central/secretMounts"),
+    "a Secret's name that leaves its folder": (central(secretMounts=["../x"]), "/central/secretMounts/0"),
     "existingClaim without persistence": (
-        {"persistence": {"enabled": False, "existingClaim": "x"}},
-        "/persistence/existingClaim",
+        central(persistence={"enabled": False, "existingClaim": "x"}),
+        "/central/persistence/existingClaim",
     ),
     "a class without persistence": (
-        {"persistence": {"enabled": False, "storageClass": "x"}},
-        "/persistence/storageClass",
+        central(persistence={"enabled": False, "storageClass": "x"}),
+        "/central/persistence/storageClass",
     ),
     "a class for an existing claim": (
-        {"persistence": {"existingClaim": "x", "storageClass": "y"}},
-        "/persistence/storageClass",
+        central(persistence={"existingClaim": "x", "storageClass": "y"}),
+        "/central/persistence/storageClass",
     ),
-    "a claim that many nodes only read": ({"persistence": {"accessModes": ["ReadOnlyMany"]}}, "/persistence/accessModes/0"),
+    "a claim that many nodes only read": (
+        central(persistence={"accessModes": ["ReadOnlyMany"]}),
+        "/central/persistence/accessModes/0",
+    ),
     "annotations of a ServiceAccount that is not made": (
-        {"serviceAccount": {"create": False, "annotations": {"a": "b"}}},
-        "/serviceAccount/annotations",
+        central(serviceAccount={"create": False, "annotations": {"a": "b"}}),
+        "/central/serviceAccount/annotations",
     ),
     "scrapes without the page's token": (
-        {**bills(web={"bearer_token": TOKEN}), "serviceMonitor": {"enabled": True}},
-        "/serviceMonitor/bearerTokenSecret/name",
+        central(config={**BILLS, "web": {"bearer_token": TOKEN}}, serviceMonitor={"enabled": True}),
+        "/central/serviceMonitor/bearerTokenSecret/name",
     ),
     "peers of a NetworkPolicy that is not made": (
-        {"networkPolicy": {"from": [{"podSelector": {}}]}},
-        "/networkPolicy/from",
+        central(networkPolicy={"from": [{"podSelector": {}}]}),
+        "/central/networkPolicy/from",
+    ),
+    "a budget that is no share": (
+        central(podDisruptionBudget={"enabled": True, "maxUnavailable": "half"}),
+        "/central/podDisruptionBudget/maxUnavailable",
     ),
     "a root user": ({"runAsUser": 0}, "/runAsUser"),
     "a root group": ({"fsGroup": 0}, "/fsGroup"),
-    "a port that only root may open": ({"port": 80}, "/port"),
+    "a port that only root may open": (central(port=80), "/central/port"),
     "an address that no scrape reaches": ({"listenAddress": "127.0.0.1"}, "/listenAddress"),
     "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
     "a repository of two lines": ({"image": {"repository": "costband\nx: y"}}, "/image/repository"),
-    "a label that is none": ({"podLabels": {"a": "two words"}}, "/podLabels/a"),
+    "a label that is none": (central(podLabels={"a": "two words"}), "/central/podLabels/a"),
     "a name that is none": ({"fullnameOverride": "Costband"}, "/fullnameOverride"),
-    "a misspelt value": ({"persistance": {}}, "'persistance'"),
-    "a misspelt nested value": ({"service": {"prot": 1}}, "'prot'"),
-    "a size without sense": ({"persistence": {"size": "much"}}, "/persistence/size"),
+    "a selector's label for every object": (
+        {"commonLabels": {"app.kubernetes.io/name": "x"}},
+        "/commonLabels",
+    ),
+    "a misspelt value": (central(persistance={}), "'persistance'"),
+    "a misspelt mode": ({"nodes": {}}, "'nodes'"),
+    "a misspelt nested value": (central(service={"prot": 1}), "'prot'"),
+    "a size without sense": (central(persistence={"size": "much"}), "/central/persistence/size"),
+    **{f"node agents with {name}": case for name, case in beside(node, "node").items()},
+    "a node agent of a pod": (node(config=pages(pod={"namespace": "a", "name": "b"})), "/node/config/pod"),
+    "the driver's library without its runtime": (
+        node(config={"gpu": [{"name": "a", "nvml": {}}]}),
+        "/node/config/gpu/0/nvml",
+    ),
+    "the driver's library and a page": (
+        node(nvml={"enabled": True}, config={"gpu": PAGE}),
+        "/node/config/gpu/0/url",
+    ),
+    "a privileged agent that reads a page": (node(nvml={"privileged": True}), "/node/nvml/privileged"),
+    "node agents in a node's folder": (
+        node(extraVolumes=[{"name": "x", "hostPath": {"path": "/"}}]),
+        "/node/extraVolumes/0/hostPath",
+    ),
+    "a GPU's label with a value": (node(gpuLabels=["nvidia.com/gpu.present=true"]), "/node/gpuLabels/0"),
+    **{f"sidecars with {name}": case for name, case in beside(sidecar, "sidecar").items()},
+    "sidecars with the driver's library": (
+        sidecar(config={"gpu": [{"name": "a", "nvml": {}}]}),
+        "/sidecar/config/gpu/0/nvml",
+    ),
+    "a sidecar of another pod": (sidecar(config=pages(pod={"namespace": "a", "name": "b"})), "/sidecar/config/pod"),
+    "a sidecar of another pod by variable": (variable(sidecar, "COSTBAND__POD__NAME"), "/sidecar/env/0/name"),
+    "a sidecar with a startup probe": (sidecar(startupProbe={}), "'startupProbe'"),
+    "a sidecar with a readiness probe": (sidecar(readinessProbe={}), "'readinessProbe'"),
+    "a sidecar with a liveness probe": (sidecar(livenessProbe={}), "'livenessProbe'"),
 }
-REFUSED_SIDECAR = {
-    "no workload": ({}, "/workload/image/repository"),
-    "billing sources": (sidecar(config=BILLS), "/sidecar/config/sources"),
-    "bands": (pages(bands=[]), "/sidecar/config/bands"),
-    "receivers": (pages(notify={}), "/sidecar/config/notify"),
-    "exchange rates": (pages(exchange_rates=[]), "/sidecar/config/exchange_rates"),
-    "config that sets listen": (pages(listen="127.0.0.1:1"), "/sidecar/config/listen"),
-    "a configuration that reads nothing": (sidecar(config={"language": "ko"}), "/sidecar/config"),
-    "a page without an address": (sidecar(config={"gpu": [{"name": "a"}]}), "/sidecar/config/gpu/0"),
-    "billing sources by variable": (
-        sidecar(env=[{"name": "COSTBAND__Sources__AWS__0__NAME", "value": "x"}]),
-        "/sidecar/env/0/name",
+REFUSED_DEPENDENT = {
+    "a sidecar without its configuration": (
+        {"costband": {"sidecar": {"enabled": False}}},
+        "set costband.sidecar.enabled to true",
     ),
-    "another role": (sidecar(env=[{"name": "COSTBAND__ROLE", "value": "node"}]), "/sidecar/env/0/name"),
-    "another pod": (pages(pod={"namespace": "a", "name": "b"}), "/sidecar/config/pod"),
-    "another node's address": (sidecar(env=[{"name": "HOST_IP", "value": "x"}]), "/sidecar/env/0/name"),
-    "config beside existingConfigMap": (sidecar(config={"gpu": PAGE}, existingConfigMap="x"), "/sidecar/config"),
-    "a startup probe": (sidecar(startupProbe={}), "'startupProbe'"),
-    "a readiness probe": (sidecar(readinessProbe={}), "'readinessProbe'"),
-    "a liveness probe": (sidecar(livenessProbe={}), "'livenessProbe'"),
-    "a token for the sidecar": (sidecar(serviceAccountToken=True), "'serviceAccountToken'"),
-    "a token for every container": (
-        {"workload": APP, "automountServiceAccountToken": True},
-        "'automountServiceAccountToken'",
+    "billing sources of a sidecar": (
+        {"costband": {"sidecar": {"config": BILLS}}},
+        "/sidecar/config/sources",
     ),
-    "one port for both": (
-        {"workload": {**APP, "ports": [{"containerPort": 9751}]}},
-        "sidecar.port 9751 is a port of the workload",
-    ),
-    "one port's name for both": (
-        {"workload": {**APP, "ports": [{"name": "costband", "containerPort": 1}]}},
-        "/workload/ports/0/name",
-    ),
-    "a volume of the chart's name": ({"workload": APP, "volumes": [{"name": "costband-config"}]}, "/volumes/0/name"),
-    "scrapes without the page's token": (
-        {**pages(web={"bearer_token": TOKEN}), "podMonitor": {"enabled": True}},
-        "/podMonitor/bearerTokenSecret/name",
-    ),
-    "a claim for the ledger": (sidecar(ledger={"existingClaim": "x"}), "'existingClaim'"),
-    "a root user": (sidecar(runAsUser=0), "/sidecar/runAsUser"),
 }

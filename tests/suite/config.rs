@@ -6,7 +6,9 @@ use costband::app::setup::Setup;
 use costband::collect::SOURCES;
 use costband::config::file::{Language, LogFormat};
 use costband::config::problems::Problems;
-use costband::config::{Config, GpuFrom, SourceSchema, load, load_and_build, schema};
+use costband::config::{
+    Config, GpuFrom, SourceSchema, SslMode, StorePlace, load, load_and_build, schema,
+};
 use costband::domain::band::Band;
 use costband::domain::breakdown::{ChargeCategory, Dimension};
 use costband::domain::identity::{Provider, SourceId};
@@ -127,7 +129,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.bearer_token, None);
     assert_eq!(config.language, Language::En);
     assert_eq!((config.log.format, &config.log.filter), (LogFormat::Auto, &None));
-    assert_eq!(config.store.path.to_str(), Some("costband.db"));
+    assert_eq!(config.store.place, StorePlace::Path("costband.db".into()));
     assert_eq!(config.store.retention.as_hours(), 800 * 24);
     assert_eq!(config.series_limit_per_dimension, 200);
     assert!(config.exchange_rates.is_empty() && config.webhooks.is_empty());
@@ -404,6 +406,30 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "gpu: [{name: n, url: 'http://h'}]\nkubernetes: [{cluster: 'a b'}]",
             "`kubernetes[0].cluster`: is not a name: want 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit first",
         ),
+        ("lease: {name: Cost_band}", "`lease.name`: `Cost_band` is not the name of a Lease"),
+        ("lease: {namespace: 'a.b'}", "`lease.namespace`: `a.b` is not a namespace"),
+        (
+            "lease: {duration: 15500ms}",
+            "`lease.duration`: is not in whole seconds: want such as `15s`",
+        ),
+        (
+            "lease: {duration: 2h}",
+            "`lease.duration`: is longer than an hour, in which nobody would poll",
+        ),
+        (
+            "lease: {duration: 10s, renew_deadline: 9s}",
+            "`lease.renew_deadline`: leaves no time to stop before another replica may start: want at most 8000 ms, four fifths of `lease.duration`",
+        ),
+        (
+            "lease: {renew_deadline: 3s}",
+            "`lease.retry_period`: leaves no second try: want at most half of `lease.renew_deadline`",
+        ),
+        ("lease: {retry_period: 0s}", "`lease.retry_period`: is nothing: want one such as `2s`"),
+        ("lease: {identity: ''}", "`lease.identity`: is empty: want a name"),
+        (
+            "lease: {address: 'http://me:sesame@h:9750'}",
+            "`lease.address`: holds a user or a password, which everyone could read in the Lease",
+        ),
         (
             "gpu: [{name: n, url: 'http://h', provider: oracle}]",
             "`gpu[0].provider`: `oracle` is not one of `aws`, `gcp`, `azure`, `none`",
@@ -413,6 +439,46 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "`store.retention`: is too short to judge the previous period and to compare it: want at least `93d`",
         ),
         ("store: {path: ''}", "`store.path`: is empty: want the ledger's file"),
+        (
+            "store: {path: a.db, url: 'postgres://u@h/d'}",
+            "`store.url`: stands beside `path`: want one of the two",
+        ),
+        (
+            "store: {url: 'mysql://u@h/d'}",
+            "`store.url`: is not the address of a database: want such as `postgres://costband@db:5432/costband`",
+        ),
+        (
+            "store: {url: 'postgres://u:opensesame@h/d'}",
+            "`store.url`: holds a password: take it out, and name its file or variable in `store.password`",
+        ),
+        (
+            "store: {url: 'postgres://u@h/d?password=opensesame'}",
+            "`store.url`: holds a password: take it out, and name its file or variable in `store.password`",
+        ),
+        (
+            "store: {url: 'postgres://h/d'}",
+            "`store.url`: lacks its user, host or database: want such as `postgres://costband@db:5432/costband`",
+        ),
+        (
+            "store: {url: 'postgres://u@h/d?sslmode=allow'}",
+            "`store.url`: `sslmode=allow` is not known: want `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+        ),
+        (
+            "store: {url: 'postgres://u@h/d?connect_timeout=5'}",
+            "`store.url`: has `connect_timeout`: want no parameters but `sslmode`, `host` and `user`",
+        ),
+        (
+            "store: {url: 'postgres://u@h/d?sslrootcert=/ca.pem'}",
+            "`store.url`: has `sslrootcert`: want the file in `store.root_certificate`",
+        ),
+        (
+            "store: {path: a.db, password: {env: A}}",
+            "`store.password`: is for a database: want `url` beside it",
+        ),
+        (
+            "store: {root_certificate: ca.pem}",
+            "`store.root_certificate`: is for a database: want `url` beside it",
+        ),
         (
             "series: {limit_per_dimension: 0}",
             "`series.limit_per_dimension`: `0` is out of range: want a number from 1 to 10000",
@@ -559,7 +625,7 @@ fn the_environment_overrides_the_file_and_is_named_where_it_is_wrong() {
         ],
     )
     .unwrap();
-    assert_eq!(config.store.path.to_str(), Some("/var/lib/costband/ledger.db"));
+    assert_eq!(config.store.place, StorePlace::Path("/var/lib/costband/ledger.db".into()));
     assert_eq!(config.language, Language::Ko);
     assert_eq!(config.bands[0].limits[0].ceiling, decimal("123456789012345678.05"));
     assert_eq!(config.sources[0].value, json!({"name": "a", "account": "123456789012"}));
@@ -579,6 +645,33 @@ fn the_environment_overrides_the_file_and_is_named_where_it_is_wrong() {
             "`web.bearer_token`: a secret is never written in the configuration: want `file: PATH` or `env: VARIABLE` (from the environment variable `COSTBAND__WEB__BEARER_TOKEN`)",
         ]
     );
+}
+
+#[test]
+fn a_database_is_taken_apart_and_trusted_as_far_as_it_is_near() {
+    let place = |store: &str| {
+        let text = format!("sources: {{aws: [{{name: a}}]}}\nstore: {{{store}}}");
+        match read_with(&text, &[("DB_HOST", "db.internal")]).unwrap().store.place {
+            StorePlace::Postgres(postgres) => postgres,
+            StorePlace::Path(path) => panic!("{path:?}"),
+        }
+    };
+    let far = place(
+        "url: 'postgres://cost%40band@$(DB_HOST)/led%2Fger', password: {env: DB}, root_certificate: ca.pem",
+    );
+    assert_eq!((far.host.as_str(), far.port), ("db.internal", 5432));
+    assert_eq!((far.user.as_str(), far.database.as_str()), ("cost@band", "led/ger"));
+    assert_eq!(far.ssl_mode, SslMode::VerifyFull);
+    assert_eq!(far.password.unwrap().env.as_deref(), Some("DB"));
+    assert_eq!(far.root_certificate.unwrap().to_str(), Some("ca.pem"));
+    for near in ["localhost", "127.0.0.1:6432", "[::1]:6432"] {
+        let near = place(&format!("url: 'postgresql://u@{near}/d'"));
+        assert_eq!(near.ssl_mode, SslMode::Prefer, "{}", near.host);
+        assert!(!near.host.contains('['), "{}", near.host);
+    }
+    let socket = place("url: 'postgres:///d?host=/run/postgresql&user=u'");
+    assert_eq!((socket.host.as_str(), socket.ssl_mode), ("/run/postgresql", SslMode::Prefer));
+    assert_eq!(place("url: 'postgres://u@h/d?sslmode=verify-ca'").ssl_mode, SslMode::VerifyCa);
 }
 
 #[test]
@@ -620,11 +713,12 @@ fn every_example_loads_its_sources_are_built_and_its_bands_answered() {
         "gpu.yaml",
         "node.yaml",
         "notify.yaml",
+        "replicas.yaml",
         "sidecar.yaml",
     ];
     assert_eq!(names, wanted);
     let environment = || {
-        let told = ["HOST_IP", "NODE_NAME", "POD_NAMESPACE", "POD_NAME"];
+        let told = ["HOST_IP", "NODE_NAME", "POD_NAMESPACE", "POD_NAME", "POD_IP"];
         told.into_iter().map(|name| (name.to_owned(), "127.0.0.1".to_owned()))
     };
     for (name, text) in &examples {

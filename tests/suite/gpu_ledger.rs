@@ -1,4 +1,4 @@
-//! GPU time in a real ledger file: added once, kept with its marks, over restarts and pruning.
+//! GPU time in a real ledger: added once, kept with its marks, over restarts and pruning.
 
 use costband::analyse::gpu_picture::GpuTimes;
 use costband::app::gpu_time;
@@ -8,10 +8,12 @@ use costband::domain::identity::{Provider, SourceId};
 use costband::domain::node::Fleet;
 use costband::domain::period::Window;
 use costband::domain::price::CapacityType;
-use costband::store::Ledger;
+use costband::store::{Ledger, Location};
 use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 use std::sync::Arc;
+
+use crate::store::place::contract;
 
 fn fleet(instance_type: &str) -> Fleet {
     Fleet {
@@ -54,14 +56,17 @@ fn mark(uuid: &str, until: &str) -> GpuMark {
     }
 }
 
-#[test]
-fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
+contract! {
+    time_is_added_by_fleet_node_and_workload_and_survives_a_restart,
+    the_month_before_is_summed_again_where_time_was_added_to_it,
+    old_days_go_and_counters_stay,
+}
+
+fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart(path: &Location) {
     let (first, second) = (date(2026, 11, 1), date(2026, 11, 2));
     let window = Window::new(first, date(2026, 12, 1));
     let marks = [mark("GPU-1", "2026-11-02T10:00:00Z"), mark("GPU-2", "2026-11-02T10:00:00Z")];
-    let mut ledger = Ledger::open(&path).unwrap();
+    let mut ledger = Ledger::open(path).unwrap();
     let times = [
         time(first, "n1", Some("train"), GpuState::Busy, 1_000),
         time(first, "n2", None, GpuState::Unallocated, 500),
@@ -72,7 +77,7 @@ fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
     ledger.keep_gpu_time(&times[..1], &marks[..1], &both).unwrap();
     drop(ledger);
 
-    let ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(path).unwrap();
     assert_eq!(ledger.gpu_marks().unwrap(), marks[..1]);
     let days = ledger.gpu_days(&window).unwrap();
     let sums: Vec<_> = days.iter().map(|day| (day.day, day.time.to_milliseconds())).collect();
@@ -97,10 +102,8 @@ fn time_is_added_by_fleet_node_and_workload_and_survives_a_restart() {
     assert_eq!(ledger.gpu_totals().unwrap()[0].1.total(), 2_530);
 }
 
-#[test]
-fn the_month_before_is_summed_again_where_time_was_added_to_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(folder.path().join("ledger.db")).unwrap();
+fn the_month_before_is_summed_again_where_time_was_added_to_it(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let now = "2026-12-01T01:00:00Z".parse().unwrap();
     let november = date(2026, 11, 30);
     let add = |ledger: &mut Ledger, day| {
@@ -131,10 +134,8 @@ fn the_month_before_is_summed_again_where_time_was_added_to_it() {
     assert_eq!(told(&fourth, previous), 1_000);
 }
 
-#[test]
-fn old_days_go_and_counters_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut ledger = Ledger::open(folder.path().join("ledger.db")).unwrap();
+fn old_days_go_and_counters_stay(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let times = [
         time(date(2024, 1, 5), "n1", Some("train"), GpuState::Busy, 1_000),
         time(date(2026, 11, 5), "n1", Some("train"), GpuState::Busy, 7),

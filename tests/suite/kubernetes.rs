@@ -2,6 +2,7 @@
 
 mod agent;
 mod identity;
+mod lease;
 mod pods;
 mod server;
 

@@ -17,6 +17,7 @@ mod gpu_ledger;
 mod gpu_nvml;
 mod gpu_pages;
 mod gpu_promql;
+mod image;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod online;

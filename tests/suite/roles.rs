@@ -346,7 +346,7 @@ const BILL: &str = "sources: {gcp: [{name: g, billing_account: 01ABCD-2EF345-678
 #[test]
 fn what_a_role_may_not_have_is_told_at_once_with_its_path() {
     let node = format!(
-        "{BILL}role: node\npod: {{namespace: ml, name: a}}\n\
+        "{BILL}lease: {{}}\nrole: node\npod: {{namespace: ml, name: a}}\n\
          gpu:\n- {{name: a, kubernetes: {{namespace: x}}}}\n\
          - {{name: b, prometheus: {{url: 'http://p:9090'}}}}\n- {{name: c, nvml: {{}}}}\n"
     );
@@ -361,6 +361,9 @@ fn what_a_role_may_not_have_is_told_at_once_with_its_path() {
             format!("`gpu[1].prometheus`: tells of other nodes, {twice}"),
             "`kubernetes`: is the central agent's: with `role: node` the Kubernetes API is not \
              asked; want it there"
+                .to_owned(),
+            "`lease`: is the central agent's: with `role: node` there is one agent for each node or \
+             pod; want it there"
                 .to_owned(),
             "`notify.webhooks`: is the central agent's: with `role: node` there is nothing to \
              notify of; want it there"

@@ -18,13 +18,49 @@ use costband::domain::report::{
     BreakdownReading, ControlTotal, EntityName, NativeBudget, ScheduleEntry, SourceError,
     SourceErrorKind, SourceReport,
 };
-use costband::store::{CloseError, Ledger, LedgerError, LedgerGone, LedgerHandle, LedgerMeter};
+use costband::store::{
+    CloseError, Ledger, LedgerError, LedgerGone, LedgerHandle, LedgerMeter, Location,
+};
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use rust_decimal::Decimal;
 use tempfile::TempDir;
 
+use crate::store::place::contract;
+
+mod copy;
 mod crash;
+mod fence;
+mod outage;
+pub(crate) mod place;
+mod postgres_server;
+mod proxy;
+
+contract! {
+    a_report_replaces_the_days_it_read_and_no_others,
+    rows_are_found_by_the_bill_that_carries_them,
+    a_failed_poll_keeps_the_rows_and_counts,
+    a_source_that_only_failed_was_never_read,
+    ten_restarts_find_the_same_schedule,
+    a_backfill_leaves_the_schedule_alone,
+    a_row_identity_twice_keeps_nothing_of_the_report,
+    a_report_that_contradicts_itself_is_refused,
+    a_changed_filter_is_another_breakdown_and_the_old_rows_are_not_served,
+    a_cursor_is_only_given_for_breakdowns_that_are_held,
+    days_that_were_found_unchanged_are_observed_and_keep_everything,
+    a_day_that_was_read_to_its_end_and_cost_nothing_is_kept_as_such,
+    an_export_says_nothing_of_days_that_it_has_not_reached,
+    empty_days_are_pruned_with_the_rest_of_an_idle_source,
+    a_complete_day_that_moves_is_kept_as_a_restatement_for_ever_counted,
+    control_totals_names_budgets_and_prices_stand_beside_the_rows,
+    prices_of_machines_that_were_not_read_stand_and_the_reading_is_not_done,
+    reservations_survive_hold_the_cap_and_never_mix_currencies,
+    a_status_and_its_messages_are_kept_together_or_not_at_all,
+    a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other,
+    a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped,
+    pruning_keeps_the_two_newest_periods_and_every_counter,
+    a_reader_sees_one_instant_while_the_writer_goes_on,
+}
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
@@ -134,10 +170,8 @@ fn line(number: i8, key: &str, amount: &str) -> (Date, String, Decimal) {
     (day(number), key.to_owned(), decimal(amount))
 }
 
-#[test]
-fn a_report_replaces_the_days_it_read_and_no_others() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_report_replaces_the_days_it_read_and_no_others(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let first = [(1, "EC2", "10"), (1, "S3", "1"), (2, "EC2", "20"), (3, "EC2", "30")];
     commit(&mut ledger, &report(&[1, 2, 3], &first, "2026-11-04T00:00:00Z"));
     commit(&mut ledger, &report(&[1, 2], &[(1, "EC2", "11")], "2026-11-04T08:00:00Z"));
@@ -154,10 +188,8 @@ fn a_report_replaces_the_days_it_read_and_no_others() {
     assert_eq!(ledger.sources().unwrap(), [(payer(), Provider::Aws)]);
 }
 
-#[test]
-fn rows_are_found_by_the_bill_that_carries_them() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn rows_are_found_by_the_bill_that_carries_them(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let october = BillingPeriod::new(2026, 10).unwrap();
     let mut report = report(&[1], &[(1, "EC2", "10"), (1, "S3", "1")], "2026-11-02T00:00:00Z");
     report.breakdowns[0].rows[1].invoice_period = Some(october);
@@ -175,10 +207,8 @@ fn rows_are_found_by_the_bill_that_carries_them() {
     assert_eq!(rows(&ledger, &by_service()).len(), 2);
 }
 
-#[test]
-fn a_failed_poll_keeps_the_rows_and_counts() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_failed_poll_keeps_the_rows_and_counts(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     commit(&mut ledger, &report(&[1], &[(1, "EC2", "10")], "2026-11-02T00:00:00Z"));
     let later = at("2026-11-02T09:00:00Z");
     for _ in 0..2 {
@@ -197,10 +227,8 @@ fn a_failed_poll_keeps_the_rows_and_counts() {
     assert_eq!((entry.failures, entry.last_error), (0, None));
 }
 
-#[test]
-fn a_source_that_only_failed_was_never_read() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_source_that_only_failed_was_never_read(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let kind = SourceErrorKind::NotReady;
     ledger.record_failure(&payer(), at(NEXT), kind, "still filling", at(NEXT)).unwrap();
     assert_eq!(ledger.sources().unwrap(), []);
@@ -208,14 +236,12 @@ fn a_source_that_only_failed_was_never_read() {
     assert_eq!(ledger.schedule(&SourceId::new("other")).unwrap(), ScheduleEntry::default());
 }
 
-#[test]
-fn ten_restarts_find_the_same_schedule() {
-    let (_folder, path) = folder();
+fn ten_restarts_find_the_same_schedule(path: &Location) {
     let mut first = report(&[1, 2], &[(2, "EC2", "10")], "2026-11-03T00:00:00Z");
     first.window.end = day(3);
-    commit(&mut Ledger::open(&path).unwrap(), &first);
+    commit(&mut Ledger::open(path).unwrap(), &first);
     for restart in 0..10 {
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(path).unwrap();
         let entry = ledger.schedule(&payer()).unwrap();
         assert_eq!(entry.next_poll, Some(at(NEXT)));
         assert_eq!(entry.cursor.as_deref(), Some("cursor"));
@@ -224,15 +250,13 @@ fn ten_restarts_find_the_same_schedule() {
             ledger.close().unwrap();
         }
     }
-    let mut ledger = Ledger::open(&path).unwrap();
+    let mut ledger = Ledger::open(path).unwrap();
     ledger.reschedule(&payer(), at("2026-11-20T00:00:00Z")).unwrap();
     assert_eq!(ledger.schedule(&payer()).unwrap().next_poll, Some(at("2026-11-20T00:00:00Z")));
 }
 
-#[test]
-fn a_backfill_leaves_the_schedule_alone() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_backfill_leaves_the_schedule_alone(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     commit(&mut ledger, &report(&[1], &[(1, "EC2", "10")], "2026-11-02T00:00:00Z"));
     let before = ledger.schedule(&payer()).unwrap();
     let mut older = report(&[], &[], "2026-11-02T01:00:00Z");
@@ -247,10 +271,8 @@ fn a_backfill_leaves_the_schedule_alone() {
     assert_eq!(rows(&ledger, &by_service()), [line(1, "EC2", "10")]);
 }
 
-#[test]
-fn a_row_identity_twice_keeps_nothing_of_the_report() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_row_identity_twice_keeps_nothing_of_the_report(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     commit(&mut ledger, &report(&[1], &[(1, "EC2", "10")], "2026-11-02T00:00:00Z"));
     let twice = report(&[1], &[(1, "S3", "1"), (1, "EC2", "2"), (1, "S3", "3")], NEXT);
     let error = ledger.commit(&twice, Some(at(NEXT))).unwrap_err();
@@ -274,10 +296,8 @@ fn a_row_identity_twice_keeps_nothing_of_the_report() {
     assert_eq!(rows(&ledger, &by_service()).len(), 3);
 }
 
-#[test]
-fn a_report_that_contradicts_itself_is_refused() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_report_that_contradicts_itself_is_refused(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let good = report(&[1], &[(1, "EC2", "10")], "2026-11-02T00:00:00Z");
     let spoil = |change: &dyn Fn(&mut SourceReport)| {
         let mut report = good.clone();
@@ -304,10 +324,8 @@ fn a_report_that_contradicts_itself_is_refused() {
     assert!(error.contains("another name"), "{error}");
 }
 
-#[test]
-fn a_changed_filter_is_another_breakdown_and_the_old_rows_are_not_served() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_changed_filter_is_another_breakdown_and_the_old_rows_are_not_served(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let both = [(1, "EC2", "10"), (2, "EC2", "20")];
     commit(&mut ledger, &report(&[1, 2], &both, "2026-11-03T00:00:00Z"));
 
@@ -327,10 +345,8 @@ fn a_changed_filter_is_another_breakdown_and_the_old_rows_are_not_served() {
     assert_eq!(rows(&ledger, &by_region()), [line(1, "EC2", "10"), line(3, "EC2", "30")]);
 }
 
-#[test]
-fn a_cursor_is_only_given_for_breakdowns_that_are_held() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_cursor_is_only_given_for_breakdowns_that_are_held(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let mut whole = report(&[], &[], "2026-11-04T00:00:00Z");
     whole.days = whole.window.days().collect();
     commit(&mut ledger, &whole);
@@ -340,10 +356,8 @@ fn a_cursor_is_only_given_for_breakdowns_that_are_held() {
     assert_eq!(ledger.cursor_for(&payer(), &more).unwrap(), None);
 }
 
-#[test]
-fn days_that_were_found_unchanged_are_observed_and_keep_everything() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn days_that_were_found_unchanged_are_observed_and_keep_everything(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     commit(&mut ledger, &report(&[1], &[(1, "EC2", "10")], "2026-11-02T00:00:00Z"));
     let mut unchanged = report(&[], &[], "2026-11-02T08:00:00Z");
     unchanged.breakdowns.clear();
@@ -362,10 +376,8 @@ fn empty_days(ledger: &Ledger) -> Vec<(Date, Timestamp, Timestamp)> {
     days.into_iter().map(|empty| (empty.day, empty.since, empty.observed_at)).collect()
 }
 
-#[test]
-fn a_day_that_was_read_to_its_end_and_cost_nothing_is_kept_as_such() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_day_that_was_read_to_its_end_and_cost_nothing_is_kept_as_such(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let [first, second, third] =
         ["2026-11-03T12:00:00Z", "2026-11-03T20:00:00Z", "2026-11-04T00:00:00Z"];
     let of_three = |rows: &[(i8, &str, &str)], when: &str| SourceReport {
@@ -382,7 +394,7 @@ fn a_day_that_was_read_to_its_end_and_cost_nothing_is_kept_as_such() {
     commit(&mut ledger, &unchanged);
     assert_eq!(empty_days(&ledger), [(day(1), at(first), at(second))]);
     drop(ledger);
-    let mut ledger = Ledger::open(&path).unwrap();
+    let mut ledger = Ledger::open(path).unwrap();
     commit(&mut ledger, &of_three(&[(2, "EC2", "20")], third));
     let third_of_november = (day(3), at(third), at(third));
     assert_eq!(empty_days(&ledger), [(day(1), at(first), at(third)), third_of_november]);
@@ -402,10 +414,8 @@ fn a_day_that_was_read_to_its_end_and_cost_nothing_is_kept_as_such() {
     assert_eq!(empty_days(&ledger).len(), 1, "the two newest periods stay");
 }
 
-#[test]
-fn an_export_says_nothing_of_days_that_it_has_not_reached() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn an_export_says_nothing_of_days_that_it_has_not_reached(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let through = |end: &str| SourceReport {
         provider: Provider::Gcp,
         data_through: Some(at(end)),
@@ -420,10 +430,8 @@ fn an_export_says_nothing_of_days_that_it_has_not_reached() {
     assert_eq!(reached, [day(1), day(2)]);
 }
 
-#[test]
-fn empty_days_are_pruned_with_the_rest_of_an_idle_source() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn empty_days_are_pruned_with_the_rest_of_an_idle_source(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let idle = |window: Window, when: &str| SourceReport {
         days: window.days().collect(),
         window,
@@ -441,10 +449,8 @@ fn empty_days_are_pruned_with_the_rest_of_an_idle_source() {
     assert_eq!(ledger.empty_days(&payer(), &december).unwrap().len(), 31);
 }
 
-#[test]
-fn a_complete_day_that_moves_is_kept_as_a_restatement_for_ever_counted() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_complete_day_that_moves_is_kept_as_a_restatement_for_ever_counted(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let read = |amount, when| report(&[1], &[(1, "EC2", amount)], when);
     assert_eq!(commit(&mut ledger, &read("10", "2026-11-02T00:00:00Z")), 0);
     assert_eq!(commit(&mut ledger, &read("12", "2026-11-03T00:00:00Z")), 0, "not complete yet");
@@ -468,10 +474,8 @@ fn a_complete_day_that_moves_is_kept_as_a_restatement_for_ever_counted() {
     assert_eq!(ledger.restatements_total(&payer()).unwrap(), 2);
 }
 
-#[test]
-fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn control_totals_names_budgets_and_prices_stand_beside_the_rows(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let mut first = report(&[1, 2], &[(1, "EC2", "10")], "2026-11-03T00:00:00Z");
     let total = |number, amount| ControlTotal {
         day: day(number),
@@ -524,7 +528,7 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
     ledger.keep_list_prices(&payer(), &whole(&[]), at("2026-11-03T08:00:00Z")).unwrap();
     assert_eq!(ledger.list_prices(&payer()).unwrap(), []);
     drop(ledger);
-    let mut ledger = Ledger::open(&path).unwrap();
+    let mut ledger = Ledger::open(path).unwrap();
     assert_eq!(ledger.prices_read_at(&payer()).unwrap(), Some(at("2026-11-03T08:00:00Z")));
     ledger.keep_list_prices(&payer(), &whole(&prices), at("2026-11-04T08:00:00Z")).unwrap();
     assert!(ledger.forget_list_prices(&payer()).unwrap());
@@ -533,10 +537,8 @@ fn control_totals_names_budgets_and_prices_stand_beside_the_rows() {
     assert!(!ledger.forget_list_prices(&payer()).unwrap(), "there is nothing to forget");
 }
 
-#[test]
-fn prices_of_machines_that_were_not_read_stand_and_the_reading_is_not_done() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn prices_of_machines_that_were_not_read_stand_and_the_reading_is_not_done(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let price = |machine: &str, region: &str, price: &str| SkuPrice {
         sku_id: "sku".to_owned(),
         description: "a machine".to_owned(),
@@ -570,13 +572,11 @@ fn prices_of_machines_that_were_not_read_stand_and_the_reading_is_not_done() {
     assert_eq!(ledger.prices_read_at(&payer()).unwrap(), Some(at("2026-11-02T08:00:00Z")));
 }
 
-#[test]
-fn reservations_survive_hold_the_cap_and_never_mix_currencies() {
-    let (_folder, path) = folder();
+fn reservations_survive_hold_the_cap_and_never_mix_currencies(path: &Location) {
     let november = at("2026-11-30T23:59:59Z");
     let cap = Some(money("0.03 USD"));
     let paid = money("0.01 USD");
-    let open = || Ledger::open(&path).unwrap();
+    let open = || Ledger::open(path).unwrap();
     for _ in 0..3 {
         open().reserve(&payer(), "GetCostAndUsage", paid, cap, november).unwrap();
     }
@@ -629,10 +629,8 @@ fn message(key: &str) -> OutboxEntry {
     }
 }
 
-#[test]
-fn a_status_and_its_messages_are_kept_together_or_not_at_all() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_status_and_its_messages_are_kept_together_or_not_at_all(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let period = BillingPeriod::new(2026, 11).unwrap();
     let now = at(NEXT);
     let above = change(None, BandStatus::Above);
@@ -645,7 +643,7 @@ fn a_status_and_its_messages_are_kept_together_or_not_at_all() {
     assert!(matches!(error, LedgerError::StateMoved { .. }), "{error}");
     drop(ledger);
 
-    let mut ledger = Ledger::open(&path).unwrap();
+    let mut ledger = Ledger::open(path).unwrap();
     let state = ledger.band_state("training", period, BandView::Actual).unwrap().unwrap();
     assert_eq!((state.status, state.since), (BandStatus::Above, now));
     assert_eq!(ledger.band_state("training", period, BandView::Pace).unwrap(), None);
@@ -661,10 +659,8 @@ fn a_status_and_its_messages_are_kept_together_or_not_at_all() {
     assert_eq!(ledger.outbox_due(now).unwrap().len(), 1);
 }
 
-#[test]
-fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let (now, later) = (at("2026-11-03T12:00:00Z"), at("2026-11-03T12:10:00Z"));
     let other = OutboxEntry { receiver: "chat".to_owned(), ..message("c") };
     ledger.change_band_state(&[], &[message("a"), message("b"), other], now).unwrap();
@@ -680,10 +676,8 @@ fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other() {
     assert_eq!(keys(&ledger, now), ["b", "c"]);
 }
 
-#[test]
-fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     let now = at("2026-11-12T08:00:00Z");
     let later = now + 1.minute();
     ledger.change_band_state(&[], &[message("a")], now).unwrap();
@@ -701,10 +695,8 @@ fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped() {
     assert_eq!(ledger.outbox_next().unwrap(), None);
 }
 
-#[test]
-fn pruning_keeps_the_two_newest_periods_and_every_counter() {
-    let (_folder, path) = folder();
-    let mut ledger = Ledger::open(&path).unwrap();
+fn pruning_keeps_the_two_newest_periods_and_every_counter(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
     for month in 6..=11 {
         let first = date(2026, month, 1);
         let mut report = report(&[], &[], "2026-11-02T00:00:00Z");
@@ -777,29 +769,24 @@ fn a_backup_is_a_ledger_like_any_other_and_overwrites_nothing() {
     assert_eq!(rows(&restored, &by_service()), [line(1, "EC2", "10")]);
 }
 
-#[test]
-fn a_reader_sees_one_instant_while_the_writer_goes_on() {
-    let (_folder, path) = folder();
-    let error = Ledger::open_read_only(&path).unwrap_err();
+fn a_reader_sees_one_instant_while_the_writer_goes_on(path: &Location) {
+    let error = Ledger::open_read_only(path).unwrap_err();
     assert!(matches!(error, LedgerError::Missing { .. }), "{error}");
 
-    let mut writer = Ledger::open(&path).unwrap();
+    let mut writer = Ledger::open(path).unwrap();
     commit(&mut writer, &report(&[1], &[(1, "EC2", "10")], "2026-11-02T00:00:00Z"));
-    let mut reader = Ledger::open_read_only(&path).unwrap();
+    let mut reader = Ledger::open_read_only(path).unwrap();
     commit(&mut writer, &report(&[1], &[(1, "EC2", "11")], "2026-11-02T08:00:00Z"));
 
     assert_eq!(rows(&reader, &by_service()), [line(1, "EC2", "10")]);
-    let later = Ledger::open_read_only(&path).unwrap();
+    let later = Ledger::open_read_only(path).unwrap();
     assert_eq!(rows(&later, &by_service()), [line(1, "EC2", "11")]);
     let error = reader.reschedule(&payer(), at(NEXT)).unwrap_err();
     assert!(matches!(error, LedgerError::ReadOnly { .. }), "{error}");
     writer.close().unwrap();
     assert_eq!(rows(&reader, &by_service()), [line(1, "EC2", "10")]);
     drop((reader, later));
-    assert_eq!(
-        rows(&Ledger::open_read_only(&path).unwrap(), &by_service()),
-        [line(1, "EC2", "11")]
-    );
+    assert_eq!(rows(&Ledger::open_read_only(path).unwrap(), &by_service()), [line(1, "EC2", "11")]);
 }
 
 #[test]

@@ -86,10 +86,16 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
             "there is nothing to notify of",
         ),
         (
+            "store.url",
+            file.store.as_ref().is_some_and(|store| store.url.is_some()),
+            "GPU time is kept on the own node",
+        ),
+        (
             "kubernetes",
             file.kubernetes.as_ref().is_some_and(|of| !of.is_empty()),
             "the Kubernetes API is not asked",
         ),
+        ("lease", file.lease.is_some(), "there is one agent for each node or pod"),
     ] {
         if is_there {
             let message =

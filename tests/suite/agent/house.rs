@@ -66,7 +66,7 @@ impl House {
 fn wire(text: &str, clock: Arc<dyn Clock>) -> (Setup, Polling) {
     let setup =
         Setup::from_text(text, std::iter::empty()).unwrap_or_else(|error| panic!("{error}"));
-    let ledger = Ledger::open(&setup.config.store.path).unwrap();
+    let ledger = Ledger::open(&setup.ledger).unwrap();
     let polling = Polling::new(&setup, ledger, clock).unwrap();
     (setup, polling)
 }

@@ -30,7 +30,7 @@ async fn restart(bench: &mut Bench, cap: &str) {
     configuration["sources"]["aws"][0]["monthly_cap"] = cap.into();
     let text = configuration.to_string();
     bench.setup = Setup::from_text(&text, std::iter::empty()).unwrap_or_else(|p| panic!("{p}"));
-    let ledger = Ledger::open(&bench.setup.config.store.path).unwrap();
+    let ledger = Ledger::open(&bench.setup.ledger).unwrap();
     bench.polling = Polling::new(&bench.setup, ledger, bench.clock.clone()).unwrap();
     bench.reader = SpendReader::new(&bench.setup);
 }

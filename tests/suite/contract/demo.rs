@@ -60,7 +60,7 @@ async fn a_world_read_in_process_shows_the_scenario_to_the_last_decimal() {
     let folder = tempfile::tempdir().unwrap();
     let text = world.write_configuration(folder.path(), "127.0.0.1:0").unwrap();
     let setup = Setup::from_text(&text, std::iter::empty()).unwrap_or_else(|p| panic!("{p}"));
-    let ledger = Ledger::open(&setup.config.store.path).unwrap();
+    let ledger = Ledger::open(&setup.ledger).unwrap();
     let polling = Polling::new(&setup, ledger, clock.clone()).unwrap();
     for advance in [FIRST_READING_BEFORE, SignedDuration::ZERO] {
         for poller in &polling.pollers {

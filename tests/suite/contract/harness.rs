@@ -351,7 +351,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let text = clouds.configuration(providers, folder.path(), bands).to_string();
         let setup = Setup::from_text(&text, std::iter::empty()).unwrap_or_else(|p| panic!("{p}"));
-        let ledger = Ledger::open(&setup.config.store.path).unwrap();
+        let ledger = Ledger::open(&setup.ledger).unwrap();
         let polling = Polling::new(&setup, ledger, clock.clone()).unwrap();
         let reader = SpendReader::new(&setup);
         let kept = Mutex::default();
@@ -440,7 +440,7 @@ impl Bench {
     /// What the face tells of GPU money on a day.
     pub async fn gpu_day(&self, day: Date) -> GpuRange {
         let history = LedgerHistory {
-            path: self.setup.config.store.path.clone(),
+            location: self.setup.ledger.clone(),
             reader: self.reader.clone(),
             clock: self.clock.clone(),
             turn: Arc::new(Semaphore::new(1)),

@@ -56,7 +56,7 @@ async fn restarted(bench: Bench, bands: Value) -> Bench {
     bench.polling.handle.close().await.unwrap();
     let text = bench.clouds.configuration(&PROVIDERS, bench.folder.path(), bands).to_string();
     let setup = Setup::from_text(&text, std::iter::empty()).unwrap_or_else(|p| panic!("{p}"));
-    let ledger = Ledger::open(&setup.config.store.path).unwrap();
+    let ledger = Ledger::open(&setup.ledger).unwrap();
     let polling = Polling::new(&setup, ledger, bench.clock.clone()).unwrap();
     let reader = SpendReader::new(&setup);
     Bench { setup, polling, reader, ..bench }

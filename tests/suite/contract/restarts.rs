@@ -1,7 +1,7 @@
 //! The real binary, started again and again: it pays for one poll, and no `kill -9` leaves half of
 //! one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use costband::domain::ports::Clock;
 use costband::domain::spend::SourceSpend;
 use costband::runtime::clock::SystemClock;
 use costband::simulate::charge::Charge;
-use costband::store::Ledger;
+use costband::store::{Ledger, Location};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -126,17 +126,18 @@ fn retell(house: &House, scale: u32) {
 /// What the ledger of a stopped agent says; makes every source due again.
 fn look(house: &House) -> Vec<Option<SourceSpend>> {
     let setup = house.setup();
-    let mut ledger = Ledger::open(&setup.config.store.path).unwrap();
+    let mut ledger = Ledger::open(&setup.ledger).unwrap();
     let reading = SpendReader::new(&setup).read(&ledger, SystemClock.now()).unwrap();
     let due = SystemClock.now() - SignedDuration::from_secs(1);
     for source in &setup.sources {
         ledger.reschedule(&source.descriptor().id, due).unwrap();
     }
-    assert_whole(&setup.config.store.path);
+    assert_whole(&setup.ledger);
     reading.spend
 }
 
-fn assert_whole(path: &Path) {
+fn assert_whole(ledger: &Location) {
+    let Location::File(path) = ledger else { panic!("{ledger} is no file") };
     let connection = rusqlite::Connection::open(path).unwrap();
     let told: String =
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

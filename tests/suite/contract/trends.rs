@@ -41,7 +41,7 @@ fn charges(provider: Provider) -> Vec<Charge> {
 }
 
 async fn read(bench: &Bench) -> Vec<SourceTrends> {
-    let ledger = Ledger::open_read_only(&bench.setup.config.store.path).unwrap();
+    let ledger = Ledger::open_read_only(&bench.setup.ledger).unwrap();
     trends::read(&bench.reader, &ledger, bench.clock.now()).unwrap()
 }
 

@@ -24,6 +24,7 @@ use costband::domain::gpu_money::{
 };
 use costband::domain::gpu_time::{GpuState, HeldBy, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
+use costband::domain::lease::Leadership;
 use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
@@ -633,6 +634,8 @@ impl Shown {
             language: Language::En,
             gpu_history: Arc::new(Past),
             demo: false,
+            leadership: Arc::new(|| Leadership::Alone),
+            shares_ledger: false,
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

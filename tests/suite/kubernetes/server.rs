@@ -17,6 +17,8 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::kubernetes::lease::store::{Leases, place};
+
 /// The token that the kubeconfig holds.
 pub const TOKEN: &str = "token-of-a-test";
 
@@ -53,6 +55,7 @@ struct World {
     /// Requests that came while it was down.
     refused: usize,
     gone_by_status: bool,
+    pub(super) leases: Leases,
     requests: Vec<String>,
 }
 
@@ -175,6 +178,11 @@ impl ApiServer {
         self.requests().iter().filter(|request| request.starts_with(start)).count()
     }
 
+    /// What the only Lease says.
+    pub fn lease(&self) -> Option<Value> {
+        self.world().leases.spec()
+    }
+
     /// The newest version.
     pub fn version(&self) -> u64 {
         self.world().version
@@ -189,7 +197,7 @@ fn key(object: &Value) -> String {
     }
 }
 
-fn status(code: StatusCode, reason: &str, message: &str) -> Value {
+pub(super) fn status(code: StatusCode, reason: &str, message: &str) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "code": code.as_u16(),
@@ -229,6 +237,9 @@ async fn answer(
     if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" {
         return review(&server, request).await;
     }
+    if let Some((namespace, _)) = place(&path) {
+        return lease(&server, &namespace, request).await;
+    }
     let (resource, namespace) = match path.strip_prefix("/api/v1/").unwrap_or_default() {
         "nodes" => ("nodes", None),
         rest => {
@@ -267,12 +278,36 @@ async fn answer(
     list(&server, resource, namespace.as_deref(), &asked)
 }
 
+async fn lease(server: &ApiServer, namespace: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let body = (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap());
+    let verb = match parts.method.as_str() {
+        "GET" => "get",
+        "POST" => "create",
+        _ => "update",
+    };
+    let mut world = server.world();
+    world.requests.push(format!("{verb} leases"));
+    if world.forbidden.contains(&(verb, "leases")) {
+        let message = format!(
+            "leases.coordination.k8s.io \"costband\" is forbidden: User \
+             \"system:serviceaccount:{namespace}:costband\" cannot {verb} resource \"leases\" in \
+             API group \"coordination.k8s.io\" in the namespace \"{namespace}\""
+        );
+        return refuse(StatusCode::FORBIDDEN, "Forbidden", &message);
+    }
+    let (code, body) = world.leases.answer(&parts.method, parts.uri.path(), body);
+    (code, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
 async fn review(server: &ApiServer, request: Request) -> Response {
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let mut review: Value = serde_json::from_slice(&body).unwrap();
     let asked = review["spec"]["resourceAttributes"].clone();
     let forbidden = server.world().forbidden.iter().any(|(verb, resource)| {
-        asked["verb"] == *verb && asked["resource"] == *resource && asked["group"] == ""
+        let group = if *resource == "leases" { "coordination.k8s.io" } else { "" };
+        asked["verb"] == *verb && asked["resource"] == *resource && asked["group"] == group
     });
     review["status"] = json!({"allowed": !forbidden});
     (StatusCode::CREATED, [(CONTENT_TYPE, "application/json")], review.to_string()).into_response()

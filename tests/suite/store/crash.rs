@@ -2,23 +2,25 @@
 //! without end and prints what was acknowledged; the parent kills it and looks into the ledger.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use costband::domain::report::SourceReport;
-use costband::store::Ledger;
+use costband::store::{Ledger, Location};
 use rust_decimal::Decimal;
 
+use super::place::{contract, named, written};
 use super::{NEXT, Seeded, at, by_region, by_service, decimal, folder, money, november, payer};
 
 const CRASH_LEDGER: &str = "COSTBAND_TEST_CRASH_LEDGER";
+/// The term that the child leads in; without it the child is alone.
+const CRASH_TERM: &str = "COSTBAND_TEST_CRASH_TERM";
 const CRASH_DAYS: i8 = 12;
 const CRASH_KEYS: usize = 15;
 
 /// A report in which every amount tells its number.
-fn numbered(number: u64) -> SourceReport {
+pub(super) fn numbered(number: u64) -> SourceReport {
     let amount = format!("{number}.25");
     let days: Vec<i8> = (1..=CRASH_DAYS).collect();
     let keys: Vec<String> = (0..CRASH_KEYS).map(|key| format!("key {key}")).collect();
@@ -35,7 +37,7 @@ fn numbered(number: u64) -> SourceReport {
 
 /// The number of the report that the ledger holds, after a look at every row: a window that is
 /// half of one report and half of another fails here.
-fn held_number(ledger: &Ledger) -> u64 {
+pub(super) fn held_number(ledger: &Ledger) -> u64 {
     let Some(cursor) = ledger.schedule(&payer()).unwrap().cursor else {
         assert_eq!(ledger.sources().unwrap(), []);
         return 0;
@@ -59,7 +61,7 @@ fn held_number(ledger: &Ledger) -> u64 {
     cursor.parse().unwrap()
 }
 
-fn held_requests(ledger: &Ledger) -> u64 {
+pub(super) fn held_requests(ledger: &Ledger) -> u64 {
     let requests = ledger.requests_total(&payer()).unwrap().get("Query").copied().unwrap_or(0);
     let spent = ledger.spent(&payer(), at(NEXT)).unwrap();
     let amount = spent.first().map_or(Decimal::ZERO, |money| money.amount);
@@ -70,8 +72,15 @@ fn held_requests(ledger: &Ledger) -> u64 {
 /// What the child does; without the variable it is a test that has nothing to do.
 #[test]
 fn crash_child() {
-    let Some(path) = std::env::var_os(CRASH_LEDGER) else { return };
-    let mut ledger = Ledger::open(path).unwrap();
+    let Ok(place) = std::env::var(CRASH_LEDGER) else { return };
+    let mut ledger = match std::env::var(CRASH_TERM) {
+        Ok(term) => {
+            let mut ledger = Ledger::open_shared(named(&place)).unwrap();
+            ledger.lead(term.parse().unwrap(), &format!("child {term}"), at(NEXT)).unwrap();
+            ledger
+        }
+        Err(_) => Ledger::open(named(&place)).unwrap(),
+    };
     let mut number = held_number(&ledger);
     let mut requests = held_requests(&ledger);
     loop {
@@ -87,18 +96,23 @@ fn crash_child() {
 }
 
 /// A child with the lines that it has acknowledged so far.
-struct Crashing {
+pub(super) struct Crashing {
     child: Child,
     lines: Receiver<String>,
-    commits: u64,
-    reserves: u64,
+    pub(super) commits: u64,
+    pub(super) reserves: u64,
 }
 
 impl Crashing {
-    fn start(path: &Path) -> Self {
+    fn start(place: &Location) -> Self {
+        Self::start_in(place, None)
+    }
+
+    pub(super) fn start_in(place: &Location, term: Option<i64>) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::crash::crash_child", "--nocapture", "--test-threads=1"])
-            .env(CRASH_LEDGER, path)
+            .env(CRASH_LEDGER, written(place))
+            .envs(term.map(|term| (CRASH_TERM, term.to_string())))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -123,7 +137,7 @@ impl Crashing {
         true
     }
 
-    fn wait_for_one(&mut self) {
+    pub(super) fn wait_for_one(&mut self) {
         loop {
             match self.lines.recv_timeout(Duration::from_secs(60)) {
                 Ok(line) if self.note(&line) => return,
@@ -134,7 +148,7 @@ impl Crashing {
     }
 
     /// Kills the child and reads what it had still acknowledged.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         loop {
@@ -154,14 +168,16 @@ impl Drop for Crashing {
     }
 }
 
-#[test]
+contract! {
+    forty_kills_lose_nothing_that_was_acknowledged,
+}
+
 #[allow(clippy::disallowed_methods, reason = "a kill comes at a random instant")]
-fn forty_kills_lose_nothing_that_was_acknowledged() {
-    let (_folder, path) = folder();
+fn forty_kills_lose_nothing_that_was_acknowledged(path: &Location) {
     let mut random = Seeded(0x5eed_c057_ba9d);
     let (mut commits, mut reserves) = (0, 0);
     for round in 0..40 {
-        let mut crashing = Crashing::start(&path);
+        let mut crashing = Crashing::start(path);
         (crashing.commits, crashing.reserves) = (commits, reserves);
         if round % 4 == 0 {
             // Also while it starts.
@@ -171,11 +187,11 @@ fn forty_kills_lose_nothing_that_was_acknowledged() {
             std::thread::sleep(Duration::from_micros(random.below(40_000)));
         }
         if round % 8 == 1 {
-            held_number(&Ledger::open_read_only(&path).unwrap());
+            held_number(&Ledger::open_read_only(path).unwrap());
         }
         crashing.kill();
 
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(path).unwrap();
         let number = held_number(&ledger);
         let requests = held_requests(&ledger);
         let (told, paid) = (crashing.commits, crashing.reserves);
@@ -190,7 +206,7 @@ fn forty_kills_lose_nothing_that_was_acknowledged() {
 #[test]
 fn a_second_process_is_refused_with_the_pid_of_the_first() {
     let (_folder, path) = folder();
-    let mut crashing = Crashing::start(&path);
+    let mut crashing = Crashing::start(&path.as_path().into());
     crashing.wait_for_one();
     let error = Ledger::open(&path).unwrap_err();
     let wanted = format!("process {} holds it", crashing.child.id());

@@ -9,7 +9,9 @@ pub(super) mod sqlite;
 
 use std::borrow::Cow;
 
-use crate::store::error::{Fault, LedgerError, Operation};
+#[cfg(feature = "postgres")]
+use crate::store::error::Operation;
+use crate::store::error::{Fault, LedgerError};
 use crate::store::location::Location;
 
 /// What is handed to a statement.

@@ -16,6 +16,7 @@ use crate::app::reload::{ConfigWatch, Reload};
 use crate::app::setup::Setup;
 use crate::app::tasks::{Lasting, Tasks};
 use crate::config::problems::Problems;
+use crate::config::{Config, StorePlace};
 use crate::domain::ports::Clock;
 use crate::runtime::supervisor::{Supervisor, TaskDied};
 use crate::store::{Ledger, LedgerHandle};
@@ -251,16 +252,24 @@ impl Agent {
             None
         } else if then.lease.is_some() {
             let told = "replicas that share a Lease change their ledger with a restart";
-            return Err(problem("store", told.to_owned()));
+            return Err(problem(place(then), told.to_owned()));
         } else {
             let location = next.ledger.clone();
             let opened = tokio::task::spawn_blocking(move || {
                 anyhow::Ok(LedgerHandle::spawn(Ledger::open(location)?)?)
             });
             let opened = opened.await.map_err(anyhow::Error::from).flatten();
-            Some(opened.map_err(|error| problem("store", format!("{error:#}")))?)
+            Some(opened.map_err(|error| problem(place(then), format!("{error:#}")))?)
         };
         Ok((listener, ledger))
+    }
+}
+
+/// Where the ledger's place is configured.
+fn place(config: &Config) -> &'static str {
+    match config.store.place {
+        StorePlace::Path(_) => "store.path",
+        StorePlace::Postgres(_) => "store.url",
     }
 }
 

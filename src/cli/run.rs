@@ -32,8 +32,8 @@ impl Run {
         let polling = Polling::new(&setup, ledger, clock.clone())?;
         let metrics = polling.metrics.clone();
         let agent = Agent::start(setup, polling, clock.clone(), false).await?;
-        let file = ConfigWatch::new(path, text, metrics, clock).map_err(anyhow::Error::from)?;
         let stop = signal();
+        let file = ConfigWatch::new(path, text, metrics, clock).map_err(anyhow::Error::from)?;
         tracing::info!(address = %agent.address, "costband is listening");
         agent.run_with(file, stop).await?;
         tracing::info!("costband ended");

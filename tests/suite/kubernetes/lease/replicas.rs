@@ -35,22 +35,30 @@ const USUAL: [&str; 3] = ["15s", "10s", "2s"];
 
 /// Which requests a cloud is answering, by the access key of who asks.
 #[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<(String, Instant, Option<Instant>)>>>);
+struct Asked(Arc<Mutex<Vec<Answering>>>);
+
+#[derive(Debug)]
+struct Answering {
+    who: String,
+    began: Instant,
+    ended: Option<Instant>,
+}
 
 impl Asked {
     fn by(&self, key: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|(who, ..)| who == key).count()
+        self.0.lock().unwrap().iter().filter(|one| one.who == key).count()
     }
 
     /// Fails if two replicas were ever answered at once.
     fn never_at_once(&self) {
         let all = self.0.lock().unwrap();
-        for (who, began, ended) in all.iter() {
-            let meanwhile = |(other, at, _): &&(String, Instant, Option<Instant>)| {
-                other != who && at >= began && ended.is_none_or(|ended| *at < ended)
+        for one in all.iter() {
+            let meanwhile = |other: &&Answering| {
+                let is_later = other.began >= one.began;
+                other.who != one.who && is_later && one.ended.is_none_or(|end| other.began < end)
             };
             let other = all.iter().find(meanwhile);
-            assert!(other.is_none(), "{who} and {other:?} asked at once");
+            assert!(other.is_none(), "{one:?} and {other:?} at once");
         }
     }
 }
@@ -111,11 +119,11 @@ impl House {
                 async move {
                     let place = {
                         let mut all = list.0.lock().unwrap();
-                        all.push((key, Instant::now(), None));
+                        all.push(Answering { who: key, began: Instant::now(), ended: None });
                         all.len() - 1
                     };
                     let answer = next.run(request).await;
-                    list.0.lock().unwrap()[place].2 = Some(Instant::now());
+                    list.0.lock().unwrap()[place].ended = Some(Instant::now());
                     answer
                 }
             },

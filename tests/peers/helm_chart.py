@@ -483,6 +483,17 @@ def a_sentence_of_the_schema_is_no_way_past_it():
     hold(len(sentences) > 20, f"{len(sentences)} sentences")
 
 
+def the_readme_s_check_before_an_install_reads_what_is_written():
+    text = (CHART / "README.md").read_text()
+    file, script = re.search(r"-s (templates/central/\S+) \|\n  sed '(.+)' > costband.yaml", text).groups()
+    for name in ("default", "bills"):
+        files, _ = render(CHART, given.CHART[name])
+        (rendered,) = [content for path, content in files.items() if path.endswith(file)]
+        piped = f"---\n# Source: costband/{file}\n{rendered.strip()}\n"
+        found = subprocess.run(["sed", script], input=piped, capture_output=True, text=True, check=True).stdout
+        equal(yaml.load(found, StrictLoader), configuration(of(name)), f"what the README's command finds, {name}")
+
+
 def a_release_of_dashboards_alone_is_one():
     for name in ("prometheusRule", "dashboards"):
         hold(documents(CHART, {"central": {"enabled": False}, name: {"enabled": True}}), name)
@@ -733,6 +744,7 @@ def promises():
         no_refusal_repeats_a_password,
         the_linter_refuses_what_the_schema_refuses,
         a_sentence_of_the_schema_is_no_way_past_it,
+        the_readme_s_check_before_an_install_reads_what_is_written,
         a_release_of_dashboards_alone_is_one,
     ):
         yield function.__name__.replace("_", " "), function

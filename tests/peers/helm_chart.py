@@ -358,6 +358,17 @@ def replicas_share_a_ledger_and_take_turns():
     hold("COSTBAND__STORE__PASSWORD__FILE" not in names, "a password that nobody gave")
 
 
+def an_upgrade_to_a_lease_tells_how_the_ledger_is_let_go():
+    def notes(name, upgrade):
+        return render(CHART, given.CHART[name], upgrade=upgrade)[1]
+
+    told = notes("three replicas", upgrade=True)
+    down, up = (told.find(f"scale deploy/demo-costband --replicas {n}\n") for n in (0, 3))
+    hold(-1 < down < up, f"the notes do not scale to 0 and up again: {told}")
+    for name, upgrade in (("three replicas", False), ("ledger in PostgreSQL", True), ("a Lease", True)):
+        hold("--replicas" not in notes(name, upgrade), f"{name}, which no pod waits in, is scaled")
+
+
 def a_budget_leaves_one_replica_drainable():
     spec = one(of("disruption budget"), "PodDisruptionBudget")["spec"]
     equal((spec["maxUnavailable"], "minAvailable" in spec), (1, False), "how many may be away")
@@ -734,6 +745,7 @@ def promises():
         images_are_named_by_tag_and_digest,
         the_ledger_lies_where_the_values_say,
         replicas_share_a_ledger_and_take_turns,
+        an_upgrade_to_a_lease_tells_how_the_ledger_is_let_go,
         a_budget_leaves_one_replica_drainable,
         a_policy_lets_scrapers_and_the_chart_s_test_in,
         monitors_find_what_they_scrape,

@@ -394,6 +394,11 @@ fn a_server_is_trusted_as_far_as_sslmode_says_and_no_further() {
     assert_eq!(open(near, Encryption::Require, own), Ok(true));
     assert_eq!(open(near, Encryption::Prefer, None), Ok(true));
     assert_eq!(open(near, Encryption::Disable, None), Ok(false));
+    // As libpq: a socket has no TLS, whatever is asked.
+    let socket = server.folder().to_str().unwrap();
+    for encryption in [Encryption::Disable, Encryption::Prefer, Encryption::VerifyFull] {
+        assert_eq!(open(socket, encryption, None), Ok(false), "{encryption:?}");
+    }
     for (host, encryption, root) in [
         (named, Encryption::VerifyFull, other),
         (near, Encryption::VerifyCa, other),

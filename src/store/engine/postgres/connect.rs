@@ -63,7 +63,7 @@ pub(super) fn connect(server: &Server) -> Result<Client, Fault> {
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
         .tcp_user_timeout(Duration::from_secs(30))
-        .ssl_mode(match server.encryption {
+        .ssl_mode(match server.encryption_used() {
             Encryption::Disable => SslMode::Disable,
             Encryption::Prefer => SslMode::Prefer,
             Encryption::Require | Encryption::VerifyCa | Encryption::VerifyFull => SslMode::Require,

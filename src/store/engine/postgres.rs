@@ -361,6 +361,13 @@ impl Session {
         }
     }
 
+    /// Lets the open transaction take as long as it takes.
+    pub(super) fn unhurried(&self) -> Result<(), Fault> {
+        self.batch(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        )
+    }
+
     pub(super) fn number_on(&self, table: &str) -> Result<(), Fault> {
         self.batch(&format!(
             "SELECT setval(pg_get_serial_sequence('{table}', 'id'), coalesce(max(id), 0) + 1, false)

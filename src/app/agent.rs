@@ -162,7 +162,7 @@ impl Agent {
 
     /// Goes over to another configuration. The inner error says why it is not taken: the one of
     /// before runs then.
-    async fn reload(&mut self, next: Setup) -> anyhow::Result<Result<(), Problems>> {
+    async fn reload(&mut self, mut next: Setup) -> anyhow::Result<Result<(), Problems>> {
         self.leaving.retain_mut(|leaving| !leaving.is_done());
         // Whatever can be refused is asked for while the tasks of before run still.
         let (listener, ledger) = match self.prepare(&next).await {
@@ -173,6 +173,8 @@ impl Agent {
             // What is under way is for a ledger that is left behind.
             self.end_tasks().await;
         } else {
+            // Readers share the connections that they have.
+            next.ledger = self.setup.ledger.clone();
             self.leaving.push(self.tasks.leave().await);
         }
         let handle = ledger.clone().unwrap_or_else(|| self.polling.handle.clone());

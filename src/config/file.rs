@@ -130,13 +130,13 @@ pub struct StoreFile {
     pub path: Option<PathBuf>,
     /// A PostgreSQL database in place of a file, for several replicas:
     /// `postgres://user@host:5432/database`. `?sslmode=` takes the words of libpq and is
-    /// `verify-full` by default, `prefer` for a server on the same machine. `$(VARIABLE)` is
-    /// replaced from the environment.
+    /// `verify-full` by default, `prefer` for a server on the same machine without
+    /// `root_certificate`. `$(VARIABLE)` is replaced from the environment.
     pub url: Option<String>,
     /// The password of the database's user.
     pub password: Option<SecretRef>,
     /// The file of the certificates that sign the database server's; the system's or those of
-    /// `SSL_CERT_FILE` by default.
+    /// `SSL_CERT_FILE` by default. Not with `sslmode=disable` or `prefer`, nor over a Unix socket.
     pub root_certificate: Option<PathBuf>,
     /// How long days are kept; `800d` by default, `93d` at least.
     pub retention: Option<Span>,

@@ -57,7 +57,7 @@ impl Ledger {
         next_poll: Option<Timestamp>,
     ) -> Result<Committed, LedgerError> {
         let days = check(report)?;
-        self.write(Operation::Commit, |connection| {
+        let committed = self.write(Operation::Commit, |connection| {
             let source = noted_provider(connection, report)?;
             let mut numbers = Vec::new();
             let mut new = false;
@@ -92,7 +92,15 @@ impl Ledger {
             }
             let rows = report.breakdowns.iter().map(|reading| reading.rows.len()).sum();
             Ok(Committed { rows, restatements })
-        })
+        });
+        match &committed {
+            Ok(_) => drop(self.in_doubt.remove(&report.source)),
+            Err(LedgerError::InDoubt { revision, .. }) if next_poll.is_some() => {
+                self.in_doubt.insert(report.source.clone(), *revision);
+            }
+            Err(_) => {}
+        }
+        committed
     }
 }
 

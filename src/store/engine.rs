@@ -344,6 +344,15 @@ impl Connection {
         }
     }
 
+    /// Lets the open transaction take as long as it takes.
+    pub(super) fn unhurried(&self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(session) => session.unhurried(),
+        }
+    }
+
     /// Numbers new rows of a table on from those that it holds.
     pub(super) fn number_on(&self, table: &str) -> Result<(), Fault> {
         match self {

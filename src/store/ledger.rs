@@ -1,6 +1,7 @@
 //! The ledger: how it is opened, read and written, and the schedule in it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct Ledger {
     /// A write was refused because another one leads in a newer term.
     pub(super) is_ousted: bool,
     pub(super) told_twice: RefCell<ToldTwice>,
+    /// The sources whose last report was told as in doubt, and the number of the write.
+    pub(super) in_doubt: BTreeMap<SourceId, i64>,
 }
 
 impl Ledger {
@@ -52,8 +55,7 @@ impl Ledger {
 
     fn opened(location: Location, company: Company, duty: Duty) -> Result<Self, LedgerError> {
         let connection = Connection::open(&location, company)?;
-        let told_twice = RefCell::default();
-        Ok(Self { connection, location, duty, is_ousted: false, told_twice })
+        Ok(Self::over(connection, location, duty))
     }
 
     /// Opens a ledger for reading, also while another process writes to it. All that is read
@@ -64,8 +66,18 @@ impl Ledger {
     pub fn open_read_only(location: impl Into<Location>) -> Result<Self, LedgerError> {
         let location = location.into();
         let connection = Connection::open_read_only(&location)?;
-        let duty = Duty::Reader;
-        Ok(Self { connection, location, duty, is_ousted: false, told_twice: RefCell::default() })
+        Ok(Self::over(connection, location, Duty::Reader))
+    }
+
+    fn over(connection: Connection, location: Location, duty: Duty) -> Self {
+        Self {
+            connection,
+            location,
+            duty,
+            is_ousted: false,
+            told_twice: RefCell::default(),
+            in_doubt: BTreeMap::new(),
+        }
     }
 
     /// Where the ledger is.
@@ -182,7 +194,9 @@ impl Ledger {
         }
     }
 
-    /// Notes that a poll failed. The rows of the last good one stay as they are.
+    /// Notes that a poll failed. The rows of the last good one stay as they are. Where only the
+    /// commit of its report was in doubt, and it was kept after all, no poll failed: the schedule
+    /// that came with the report stands, so that what was paid for is not asked again.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot keep it.
@@ -194,8 +208,13 @@ impl Ledger {
         message: &str,
         next_poll: Timestamp,
     ) -> Result<(), LedgerError> {
+        let doubted = self.in_doubt.get(source).copied();
         self.write(Operation::Schedule, |connection| {
             let number = noted_source(connection, source)?;
+            let kept = doubted.is_some_and(|revision| connection.kept_after_all(revision));
+            if kept && is_due_after(connection, number, at)? {
+                return Ok(());
+            }
             run(
                 connection,
                 "UPDATE source SET failures = failures + 1, failed_at = ?2, error_kind = ?3,
@@ -204,7 +223,9 @@ impl Ledger {
                 params![number, stamp(at), kind.as_str(), message, stamp(next_poll)],
             )?;
             Ok(())
-        })
+        })?;
+        self.in_doubt.remove(source);
+        Ok(())
     }
 
     /// Moves a source's next poll without any poll.
@@ -226,4 +247,13 @@ impl Ledger {
             Ok(())
         })
     }
+}
+
+/// Whether a source's next poll is later than an instant: one that failed then is not the next.
+fn is_due_after(connection: &Connection, source: i64, at: Timestamp) -> Result<bool, Fault> {
+    let due =
+        all(connection, "SELECT next_poll FROM source WHERE id = ?1", params![source], |row| {
+            parsed_option::<Timestamp>(row, 0)
+        })?;
+    Ok(due.into_iter().flatten().any(|due| due > at))
 }

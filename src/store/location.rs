@@ -134,6 +134,12 @@ impl Server {
             pool: Default::default(),
         }
     }
+
+    /// How far the server is trusted on the way to it: a Unix socket knows no TLS.
+    #[cfg(feature = "postgres")]
+    pub(super) fn encryption_used(&self) -> Encryption {
+        if self.host.starts_with('/') { Encryption::Disable } else { self.encryption }
+    }
 }
 
 impl fmt::Display for Server {

@@ -196,6 +196,9 @@ impl Ledger {
         let ledger = self.location.to_string();
         let from = &other.connection;
         self.write(Operation::Copy, |to| {
+            // A large table over a slow link takes its time, and each side waits for the other.
+            to.unhurried()?;
+            from.unhurried()?;
             for &(table, ..) in TABLES {
                 let held = rows(to, table)?;
                 if held > 0 {

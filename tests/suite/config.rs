@@ -476,6 +476,18 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "`store.password`: is for a database: want `url` beside it",
         ),
         (
+            "store: {url: 'postgres://u@localhost/d?sslmode=prefer', root_certificate: ca.pem}",
+            "`store.root_certificate`: verifies nothing with `sslmode=prefer`: want `verify-full` there, or take it out",
+        ),
+        (
+            "store: {url: 'postgres://u@h/d?sslmode=disable', root_certificate: ca.pem}",
+            "`store.root_certificate`: verifies nothing with `sslmode=disable`: want `verify-full` there, or take it out",
+        ),
+        (
+            "store: {url: 'postgres:///d?host=/run/postgresql&user=u', root_certificate: ca.pem}",
+            "`store.root_certificate`: verifies nothing over a Unix socket, which has no TLS: take it out",
+        ),
+        (
             "store: {root_certificate: ca.pem}",
             "`store.root_certificate`: is for a database: want `url` beside it",
         ),
@@ -669,6 +681,8 @@ fn a_database_is_taken_apart_and_trusted_as_far_as_it_is_near() {
         assert_eq!(near.ssl_mode, SslMode::Prefer, "{}", near.host);
         assert!(!near.host.contains('['), "{}", near.host);
     }
+    let verified = place("url: 'postgres://u@localhost/d', root_certificate: ca.pem");
+    assert_eq!(verified.ssl_mode, SslMode::VerifyFull);
     let socket = place("url: 'postgres:///d?host=/run/postgresql&user=u'");
     assert_eq!((socket.host.as_str(), socket.ssl_mode), ("/run/postgresql", SslMode::Prefer));
     assert_eq!(place("url: 'postgres://u@h/d?sslmode=verify-ca'").ssl_mode, SslMode::VerifyCa);

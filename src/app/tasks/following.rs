@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, timeout};
 
 use super::{Lasting, Tasks, face, renderer, spawn, watch_nodes};
 use crate::analyse::gpu_picture::GpuBooks;
@@ -20,9 +20,17 @@ use crate::domain::ports::Clock;
 use crate::runtime::supervisor::Supervisor;
 use crate::store::{LedgerError, LedgerHandle};
 use crate::telemetry::self_metrics::SelfMetrics;
+use crate::web::Published;
 
 /// How often the ledger is asked whether anything in it has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// It rests so many times as long as reading and publishing took: the holder writes with every
+/// request that it pays for, and a follower is to take little of a core and of the server.
+const REST: u32 = 20;
+/// It rests at most so long.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How long it waits at most to see what it told of published.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 impl Tasks {
     /// Starts what runs while another replica acts.
@@ -73,7 +81,7 @@ fn show<K: Send + 'static>(
         polling.handle.clone(),
         clock.clone(),
         books,
-        polling.changed.clone(),
+        (polling.changed.clone(), lasting.published.subscribe()),
         polling.metrics.clone(),
     );
     spawn(supervisor, "revision", look);
@@ -115,15 +123,13 @@ async fn look(
     ledger: LedgerHandle,
     clock: Arc<dyn Clock>,
     books: watch::Sender<Arc<GpuBooks>>,
-    changed: watch::Sender<u64>,
+    (changed, mut published): (watch::Sender<u64>, watch::Receiver<Option<Arc<Published>>>),
     metrics: SelfMetrics,
 ) {
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = None;
     let mut is_failing = false;
     loop {
-        ticks.tick().await;
+        let (begun, mut rest) = (Instant::now(), LOOK_EVERY);
         let (now, before) = (clock.now(), known);
         let looked = ledger.call(move |ledger| {
             let revision = ledger.revision()?;
@@ -137,11 +143,15 @@ async fn look(
             Ok(Ok(Some((revision, times)))) => {
                 is_failing = false;
                 known = Some(revision);
+                published.mark_unchanged();
                 books.send_replace(Arc::new(GpuBooks {
                     times: Arc::new(times),
                     ..GpuBooks::default()
                 }));
                 changed.send_modify(|count| *count += 1);
+                // A publisher that cannot read publishes nothing.
+                drop(timeout(PUBLISHED_WITHIN, published.changed()).await);
+                rest = (begun.elapsed() * REST).clamp(LOOK_EVERY, LONGEST_REST);
             }
             Ok(Err(error)) => {
                 metrics.ledger_failed("read");
@@ -152,5 +162,6 @@ async fn look(
             // Another task tells of the end of the ledger's thread.
             Err(_) => std::future::pending().await,
         }
+        tokio::time::sleep(rest).await;
     }
 }

@@ -121,14 +121,22 @@ fn postgres(
         );
         return None;
     };
-    let usual = if is_near(&host) { SslMode::Prefer } else { SslMode::VerifyFull };
+    let is_near = is_near(&host) && file.root_certificate.is_none();
+    let usual = if is_near { SslMode::Prefer } else { SslMode::VerifyFull };
+    let ssl_mode = ssl_mode.unwrap_or(usual);
+    if file.root_certificate.is_some()
+        && let Some(reason) = unused(&host, ssl_mode)
+    {
+        findings.add("store.root_certificate", reason);
+        return None;
+    }
     Some(PostgresConfig {
         host,
         port: url.port().unwrap_or(USUAL_PORT),
         database,
         user,
         password: file.password.clone(),
-        ssl_mode: ssl_mode.unwrap_or(usual),
+        ssl_mode,
         root_certificate: file.root_certificate.clone(),
     })
 }
@@ -151,6 +159,22 @@ fn mode(word: &str, findings: &mut Findings) -> Option<SslMode> {
             return None;
         }
     })
+}
+
+/// Why a root certificate would verify nothing, where it would not.
+fn unused(host: &str, mode: SslMode) -> Option<&'static str> {
+    match mode {
+        _ if host.starts_with('/') => {
+            Some("verifies nothing over a Unix socket, which has no TLS: take it out")
+        }
+        SslMode::Disable => Some(
+            "verifies nothing with `sslmode=disable`: want `verify-full` there, or take it out",
+        ),
+        SslMode::Prefer => {
+            Some("verifies nothing with `sslmode=prefer`: want `verify-full` there, or take it out")
+        }
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => None,
+    }
 }
 
 /// Whether a server is on this machine, so that nobody stands between.

@@ -173,7 +173,7 @@ impl Session {
     }
 
     fn connected(&self) -> Result<Client, Fault> {
-        let client = connect(&self.server)?;
+        let client = connect(&self.server, self.purpose != Purpose::Read)?;
         answer(client.batch_execute(SETTINGS))??;
         if let Purpose::Write(company) = self.purpose {
             // A writer that is stuck within a transaction keeps the next one out.
@@ -221,7 +221,14 @@ impl Session {
         question: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
         match answer(question) {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => answer.map_err(|error| {
+                let error = PostgresError::from(error);
+                if error.takes_no_writes() {
+                    // It has become a standby: the next connection is to whoever is the primary.
+                    self.forget();
+                }
+                error.into()
+            }),
             Err(fault) => {
                 self.forget();
                 Err(fault)
@@ -352,6 +359,13 @@ impl Session {
             let asked = references.iter().map(|set| client.execute(&statement, set));
             self.asked(future::try_join_all(asked))?;
         }
+    }
+
+    /// Lets the open transaction take as long as it takes.
+    pub(super) fn unhurried(&self) -> Result<(), Fault> {
+        self.batch(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        )
     }
 
     pub(super) fn number_on(&self, table: &str) -> Result<(), Fault> {

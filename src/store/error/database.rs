@@ -31,6 +31,10 @@ impl DatabaseError {
     }
 }
 
+/// The server's code for a write that it does not take.
+#[cfg(feature = "postgres")]
+const READ_ONLY: &str = "25006";
+
 /// What PostgreSQL said, or the way to it.
 #[cfg(feature = "postgres")]
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,11 @@ impl PostgresError {
         self.lost
     }
 
+    /// Whether the server is a standby, or takes no writes for another reason.
+    pub(in crate::store) fn takes_no_writes(&self) -> bool {
+        self.code.as_deref() == Some(READ_ONLY)
+    }
+
     fn hint(&self) -> &'static str {
         match self.code.as_deref() {
             Some("28P01" | "28000") => "; check the user, `store.password` and `pg_hba.conf`",
@@ -61,7 +70,7 @@ impl PostgresError {
             Some("42501") => "; the user of `store.url` must own the database",
             Some("53100") => "; free space on the server",
             Some("53300") => "; the server takes no more connections",
-            Some("25006") => "; the server is a standby: give the primary's address",
+            Some(READ_ONLY) => "; a standby takes no writes: give the primary's address",
             _ => "",
         }
     }
@@ -80,14 +89,22 @@ impl From<tokio_postgres::Error> for PostgresError {
         }
         let mut message = error.to_string();
         let mut source = error.source();
+        let mut code = None;
         while let Some(cause) = source {
             message = format!("{message}: {cause}");
+            // No answer of the system: the client's own for a server that takes no writes.
+            if let Some(refusal) = cause.downcast_ref::<std::io::Error>()
+                && refusal.kind() == std::io::ErrorKind::PermissionDenied
+                && refusal.raw_os_error().is_none()
+            {
+                code = Some(READ_ONLY.to_owned());
+            }
             source = cause.source();
         }
         // What is left is the way to the server, but for a value that does not fit.
         let fits = !message.starts_with("error serializing")
             && !message.starts_with("error deserializing");
-        Self { message, code: None, lost: fits }
+        Self { message, code, lost: fits }
     }
 }
 

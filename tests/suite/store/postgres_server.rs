@@ -394,6 +394,11 @@ fn a_server_is_trusted_as_far_as_sslmode_says_and_no_further() {
     assert_eq!(open(near, Encryption::Require, own), Ok(true));
     assert_eq!(open(near, Encryption::Prefer, None), Ok(true));
     assert_eq!(open(near, Encryption::Disable, None), Ok(false));
+    // As libpq: a socket has no TLS, whatever is asked.
+    let socket = server.folder().to_str().unwrap();
+    for encryption in [Encryption::Disable, Encryption::Prefer, Encryption::VerifyFull] {
+        assert_eq!(open(socket, encryption, None), Ok(false), "{encryption:?}");
+    }
     for (host, encryption, root) in [
         (named, Encryption::VerifyFull, other),
         (near, Encryption::VerifyCa, other),
@@ -445,6 +450,93 @@ fn a_commit_whose_answer_is_lost_is_looked_up() {
             assert_eq!(held_requests(&ledger), kept, "{fate:?}");
         }
     }
+}
+
+/// The schedule that came with the report stands, so that it is not polled and paid for again.
+#[test]
+fn a_report_whose_commit_was_in_doubt_for_long_is_no_failed_poll_where_it_was_kept() {
+    let Some(place) = Place::database() else { return };
+    let proxy = Proxy::start(server_of(&place.location).port);
+    let mut ledger =
+        Ledger::open(changed(&place.location, |server| server.port = proxy.port)).unwrap();
+    let report = report(&[1], &[(1, "EC2", "10")], "2026-11-02T08:00:00Z");
+    let (now, soon, next) = ("2026-11-02T08:00:01Z", "2026-11-02T08:01:01Z", NEXT);
+    let fails = |ledger: &mut Ledger, now: &str, soon: &str| {
+        let kind = SourceErrorKind::Unavailable;
+        while let Err(error) = ledger.record_failure(&payer(), at(now), kind, "lost", at(soon)) {
+            assert!(error.to_string().contains("next attempt"), "{error}");
+            std::thread::park_timeout(PAUSE);
+        }
+        let entry = ledger.schedule(&payer()).unwrap();
+        (entry.next_poll, entry.failures)
+    };
+    proxy.next_commit(Fate::Lost);
+    ledger.commit(&report, Some(at(next))).unwrap_err();
+    assert_eq!(fails(&mut ledger, now, soon), (Some(at(soon)), 1));
+    assert_eq!(rows(&ledger, &by_service()), []);
+
+    proxy.next_commit(Fate::AnswerLostForLong);
+    let told = ledger.commit(&report, Some(at(next)));
+    assert!(matches!(told, Err(LedgerError::InDoubt { .. })), "{told:?}");
+    proxy.open();
+    assert_eq!(fails(&mut ledger, now, soon), (Some(at(next)), 0));
+    assert_eq!(rows(&ledger, &by_service()), [line(1, "EC2", "10")]);
+    // Only that one is forgiven.
+    assert_eq!(fails(&mut ledger, now, soon), (Some(at(soon)), 1));
+}
+
+#[test]
+fn a_writer_does_not_settle_on_a_server_that_takes_no_writes() {
+    let Some(server) = Postgres::start(&["fsync=off"]) else { return };
+    let database = server.new_database();
+    let location = server.location(&database);
+    let mut ledger = Ledger::open(&location).unwrap();
+    let write = |ledger: &mut Ledger| {
+        let written = ledger.reschedule(&payer(), at(NEXT));
+        written.map_err(|error| error.to_string())
+    };
+    let until = |ledger: &mut Ledger, wanted: &dyn Fn(&Result<(), String>) -> bool| {
+        let mut told = BTreeSet::new();
+        loop {
+            let written = write(ledger);
+            if wanted(&written) {
+                return;
+            }
+            told.insert(format!("{written:?}"));
+            assert!(told.len() < 100, "{told:?}");
+            std::thread::park_timeout(PAUSE);
+        }
+    };
+    let refused = |written: &Result<(), String>| {
+        written.as_ref().is_err_and(|error| {
+            error.contains("does not allow writes") || error.contains("next attempt")
+        })
+    };
+    // As a standby, and as a server that has become one, under a session that stands.
+    server.sql("postgres", "ALTER SYSTEM SET default_transaction_read_only = on");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    until(&mut ledger, &|written| written.is_err());
+    until(&mut ledger, &refused);
+    let error = Ledger::open(&location).unwrap_err().to_string();
+    assert!(error.contains("give the primary's address"), "{error}");
+    Ledger::open_read_only(&location).unwrap();
+    server.sql("postgres", "ALTER SYSTEM RESET default_transaction_read_only");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    until(&mut ledger, &Result::is_ok);
+
+    // As where a name leads to a standby after a lost connection: what a session begins with, it
+    // keeps.
+    server.sql(
+        "postgres",
+        &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"),
+    );
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    server.sql(&database, cut);
+    until(&mut ledger, &refused);
+    server
+        .sql("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
+    until(&mut ledger, &Result::is_ok);
 }
 
 #[test]

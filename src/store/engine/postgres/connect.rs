@@ -8,7 +8,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config};
 
 use crate::store::engine::postgres::{late, lost, tls};
@@ -50,8 +50,8 @@ fn carrier() -> Result<&'static Runtime, Fault> {
     Ok(CARRIER.get_or_init(|| runtime))
 }
 
-/// Connects to a server.
-pub(super) fn connect(server: &Server) -> Result<Client, Fault> {
+/// Connects to a server; for a writer to none that takes no writes, whichever of its addresses that is.
+pub(super) fn connect(server: &Server, is_writer: bool) -> Result<Client, Fault> {
     let mut config = Config::new();
     config
         .port(server.port)
@@ -63,11 +63,14 @@ pub(super) fn connect(server: &Server) -> Result<Client, Fault> {
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
         .tcp_user_timeout(Duration::from_secs(30))
-        .ssl_mode(match server.encryption {
+        .ssl_mode(match server.encryption_used() {
             Encryption::Disable => SslMode::Disable,
             Encryption::Prefer => SslMode::Prefer,
             Encryption::Require | Encryption::VerifyCa | Encryption::VerifyFull => SslMode::Require,
         });
+    if is_writer {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     // A text that begins with a slash is the folder of a socket.
     config.host(&server.host);
     if let Some(password) = &server.password {

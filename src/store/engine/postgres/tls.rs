@@ -30,7 +30,7 @@ impl Connector {
     pub(super) fn new(server: &Server) -> Result<Self, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let verifies = match (server.encryption, &server.root_certificate) {
+        let verifies = match (server.encryption_used(), &server.root_certificate) {
             (Encryption::Disable | Encryption::Prefer, _) | (Encryption::Require, None) => None,
             (Encryption::Require | Encryption::VerifyCa, _) => Some(false),
             (Encryption::VerifyFull, _) => Some(true),
@@ -140,7 +140,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for C
     type Error = rustls::pki_types::InvalidDnsNameError;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Self::Error> {
-        let name = ServerName::try_from(host.to_owned())?;
+        // A socket has no name. It is asked for one, though nothing is encrypted there.
+        let name = if host.is_empty() { "localhost" } else { host };
+        let name = ServerName::try_from(name.to_owned())?;
         Ok(Handshake { config: self.0.clone(), name })
     }
 }

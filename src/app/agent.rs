@@ -58,7 +58,7 @@ impl Agent {
         demo: bool,
     ) -> anyhow::Result<Self> {
         let listener = web::bind(setup.config.listen).await?;
-        let replica = Replica::of(&setup, &polling.handle).await?;
+        let replica = Replica::of(&setup, &polling).await?;
         let mut lasting = Lasting::new(clock, demo, replica);
         let tasks = begin(&setup, &polling, &mut lasting).await?;
         let faces = watch::Sender::new(tasks.face.clone());

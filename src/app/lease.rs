@@ -166,12 +166,7 @@ impl Replica {
                     Ok(()) => Leadership::Holder { term },
                     Err(error) => {
                         tracing::error!(term, %error, "failed to lead the ledger; gives the Lease up");
-                        (self.step_down)();
-                        ledger.call(|ledger| ledger.follow()).await?;
-                        // A keeper that is gone is told by its supervisor.
-                        let given_up = |now: &Leadership| *now != Leadership::Holder { term };
-                        let _ = self.leadership.wait_for(given_up).await;
-                        Leadership::Follower { holder: None }
+                        return self.give_up(Leadership::Holder { term }, ledger).await;
                     }
                 }
             }
@@ -180,6 +175,19 @@ impl Replica {
                 follower
             }
         };
+        Ok(())
+    }
+
+    /// Gives up what the process may do and follows. No task runs for it.
+    ///
+    /// # Errors
+    /// When the ledger's thread is gone.
+    pub async fn give_up(&mut self, held: Leadership, ledger: &LedgerHandle) -> anyhow::Result<()> {
+        (self.step_down)();
+        ledger.call(|ledger| ledger.follow()).await?;
+        // A keeper that is gone is told by its supervisor.
+        let _ = self.leadership.wait_for(|now| *now != held).await;
+        self.duty = Leadership::Follower { holder: None };
         Ok(())
     }
 

@@ -174,8 +174,9 @@ impl Keeper {
             }
             Next::Take => match self.terms.newest().await {
                 Ok(term) => {
-                    let question = self.elector.take(term, self.now());
-                    self.ask(question).await;
+                    if let Some(question) = self.elector.take(term, self.now()) {
+                        self.ask(question).await;
+                    }
                 }
                 Err(error) => {
                     self.failed(SourceErrorKind::Unavailable, &error);

@@ -590,8 +590,10 @@ impl World {
                     one.elector.pass(clock.since_start);
                     return self.step(who);
                 }
-                let question = one.elector.take(self.ledger.0, clock);
-                self.ask(who, question);
+                match one.elector.take(self.ledger.0, clock) {
+                    Some(question) => self.ask(who, question),
+                    None => self.step(who),
+                }
             }
         }
     }

@@ -303,6 +303,12 @@ async fn an_export_that_is_not_there_yet_is_a_state_with_its_command() {
         let line = told.line(words);
         assert!(line.contains("  note") && line.contains("bq "), "{line}");
     }
+    // A dataset that is not there will not fill.
+    let clouds = clouds(Options::default()).await;
+    let mistyped = |entry: &mut Value| entry["dataset"] = json!("nowhere");
+    let told = check_with(&clouds, Provider::Gcp, mistyped).await;
+    told.fails_alone("`bigquery.tables.get` is not proved", &["Not found: Dataset", "nowhere"]);
+    told.line("may `bigquery.jobs.create`");
 }
 
 #[tokio::test(flavor = "multi_thread")]

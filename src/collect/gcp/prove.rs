@@ -65,7 +65,7 @@ impl Gcp {
                 proofs.push(Proof::of(GET_DATA, &who.told, answer, &on_dataset(settings, &who)));
                 proofs.extend(self.is_empty(described, now));
             }
-            Err(error) if is_missing(error) => {
+            Err(error) if is_missing(error) && !is_no_dataset(error) => {
                 proofs.push(Proof::noted(format!("`{GET_DATA}` has nothing to prove yet")));
             }
             _ => proofs.push(Proof::unproved(GET_DATA)),
@@ -122,6 +122,11 @@ impl Gcp {
             proofs.push(Proof::unproved(GET_TABLE));
             return false;
         }
+        if is_no_dataset(error) {
+            proofs.push(may_use());
+            proofs.push(Proof::fails(format!("`{GET_TABLE}` is not proved: {error}")));
+            return true;
+        }
         if is_missing(error) {
             proofs.push(may_use());
             proofs.push(Proof::noted(format!("`{GET_TABLE}` has nothing to prove yet: {error}")));
@@ -133,8 +138,8 @@ impl Gcp {
             proofs.push(Proof::of(GET_TABLE, &who.told, failed, &role));
             return true;
         }
-        proofs.push(Proof::unproved(USE_PROJECT));
         proofs.push(Proof::of(GET_TABLE, &who.told, failed, ""));
+        proofs.push(Proof::unproved(USE_PROJECT));
         false
     }
 
@@ -160,6 +165,11 @@ impl Gcp {
         let window = Window::new(today.saturating_sub(1.day()), next_day(today));
         Some(Proof::noted(self.still_filling(window, described).to_string()))
     }
+}
+
+/// Whether the dataset itself is not there: nothing will come by waiting.
+fn is_no_dataset(error: &SourceError) -> bool {
+    is_missing(error) && error.message.contains("Not found: Dataset")
 }
 
 /// Whether the export is not switched on yet, or goes elsewhere: a state.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rust_decimal::RoundingStrategy;
 
 use crate::app::ledger::open_window;
 use crate::app::setup::Setup;
+use crate::domain::identity::Provider;
 use crate::domain::money::Money;
+use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::Clock;
 use crate::store::{LedgerError, LedgerHandle};
 
@@ -17,28 +20,37 @@ use crate::store::{LedgerError, LedgerHandle};
 pub async fn tell(setup: &Setup, ledger: &LedgerHandle, clock: &dyn Clock) -> anyhow::Result<()> {
     for (source, rules) in setup.sources.iter().zip(setup.rules()) {
         let (now, breakdowns) = (clock.now(), source.descriptor().breakdowns.clone());
-        let id = rules.id.clone();
+        let (id, provider) = (rules.id.clone(), rules.provider);
         let read = ledger.call(move |ledger| {
             let window = open_window(ledger, &rules, &breakdowns, now)?;
             Ok::<_, LedgerError>((window, ledger.first_day(&rules.id)?.is_none()))
         });
         let (window, first) = read.await??;
         let plan = Setup::plan(source.as_ref(), &window);
+        // The first reading is longer than those that a month is made of.
+        let usual = Setup::plan(source.as_ref(), &usual_window(provider, now));
         tracing::info!(
             source = %id,
             first_reading = first,
             window = %window,
             price_at_most = price(plan.price_of_a_poll),
-            every = span(plan.every),
-            price_of_a_month_at_most = price(plan.price_of_a_month),
+            every = span(usual.every),
+            price_of_a_month_at_most = price(usual.price_of_a_month),
             "source planned"
         );
-        if plan.is_less_than_daily() {
-            tracing::warn!(source = %id, every = span(plan.every),
+        if usual.is_less_than_daily() {
+            tracing::warn!(source = %id, every = span(usual.every),
                 "the monthly cap may allow less than one reading a day; raise `monthly_cap`");
         }
     }
     Ok(())
+}
+
+/// The days of a reading after the first: the previous period and the open one up to today.
+pub fn usual_window(provider: Provider, now: Timestamp) -> Window {
+    let today = provider.billing_zone().day_of(now);
+    let current = BillingPeriod::containing(today);
+    Window::new(current.previous().first_day(), next_day(today))
 }
 
 /// A price for people, rounded up to a hundredth of a cent; `free` where there is none.

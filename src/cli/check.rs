@@ -4,12 +4,12 @@
 use std::fmt::Write;
 
 use crate::app::online::{self, Found};
-use crate::app::plan::{at_most, price, span};
+use crate::app::plan::{at_most, price, span, usual_window};
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
 use crate::collect::proof::Outcome;
 use crate::domain::gpu::Pod;
-use crate::domain::period::{BillingPeriod, Window, next_day};
+use crate::domain::period::{BillingPeriod, Window};
 use crate::domain::ports::Clock;
 use crate::domain::role::Role;
 use crate::runtime::clock::SystemClock;
@@ -78,10 +78,9 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
     describe_role(setup, &mut out);
     for source in &setup.sources {
         let descriptor = source.descriptor();
-        let today = descriptor.provider.billing_zone().day_of(clock.now());
-        let current = BillingPeriod::containing(today);
-        let usual = Window::new(current.previous().first_day(), next_day(today));
-        let first = Window::new(current.previous().previous().first_day(), next_day(today));
+        let usual = usual_window(descriptor.provider, clock.now());
+        let before = BillingPeriod::containing(usual.start).previous();
+        let first = Window::new(before.first_day(), usual.end);
         let plan = Setup::plan(source.as_ref(), &usual);
         let _ = writeln!(out, "\n{} ({})", descriptor.id, descriptor.provider.display_name());
         let _ = writeln!(out, "  {:<22} {:>8}  {:>12}  for", "request", "at most", "price each");

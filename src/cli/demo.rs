@@ -59,7 +59,9 @@ impl Demo {
         let folder =
             Folder(std::env::temp_dir().join(format!("costband-demo-{}", std::process::id())));
         let text = world.write_configuration(&folder.0, &self.listen)?;
-        let setup = Setup::from_text(&text, environment())?;
+        // What was asked for on the command line stands before a variable.
+        let variables = environment().filter(|(name, _)| name != "COSTBAND__LISTEN");
+        let setup = Setup::from_text(&text, variables)?;
         // An address that is taken is told now, not after the clouds were read.
         drop(web::bind(setup.config.listen).await.map_err(anyhow::Error::from)?);
         let ledger = Ledger::open(&setup.ledger).map_err(anyhow::Error::from)?;

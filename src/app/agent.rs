@@ -4,17 +4,19 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::app::lease::Replica;
 use crate::app::plan;
 use crate::app::polling::Polling;
-use crate::app::reload::{ConfigWatch, Reload};
+use crate::app::reload::{ConfigWatch, Refusal, Reload};
 use crate::app::setup::Setup;
-use crate::app::tasks::{Lasting, Tasks};
+use crate::app::tasks::{Known, Lasting, Tasks};
 use crate::config::problems::Problems;
 use crate::config::{Config, StorePlace};
 use crate::domain::ports::Clock;
@@ -22,6 +24,12 @@ use crate::runtime::supervisor::{Supervisor, TaskDied};
 use crate::store::{Ledger, LedgerHandle};
 use crate::telemetry::log;
 use crate::web::{self, Face, Published};
+
+/// For how long an end that releases a Lease waits for the ledger: what is written later than that is
+/// refused once another replica leads.
+const RELEASE_AFTER: Duration = Duration::from_secs(10);
+/// How soon a ledger that fails is read again while no task runs.
+const READ_AGAIN: Duration = Duration::from_secs(2);
 
 /// An agent whose address is bound and whose tasks run.
 pub struct Agent {
@@ -58,7 +66,7 @@ impl Agent {
         demo: bool,
     ) -> anyhow::Result<Self> {
         let listener = web::bind(setup.config.listen).await?;
-        let replica = Replica::of(&setup, &polling.handle).await?;
+        let replica = Replica::of(&setup, &polling).await?;
         let mut lasting = Lasting::new(clock, demo, replica);
         let tasks = begin(&setup, &polling, &mut lasting).await?;
         let faces = watch::Sender::new(tasks.face.clone());
@@ -83,6 +91,23 @@ impl Agent {
     /// As [`Agent::run`]; and when neither a new configuration nor the one before can be started.
     pub async fn run_with(
         mut self,
+        file: Option<ConfigWatch>,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        match self.run_until(file, stop).await {
+            Ok(()) => self.end().await,
+            Err(error) => {
+                self.web.ask();
+                self.end_tasks().await;
+                self.lasting.replica.end().await;
+                self.web.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn run_until(
+        &mut self,
         mut file: Option<ConfigWatch>,
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
@@ -100,18 +125,19 @@ impl Agent {
                 reload = changed => Event::Reload(Box::new(reload)),
             };
             match event {
-                Event::Stop => return self.end().await,
-                Event::Died(died) => {
-                    self.web.ask();
-                    self.end_tasks().await;
-                    self.lasting.replica.end().await;
-                    self.web.end().await;
-                    return Err(died).context("the agent ended");
-                }
-                Event::Duty => Box::pin(self.take_duty()).await?,
+                Event::Stop => return Ok(()),
+                Event::Died(died) => return Err(died).context("the agent ended"),
+                // A ledger that does not answer holds up either, and no end.
+                Event::Duty => tokio::select! {
+                    () = &mut stop => return Ok(()),
+                    taken = Box::pin(self.take_duty()) => taken?,
+                },
                 Event::Reload(reload) => {
                     let Reload { setup, text } = *reload;
-                    let taken = Box::pin(self.reload(setup)).await?;
+                    let taken = tokio::select! {
+                        () = &mut stop => return Ok(()),
+                        taken = Box::pin(self.reload(setup)) => taken?,
+                    };
                     if let Some(file) = &mut file {
                         file.settle(text, taken);
                     }
@@ -136,7 +162,17 @@ impl Agent {
         self.end_tasks().await;
         let Lasting { replica, clock, .. } = &mut self.lasting;
         replica.take_duty(&self.polling.handle, &**clock).await?;
-        self.tasks = begin(&self.setup, &self.polling, &mut self.lasting).await?;
+        self.tasks = match begin(&self.setup, &self.polling, &mut self.lasting).await {
+            Ok(tasks) => tasks,
+            Err(error) if self.lasting.replica.duty.acts() => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "failed to begin to act; gives the Lease up");
+                let replica = &mut self.lasting.replica;
+                replica.give_up(replica.duty.clone(), &self.polling.handle).await?;
+                Tasks::start(&self.setup, &self.polling, &mut self.lasting, None)?
+            }
+            Err(error) => return Err(error),
+        };
         self.faces.send_replace(self.tasks.face.clone());
         Ok(())
     }
@@ -146,10 +182,15 @@ impl Agent {
         self.web.ask();
         self.end_tasks().await;
         // What was handed to the ledger is kept or refused before another replica may begin.
-        let closed = self.polling.handle.close().await.context("failed to close the ledger");
+        let mut closing = pin!(self.polling.handle.close());
+        let closed = timeout(RELEASE_AFTER, &mut closing).await;
         self.lasting.replica.end().await;
+        let closed = match closed {
+            Ok(closed) => closed,
+            Err(_) => closing.await,
+        };
         self.web.end().await;
-        closed
+        closed.context("failed to close the ledger")
     }
 
     /// Ends every task; a poll or a delivery that is under way is made again later.
@@ -162,13 +203,21 @@ impl Agent {
 
     /// Goes over to another configuration. The inner error says why it is not taken: the one of
     /// before runs then.
-    async fn reload(&mut self, mut next: Setup) -> anyhow::Result<Result<(), Problems>> {
+    async fn reload(&mut self, mut next: Setup) -> anyhow::Result<Result<(), Refusal>> {
         self.leaving.retain_mut(|leaving| !leaving.is_done());
         // Whatever can be refused is asked for while the tasks of before run still.
         let (listener, ledger) = match self.prepare(&next).await {
             Ok(prepared) => prepared,
-            Err(problems) => return Ok(Err(problems)),
+            Err(refusal) => return Ok(Err(refusal)),
         };
+        let handle = ledger.clone().unwrap_or_else(|| self.polling.handle.clone());
+        if let Err(error) = read(&next, &handle, &self.lasting).await {
+            if let Some(ledger) = ledger {
+                ledger.close().await.context("failed to close the new ledger")?;
+            }
+            let path = place(&next.config);
+            return Ok(Err(Refusal::ForNow(problem(path, format!("{error:#}")))));
+        }
         if ledger.is_some() {
             // What is under way is for a ledger that is left behind.
             self.end_tasks().await;
@@ -177,19 +226,20 @@ impl Agent {
             next.ledger = self.setup.ledger.clone();
             self.leaving.push(self.tasks.leave().await);
         }
-        let handle = ledger.clone().unwrap_or_else(|| self.polling.handle.clone());
+        // What the tasks of before counted until their end is part of it.
+        let known = self.known(&handle).await;
         let Polling { metrics, changed, .. } = self.polling.clone();
         let polling = Polling::over(&next, handle, metrics, changed, self.lasting.clock.clone());
-        match begin(&next, &polling, &mut self.lasting).await {
+        match Tasks::start(&next, &polling, &mut self.lasting, known) {
             Ok(tasks) => self.tasks = tasks,
             Err(error) => {
                 if let Some(ledger) = ledger {
                     ledger.close().await.context("failed to close the new ledger")?;
                 }
-                self.tasks = Tasks::start(&self.setup, &self.polling, &mut self.lasting)
-                    .await
+                let known = self.known(&self.polling.handle).await;
+                self.tasks = Tasks::start(&self.setup, &self.polling, &mut self.lasting, known)
                     .context("failed to go back to the configuration of before")?;
-                return Ok(Err(problem("", format!("{error:#}"))));
+                return Ok(Err(Refusal::ForGood(problem("", format!("{error:#}")))));
             }
         }
         self.faces.send_replace(self.tasks.face.clone());
@@ -210,6 +260,26 @@ impl Agent {
             tracing::error!(%error, "failed to close the ledger of before");
         }
         Ok(Ok(()))
+    }
+
+    /// What tasks begin with, for as long as the ledger takes to tell it: none of before runs any more.
+    async fn known(&self, ledger: &LedgerHandle) -> Option<Known> {
+        if !self.lasting.replica.duty.acts() {
+            return None;
+        }
+        loop {
+            match Known::read(ledger, self.lasting.clock.now()).await {
+                Ok(known) => return Some(known),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::error!(
+                        error,
+                        "failed to read the ledger; nothing runs until it answers"
+                    );
+                }
+            }
+            sleep(READ_AGAIN).await;
+        }
     }
 
     /// Lets the log and the agent's own metrics follow a configuration that runs now.
@@ -233,7 +303,7 @@ impl Agent {
     async fn prepare(
         &self,
         next: &Setup,
-    ) -> Result<(Option<TcpListener>, Option<LedgerHandle>), Problems> {
+    ) -> Result<(Option<TcpListener>, Option<LedgerHandle>), Refusal> {
         let (now, then) = (&self.setup.config, &next.config);
         let listener = if then.listen == now.listen {
             None
@@ -242,26 +312,28 @@ impl Agent {
                 "`{}` takes the port of `{}`, which needs a restart; or take another port",
                 then.listen, now.listen
             );
-            return Err(problem("listen", told));
+            return Err(Refusal::ForGood(problem("listen", told)));
         } else {
             let bound = web::bind(then.listen).await;
-            Some(bound.map_err(|error| problem("listen", error.to_string()))?)
+            Some(bound.map_err(|error| Refusal::ForNow(problem("listen", error.to_string())))?)
         };
         if then.lease != now.lease {
-            return Err(problem("lease", "changes with a restart".to_owned()));
+            let told = "changes with a restart";
+            return Err(Refusal::ForGood(problem("lease", told.to_owned())));
         }
         let ledger = if then.store.place == now.store.place {
             None
         } else if then.lease.is_some() {
             let told = "replicas that share a Lease change their ledger with a restart";
-            return Err(problem(place(then), told.to_owned()));
+            return Err(Refusal::ForGood(problem(place(then), told.to_owned())));
         } else {
             let location = next.ledger.clone();
             let opened = tokio::task::spawn_blocking(move || {
                 anyhow::Ok(LedgerHandle::spawn(Ledger::open(location)?)?)
             });
             let opened = opened.await.map_err(anyhow::Error::from).flatten();
-            Some(opened.map_err(|error| problem(place(then), format!("{error:#}")))?)
+            let refusal = |error| Refusal::ForNow(problem(place(then), format!("{error:#}")));
+            Some(opened.map_err(refusal)?)
         };
         Ok((listener, ledger))
     }
@@ -283,10 +355,21 @@ fn problem(path: &str, message: String) -> Problems {
 
 /// Tells what will be asked for how much, then starts every task.
 async fn begin(setup: &Setup, polling: &Polling, lasting: &mut Lasting) -> anyhow::Result<Tasks> {
-    if lasting.replica.duty.acts() {
-        plan::tell(setup, &polling.handle, &*lasting.clock).await?;
+    let known = read(setup, &polling.handle, lasting).await?;
+    Tasks::start(setup, polling, lasting, known)
+}
+
+/// Reads all that tasks begin with, where they act, and tells the plan.
+async fn read(
+    setup: &Setup,
+    ledger: &LedgerHandle,
+    lasting: &Lasting,
+) -> anyhow::Result<Option<Known>> {
+    if !lasting.replica.duty.acts() {
+        return Ok(None);
     }
-    Tasks::start(setup, polling, lasting).await
+    plan::tell(setup, ledger, &*lasting.clock).await?;
+    Ok(Some(Known::read(ledger, lasting.clock.now()).await?))
 }
 
 fn serve(

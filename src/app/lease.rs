@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::app::polling::Polling;
 use crate::app::setup::Setup;
 #[cfg(feature = "kubernetes")]
 use crate::config::LeaseConfig;
@@ -21,10 +22,14 @@ use crate::domain::ports::{Clock, Meter, MeterError};
 use crate::kubernetes::Cluster;
 #[cfg(feature = "kubernetes")]
 use crate::kubernetes::lease::keeper::{Candidacy, Keeper, Post};
+#[cfg(feature = "kubernetes")]
+use crate::kubernetes::lease::ledger_watch;
 use crate::runtime::supervisor::{Supervisor, TaskDied};
 #[cfg(feature = "kubernetes")]
 use crate::store::LedgerError;
 use crate::store::LedgerHandle;
+#[cfg(feature = "kubernetes")]
+use crate::telemetry::self_metrics::SelfMetrics;
 
 /// The agent's part among its replicas; without a Lease there is none, and it costs nothing.
 pub struct Replica {
@@ -60,19 +65,19 @@ impl Replica {
     ///
     /// # Errors
     /// When the ledger's thread is gone, or this build has no Kubernetes.
-    pub async fn of(setup: &Setup, ledger: &LedgerHandle) -> anyhow::Result<Self> {
+    pub async fn of(setup: &Setup, polling: &Polling) -> anyhow::Result<Self> {
         let Some(lease) = &setup.config.lease else { return Ok(Self::alone()) };
         #[cfg(not(feature = "kubernetes"))]
         anyhow::bail!("`lease` `{}`: this build has no Kubernetes", lease.name);
         #[cfg(feature = "kubernetes")]
         {
-            ledger.call(|ledger| ledger.follow()).await?;
-            Ok(Self::candidate(lease, ledger))
+            polling.handle.call(|ledger| ledger.follow()).await?;
+            Ok(Self::candidate(lease, polling))
         }
     }
 
     #[cfg(feature = "kubernetes")]
-    fn candidate(lease: &LeaseConfig, ledger: &LedgerHandle) -> Self {
+    fn candidate(lease: &LeaseConfig, polling: &Polling) -> Self {
         let random = random();
         let identity = format!("{}_{random:016x}", replica_name(lease));
         let address = lease.address.as_ref().map(ToString::to_string);
@@ -84,20 +89,29 @@ impl Replica {
             own: LeaseHolder { identity: identity.clone(), address },
         };
         let post = Post::default();
-        let terms = Arc::new(TermsPort(ledger.clone()));
+        let ledger = polling.handle.clone();
+        let terms =
+            Arc::new(TermsPort { ledger: ledger.clone(), metrics: polling.metrics.clone() });
         let mut keeper = Supervisor::new();
         let mut shutdown = keeper.shutdown();
-        let task = Keeper::new(candidacy, terms, post.clone(), random);
+        let task = Keeper::new(candidacy, terms.clone(), post.clone(), random);
         keeper.spawn("lease", task.run(async move { shutdown.requested().await }));
-        let (mut shutdown, fence) = (keeper.shutdown(), (ledger.clone(), post.clone()));
+        let (mut shutdown, fenced) = (keeper.shutdown(), post.clone());
         keeper.spawn("fence", async move {
-            let (ledger, post) = fence;
             let watched = async {
                 loop {
                     ledger.ousted().await;
-                    post.step_down();
+                    fenced.step_down();
                 }
             };
+            tokio::select! {
+                () = watched => {}
+                () = shutdown.requested() => {}
+            }
+        });
+        let (mut shutdown, cut_off) = (keeper.shutdown(), post.clone());
+        let watched = ledger_watch::watch(terms, cut_off, lease.rules);
+        keeper.spawn("ledger-watch", async move {
             tokio::select! {
                 () = watched => {}
                 () = shutdown.requested() => {}
@@ -152,12 +166,7 @@ impl Replica {
                     Ok(()) => Leadership::Holder { term },
                     Err(error) => {
                         tracing::error!(term, %error, "failed to lead the ledger; gives the Lease up");
-                        (self.step_down)();
-                        ledger.call(|ledger| ledger.follow()).await?;
-                        // A keeper that is gone is told by its supervisor.
-                        let given_up = |now: &Leadership| *now != Leadership::Holder { term };
-                        let _ = self.leadership.wait_for(given_up).await;
-                        Leadership::Follower { holder: None }
+                        return self.give_up(Leadership::Holder { term }, ledger).await;
                     }
                 }
             }
@@ -166,6 +175,19 @@ impl Replica {
                 follower
             }
         };
+        Ok(())
+    }
+
+    /// Gives up what the process may do and follows. No task runs for it.
+    ///
+    /// # Errors
+    /// When the ledger's thread is gone.
+    pub async fn give_up(&mut self, held: Leadership, ledger: &LedgerHandle) -> anyhow::Result<()> {
+        (self.step_down)();
+        ledger.call(|ledger| ledger.follow()).await?;
+        // A keeper that is gone is told by its supervisor.
+        let _ = self.leadership.wait_for(|now| *now != held).await;
+        self.duty = Leadership::Follower { holder: None };
         Ok(())
     }
 
@@ -212,15 +234,22 @@ pub fn cluster(lease: &LeaseConfig) -> Cluster {
 
 /// The ledger's terms as the election sees them.
 #[cfg(feature = "kubernetes")]
-struct TermsPort(LedgerHandle);
+struct TermsPort {
+    ledger: LedgerHandle,
+    metrics: SelfMetrics,
+}
 
 #[cfg(feature = "kubernetes")]
 #[async_trait]
 impl LeaseTerms for TermsPort {
     async fn newest(&self) -> Result<u64, String> {
         let term: Result<i64, LedgerError> =
-            self.0.call(|ledger| ledger.term()).await.map_err(|gone| gone.to_string())?;
-        Ok(u64::try_from(term.map_err(|error| error.to_string())?).unwrap_or(0))
+            self.ledger.call(|ledger| ledger.term()).await.map_err(|gone| gone.to_string())?;
+        let term = term.map_err(|error| {
+            self.metrics.ledger_failed(error.operation().as_str());
+            error.to_string()
+        })?;
+        Ok(u64::try_from(term).unwrap_or(0))
     }
 }
 

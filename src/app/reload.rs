@@ -25,6 +25,15 @@ pub struct Reload {
     pub text: String,
 }
 
+/// Why the agent does not go over to a configuration.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It cannot be taken as it is.
+    ForGood(Problems),
+    /// What it needs does not answer: it is tried again until it does.
+    ForNow(Problems),
+}
+
 /// The configuration file of a running agent.
 pub struct ConfigWatch {
     path: PathBuf,
@@ -35,6 +44,8 @@ pub struct ConfigWatch {
     /// What was found last, and what was last judged.
     found: Found,
     judged: Found,
+    /// What is tried again at each look.
+    again: Option<String>,
     looks: Interval,
     hangups: Signal,
 }
@@ -66,6 +77,7 @@ impl ConfigWatch {
             clock,
             found: Ok(text.clone()),
             judged: Ok(text.clone()),
+            again: None,
             running: text,
             looks,
             hangups: signal(SignalKind::hangup())?,
@@ -84,11 +96,15 @@ impl ConfigWatch {
             let found = found.await.unwrap_or_else(|error| Err(error.to_string()));
             let is_settled = self.found == found;
             self.found = found;
-            if !asked && (!is_settled || self.found == self.judged) {
+            let again = self.again.is_some() && self.again.as_ref() == self.found.as_ref().ok();
+            if !asked && (!is_settled || (self.found == self.judged && !again)) {
                 continue;
             }
+            if !again {
+                self.again = None;
+            }
             self.judged = self.found.clone();
-            if let Some(reload) = self.judge(asked) {
+            if let Some(reload) = self.judge(asked || again) {
                 return reload;
             }
         }
@@ -119,14 +135,21 @@ impl ConfigWatch {
     }
 
     /// Notes whether the agent went over to a configuration.
-    pub fn settle(&mut self, text: String, taken: Result<(), Problems>) {
+    pub fn settle(&mut self, text: String, taken: Result<(), Refusal>) {
+        let tried_before = self.again.take().is_some();
         match taken {
             Ok(()) => {
                 self.running = text;
                 self.metrics.configuration_taken(self.clock.now());
                 tracing::info!(path = %self.path.display(), "configuration reloaded");
             }
-            Err(problems) => self.refuse(&problems),
+            Err(Refusal::ForGood(problems)) => self.refuse(&problems),
+            Err(Refusal::ForNow(problems)) => {
+                if !tried_before {
+                    self.refuse(&problems);
+                }
+                self.again = Some(text);
+            }
         }
     }
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, Semaphore, mpsc, watch};
 
-use crate::analyse::gpu_picture::GpuBooks;
+use crate::analyse::gpu_picture::{GpuBooks, GpuTimes};
 use crate::app::central::CentralAsker;
 use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
@@ -27,6 +28,7 @@ use crate::app::trends::{TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
+use crate::domain::gpu_time::GpuMark;
 use crate::domain::node::NodeInventory;
 use crate::domain::ports::Clock;
 use crate::export::metrics::Renderer;
@@ -72,6 +74,26 @@ impl Lasting {
     }
 }
 
+/// What the tasks of a replica that acts begin with, as the ledger has it.
+pub struct Known {
+    marks: Vec<GpuMark>,
+    times: GpuTimes,
+}
+
+impl Known {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn read(ledger: &LedgerHandle, now: Timestamp) -> anyhow::Result<Self> {
+        let known = ledger.call(move |ledger| {
+            let (marks, times) = (ledger.gpu_marks()?, gpu_time::read(ledger, now, None)?);
+            Ok::<_, LedgerError>(Self { marks, times })
+        });
+        Ok(known.await??)
+    }
+}
+
 /// The running tasks of one configuration.
 pub struct Tasks {
     /// What the face shows of it.
@@ -81,18 +103,20 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts every task that the agent's part among its replicas lets run.
+    /// Starts every task that the agent's part among its replicas lets run. A replica that follows
+    /// knows nothing.
     ///
     /// # Errors
-    /// When a client cannot be built or the ledger cannot be read.
-    pub async fn start(
+    /// When a client cannot be built.
+    pub fn start(
         setup: &Setup,
         polling: &Polling,
         lasting: &mut Lasting,
+        known: Option<Known>,
     ) -> anyhow::Result<Self> {
-        if !lasting.replica.duty.acts() {
+        let Some(Known { marks, times }) = known else {
             return Self::follow(setup, polling, lasting);
-        }
+        };
         let client = reqwest::Client::builder()
             .user_agent(concat!("costband/", env!("CARGO_PKG_VERSION")))
             // A redirected POST loses its body, and a signed one goes to a host nobody configured.
@@ -122,11 +146,7 @@ impl Tasks {
             asked
         });
         let now = clock.now();
-        let known = polling.handle.call(move |ledger| {
-            Ok::<_, LedgerError>((ledger.gpu_marks()?, gpu_time::read(ledger, now, None)?))
-        });
-        let (marks, known) = known.await??;
-        let known = GpuBooks { times: Arc::new(known), ..GpuBooks::default() };
+        let known = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let (books, gpu_books) = watch::channel(Arc::new(known));
         let counted = |source: &GpuSource| {
             let marks = marks.iter().filter(|mark| mark.source == source.name);

@@ -31,8 +31,8 @@ impl Run {
         let ledger = setup.open_ledger().map_err(anyhow::Error::from)?;
         let polling = Polling::new(&setup, ledger, clock.clone())?;
         let metrics = polling.metrics.clone();
-        let agent = Agent::start(setup, polling, clock.clone(), false).await?;
         let stop = signal();
+        let agent = Agent::start(setup, polling, clock.clone(), false).await?;
         let file = ConfigWatch::new(path, text, metrics, clock).map_err(anyhow::Error::from)?;
         tracing::info!(address = %agent.address, "costband is listening");
         agent.run_with(file, stop).await?;

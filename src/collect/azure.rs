@@ -223,8 +223,8 @@ impl AzureSource {
 
     /// So are budgets.
     async fn budgets(&self, exchange: &Exchange<'_>) -> Vec<NativeBudget> {
-        consumption::budgets(exchange).await.unwrap_or_else(|error| {
-            self.warn_once(&self.warned.budgets, "budgets", &error);
+        consumption::budgets(exchange).await.unwrap_or_else(|not_read| {
+            self.warn_once(&self.warned.budgets, "budgets", &not_read.error);
             Vec::new()
         })
     }

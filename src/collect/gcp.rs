@@ -126,7 +126,11 @@ impl Gcp {
         if !report.days.is_empty() && self.settings.may_ask_billing() {
             client.reserve("billingAccounts.get", client.free()).await?;
             let name = Box::pin(catalogue::billing_account_name(settings, credentials));
-            report.names.extend(name.await.map(|name| EntityName {
+            let name = name.await.unwrap_or_else(|error| {
+                tracing::debug!(source = %settings.source, %error, "billing account name not read");
+                None
+            });
+            report.names.extend(name.map(|name| EntityName {
                 dimension: Dimension::SubAccountId,
                 key: settings.billing_account.clone(),
                 name,

@@ -56,4 +56,24 @@ impl Proof {
             Err(error) => Self::fails(format!("`{permission}` is not proved: {error}")),
         }
     }
+
+    /// What an answer says of a permission that a poll can do without; `lost` completes "so that".
+    pub fn of_extra(
+        permission: &str,
+        lost: &str,
+        answer: Result<(), SourceError>,
+        mend: &str,
+    ) -> Self {
+        match answer {
+            Ok(()) => Self::holds(format!("may `{permission}`")),
+            Err(error) if error.kind == SourceErrorKind::Forbidden => Self::noted(format!(
+                "may not `{permission}`, so that {lost}: {}; {mend}",
+                error.message
+            )),
+            Err(error) => Self::noted(format!(
+                "`{permission}` could not be asked for ({}): {error}; try again",
+                error.kind.as_str()
+            )),
+        }
+    }
 }

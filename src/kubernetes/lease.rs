@@ -8,4 +8,5 @@
 
 pub mod elector;
 pub mod keeper;
+pub mod ledger_watch;
 pub mod record;

@@ -84,13 +84,23 @@ def renders_dependent(values):
     equal(named(containers(template), "workload")["resources"], {"limits": limits}, "the workload's GPUs")
 
 
-def refuses(path, values, names):
+# What Helm says of a schema where nobody gave it a sentence.
+UNTOLD = re.compile(r"false schema|'not' failed|missing property|matched|(min|max)(Length|Items|Properties)")
+
+
+def refusal(path, values):
     try:
         render(path, values)
     except (helm_python.HelmValuesError, helm_python.HelmRenderError) as error:
-        hold(names in str(error), f"the refusal does not name {names}: {error}")
-    else:
-        raise Broken("it renders")
+        return str(error)
+    raise Broken("it renders")
+
+
+def refuses(path, values, names):
+    said = refusal(path, values)
+    for name in [names] if isinstance(names, str) else names:
+        hold(name in said, f"the refusal does not name {name}: {said}")
+    hold(not UNTOLD.search(said), f"the refusal is no sentence: {said}")
 
 
 # Single promises.
@@ -348,6 +358,17 @@ def replicas_share_a_ledger_and_take_turns():
     hold("COSTBAND__STORE__PASSWORD__FILE" not in names, "a password that nobody gave")
 
 
+def an_upgrade_to_a_lease_tells_how_the_ledger_is_let_go():
+    def notes(name, upgrade):
+        return render(CHART, given.CHART[name], upgrade=upgrade)[1]
+
+    told = notes("three replicas", upgrade=True)
+    down, up = (told.find(f"scale deploy/demo-costband --replicas {n}\n") for n in (0, 3))
+    hold(-1 < down < up, f"the notes do not scale to 0 and up again: {told}")
+    for name, upgrade in (("three replicas", False), ("ledger in PostgreSQL", True), ("a Lease", True)):
+        hold("--replicas" not in notes(name, upgrade), f"{name}, which no pod waits in, is scaled")
+
+
 def a_budget_leaves_one_replica_drainable():
     spec = one(of("disruption budget"), "PodDisruptionBudget")["spec"]
     equal((spec["maxUnavailable"], "minAvailable" in spec), (1, False), "how many may be away")
@@ -438,6 +459,58 @@ def dashboards_are_those_of_the_dashboards_folder():
     shown = [document for document in found if document["metadata"]["labels"].get("grafana_dashboard") == "1"]
     texts = {name: text for document in shown for name, text in document["data"].items()}
     equal(texts, {name: content.decode() for name, content in originals.items()}, "the dashboards")
+
+
+def no_refusal_repeats_a_password():
+    for url in given.ADDRESSES:
+        values = {"central": {"database": {"url": url}}}
+        linted = str(helm_python.lint(CHART, values, strict=True))
+        for said in (refusal(CHART, values), linted):
+            hold("central.database.passwordSecret" in said or "without a password" in said, f"{url}: {said}")
+            hold(given.PASSWORD not in said, f"{url} is told: {said}")
+
+
+def the_linter_refuses_what_the_schema_refuses():
+    for name in ("two replicas on one SQLite ledger", "config that sets listen", "an account without quotes"):
+        values, (path, sentence) = given.REFUSED[name]
+        errors = "".join(helm_python.lint(CHART, values)["errors"])
+        hold(path in errors and sentence in errors, f"{name}: {errors}")
+
+
+def a_sentence_of_the_schema_is_no_way_past_it():
+    sentences = set()
+
+    def walk(part):
+        if isinstance(part, list):
+            for child in part:
+                walk(child)
+        elif isinstance(part, dict):
+            if isinstance(part.get("const"), str) and "not" in part:
+                sentences.add(part["const"])
+                hold(not jsonschema.Draft7Validator(part).is_valid(part["const"]), f"it takes `{part['const']}`")
+            walk(list(part.values()))
+
+    walk(schema())
+    hold(len(sentences) > 20, f"{len(sentences)} sentences")
+
+
+def the_readme_s_check_before_an_install_reads_what_is_written():
+    text = (CHART / "README.md").read_text()
+    file, script = re.search(r"-s (templates/central/\S+) \|\n  sed '(.+)' > costband.yaml", text).groups()
+    for name in ("default", "bills"):
+        files, _ = render(CHART, given.CHART[name])
+        (rendered,) = [content for path, content in files.items() if path.endswith(file)]
+        piped = f"---\n# Source: costband/{file}\n{rendered.strip()}\n"
+        found = subprocess.run(["sed", script], input=piped, capture_output=True, text=True, check=True).stdout
+        equal(yaml.load(found, StrictLoader), configuration(of(name)), f"what the README's command finds, {name}")
+
+
+def a_release_of_dashboards_alone_is_one():
+    for name in ("prometheusRule", "dashboards"):
+        hold(documents(CHART, {"central": {"enabled": False}, name: {"enabled": True}}), name)
+    off = {"costband": {"central": {"enabled": False}, "sidecar": {"enabled": False}}}
+    said = refusal(dependent(), off)
+    hold("would be empty" not in said, f"a dependency may be off: {said}")
 
 
 def version():
@@ -585,7 +658,7 @@ def the_schema_knows_every_value_and_no_other():
 
 
 # Objects that Kubernetes or the agent reads: what they hold is not the chart's to know.
-FOREIGN = {"agent", "kubernetes", "ownPage", "page", "source", "volume"}
+FOREIGN = {"agent", "band", "kubernetes", "ownPage", "page", "source", "volume"}
 
 
 def the_schema_is_closed():
@@ -594,7 +667,7 @@ def the_schema_is_closed():
             return
         if part.get("type") == "object":
             hold(part.get("additionalProperties", True) is not True, f"{at} takes any key")
-        for key in ("items", "additionalProperties"):
+        for key in ("items", "additionalProperties", "then", "else"):
             walk(part.get(key), f"{at}/{key}")
         for key, child in part.get("properties", {}).items():
             walk(child, f"{at}/{key}")
@@ -672,6 +745,7 @@ def promises():
         images_are_named_by_tag_and_digest,
         the_ledger_lies_where_the_values_say,
         replicas_share_a_ledger_and_take_turns,
+        an_upgrade_to_a_lease_tells_how_the_ledger_is_let_go,
         a_budget_leaves_one_replica_drainable,
         a_policy_lets_scrapers_and_the_chart_s_test_in,
         monitors_find_what_they_scrape,
@@ -679,6 +753,11 @@ def promises():
         a_packaged_chart_renders_the_same,
         the_plain_manifest_does_what_the_template_does,
         the_job_that_moves_a_ledger_is_as_narrow_as_an_agent,
+        no_refusal_repeats_a_password,
+        the_linter_refuses_what_the_schema_refuses,
+        a_sentence_of_the_schema_is_no_way_past_it,
+        the_readme_s_check_before_an_install_reads_what_is_written,
+        a_release_of_dashboards_alone_is_one,
     ):
         yield function.__name__.replace("_", " "), function
     for name, values in given.CHART.items():

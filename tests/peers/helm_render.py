@@ -59,9 +59,10 @@ def chart(path):
     return helm_python.Chart.load(path)
 
 
-def render(path, values, name="demo", namespace="finops"):
+def render(path, values, name="demo", namespace="finops", upgrade=False):
     """The rendered templates by path, without the notes; and the notes."""
-    files = dict(sorted(chart(path).render(values, name=name, namespace=namespace).items()))
+    rendered = chart(path).render(values, name=name, namespace=namespace, is_upgrade=upgrade)
+    files = dict(sorted(rendered.items()))
     notes = [files.pop(file) for file in list(files) if file.endswith("NOTES.txt")]
     return files, notes[0]
 

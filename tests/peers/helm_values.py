@@ -306,7 +306,11 @@ CHART = {
             }
         },
     },
-    "node agents by an address": {**node(), "exporter": {"url": "http://[$(HOST_IP)]:9400/metrics"}, "listenAddress": "[::]"},
+    "node agents by an address": {
+        **node(),
+        "exporter": {"url": "http://[$(HOST_IP)]:9400/metrics"},
+        "listenAddress": "[::]",
+    },
     "node agents with counters that outlive the container": node(ledger="emptyDir"),
     "node agents with a configuration": node(
         config={
@@ -468,7 +472,10 @@ def variable(mode, name):
 def beside(mode, at):
     """What node agents and sidecars are refused alike."""
     return {
-        "billing sources": (mode(config=pages(sources=BILLS["sources"])), f"/{at}/config/sources"),
+        "billing sources": (
+            mode(config=pages(sources=BILLS["sources"])),
+            [f"/{at}/config/sources", "central agent alone"],
+        ),
         "bands": (mode(config=pages(bands=[])), f"/{at}/config/bands"),
         "receivers": (mode(config=pages(notify={})), f"/{at}/config/notify"),
         "exchange rates": (mode(config=pages(exchange_rates=[])), f"/{at}/config/exchange_rates"),
@@ -494,10 +501,16 @@ def beside(mode, at):
         "rights": (mode(rbac={"nodes": True}), "'rbac'"),
         "a page without an address": (mode(config={"gpu": [{"name": "a"}]}), f"/{at}/config/gpu/0"),
         "no page": (mode(config={"gpu": []}), f"/{at}/config/gpu"),
-        "config beside existingConfigMap": (mode(config=pages(), existingConfigMap="x"), f"/{at}/config"),
+        "config beside existingConfigMap": (
+            mode(config=pages(), existingConfigMap="x"),
+            [f"/{at}/config", f"{at}.existingConfigMap brings a whole configuration"],
+        ),
         "scrapes without the page's token": (
             mode(config=pages(web={"bearer_token": TOKEN}), podMonitor={"enabled": True}),
-            f"/{at}/podMonitor/bearerTokenSecret/name",
+            [
+                f"/{at}/podMonitor/bearerTokenSecret/name",
+                f"{at}.config.web.bearer_token asks who scrapes for the token",
+            ],
         ),
         "a claim for the ledger": (mode(persistence={"enabled": True}), "'persistence'"),
         "a ledger of an unknown kind": (mode(ledger="disk"), f"/{at}/ledger"),
@@ -509,40 +522,69 @@ def beside(mode, at):
     }
 
 
+QUOTES = "text in quotes: YAML reads bare digits as a number"
+# Addresses with a password, which no refusal may repeat.
+PASSWORD = "hunter2"
+ADDRESSES = [
+    f"postgres://costband:{PASSWORD}@db/costband",
+    f"postgres://:{PASSWORD}@db",
+    f"postgres://costband:{PASSWORD}@{PASSWORD}@db",
+    f"postgres://costband:/{PASSWORD}#?@db",
+    f"postgres://costband@db/costband?password={PASSWORD}",
+    f"postgres://costband@db/costband?sslmode=require&sslPassword={PASSWORD}",
+    f"mysql://costband:{PASSWORD}@db",
+    f"costband:{PASSWORD}@db/costband",
+    f"host=db password={PASSWORD}",
+]
 # What is refused, and what the refusal must name.
 REFUSED = {
-    "two replicas on one SQLite ledger": (central(replicas=2, lease={"enabled": True}), "/central/database/url"),
-    "two replicas without a Lease": (central(replicas=2, database=DATABASE), "/central/lease/enabled"),
+    "two replicas on one SQLite ledger": (
+        central(replicas=2, lease={"enabled": True}),
+        ["/central/database/url", "several agents cannot share one SQLite ledger: set it, or central.replicas to 1"],
+    ),
+    "two replicas without a Lease": (
+        central(replicas=2, database=DATABASE),
+        ["/central/lease/enabled", "without a Lease each agent would poll and pay: set it, or central.replicas to 1"],
+    ),
     "no replica": (central(replicas=0), "/central/replicas"),
     "a claim for a ledger in PostgreSQL": (
         central(database=DATABASE, persistence={"existingClaim": "x"}),
-        "/central/persistence/existingClaim",
+        ["/central/persistence/existingClaim", "the PostgreSQL of central.database.url and needs no claim"],
     ),
     "a password in an address": (
         central(database={"url": "postgres://a:secret@db/costband"}),
-        "/central/database/url",
+        ["/central/database/url", "central.database.passwordSecret"],
     ),
     "a password without a database": (
         central(database={"passwordSecret": {"name": "x"}}),
-        "/central/database/url",
+        ["/central/database/url", "since central.database.passwordSecret is"],
     ),
-    "a database that is none": (central(database={"url": "mysql://db"}), "/central/database/url"),
+    "a database that is none": (
+        central(database={"url": "mysql://db"}),
+        ["/central/database/url", "an address as in postgres://costband@db.example.com/costband"],
+    ),
     "a Lease for every pod of the namespace": (
         central(lease={"enabled": True}, serviceAccount={"create": False}),
-        "/central/serviceAccount/name",
+        ["/central/serviceAccount/name", "would go to the default ServiceAccount of every pod"],
     ),
-    "a Lease's rules without a Lease": (bills(lease={"duration": "30s"}), "/central/config/lease"),
+    "a Lease's rules without a Lease": (
+        bills(lease={"duration": "30s"}),
+        ["/central/config/lease", "absent, since central.lease.enabled is false"],
+    ),
     "another Lease in the configuration": (
         central(config={**BILLS, "lease": {"name": "x"}}, lease={"enabled": True}),
-        "/central/config/lease/name",
+        ["/central/config/lease/name", "absent, since the chart sets it by central.lease.name"],
     ),
     "a database in the configuration": (
         bills(store={"url": "postgres://db/costband"}),
-        "/central/config/store/url",
+        ["/central/config/store/url", "absent: a database is named by central.database.url alone"],
     ),
     "a server's certificate for a file": (
         bills(store={"root_certificate": "/x"}),
-        "/central/config/store/root_certificate",
+        [
+            "/central/config/store/root_certificate",
+            "absent, since it verifies a database and central.database.url names none",
+        ],
     ),
     "node agents and telemetry of the central agent": (
         {"central": {"config": {**BILLS, "gpu": PAGE}}, "node": {"enabled": True}},
@@ -562,29 +604,50 @@ REFUSED = {
     ),
     "an address beside a Service of the chart's": (
         {"exporter": {"url": "http://x", "service": {"create": True}}},
-        "/exporter/service/create",
+        ["/exporter/service/create", "exporter.url already says where the exporter is: remove one of both"],
     ),
     "a Service that selects every pod": (
         {"exporter": {"service": {"create": True, "selector": {"app": None}}}},
         "/exporter/service/selector",
     ),
     "a cloud that is none": ({"exporter": {"provider": "on-premises"}}, "/exporter/provider"),
-    "config beside existingSecret": ({"central": {**bills()["central"], "existingSecret": "x"}}, "/central/config"),
+    "config beside existingSecret": (
+        {"central": {**bills()["central"], "existingSecret": "x"}},
+        ["/central/config", "central.existingSecret brings a whole configuration: remove one of both"],
+    ),
     "config beside existingConfigMap": (
         {"central": {**bills()["central"], "existingConfigMap": "x"}},
-        "/central/config",
+        ["/central/config", "central.existingConfigMap brings a whole configuration: remove one of both"],
     ),
     "existingConfigMap beside existingSecret": (
         central(existingConfigMap="x", existingSecret="y"),
-        "/central/existingSecret",
+        ["/central/existingSecret", "central.existingConfigMap brings a whole configuration"],
     ),
-    "reload of what the chart does not write": (central(existingSecret="x", reload=True), "/central/reload"),
-    "a configuration that reads nothing": (central(config={"language": "ko"}), "/central/config"),
-    "config that sets listen": (bills(listen="127.0.0.1:1"), "/central/config/listen"),
-    "config of another role": (bills(role="node"), "/central/config/role"),
-    "config that sets the ledger's path": (bills(store={"path": "/x"}), "/central/config/store/path"),
+    "reload of what the chart does not write": (
+        central(existingSecret="x", reload=True),
+        ["/central/reload", "false, since the chart does not write this configuration"],
+    ),
+    "a configuration that reads nothing": (
+        central(config={"language": "ko"}),
+        ["/central/config", "without which the agent has nothing to read"],
+    ),
+    "config that sets listen": (
+        bills(listen="127.0.0.1:1"),
+        ["/central/config/listen", "the chart sets it by central.port and listenAddress: remove it"],
+    ),
+    "config of another role": (
+        bills(role="node"),
+        ["/central/config/role", "other roles are those of `node` and `sidecar`"],
+    ),
+    "config that sets the ledger's path": (
+        bills(store={"path": "/x"}),
+        ["/central/config/store/path", "the ledger lies where `persistence`, `database` or `ledger` say"],
+    ),
     "a misspelt key of the configuration": (bills(band=[]), "'band'"),
-    "a bearer token in the ConfigMap": (bills(web={"bearer_token": "t"}), "/central/config/web/bearer_token"),
+    "a bearer token in the ConfigMap": (
+        bills(web={"bearer_token": "t"}),
+        ["/central/config/web/bearer_token", "a map with `file` or `env`"],
+    ),
     "a cloud's key in the ConfigMap": (
         credentials("aws", static={"secret_access_key": "k"}),
         "/credentials/static/secret_access_key",
@@ -596,9 +659,12 @@ REFUSED = {
     ),
     "a secret from two places": (
         bills(web={"bearer_token": {"file": "/x", "env": "Y"}}),
-        "/central/config/web/bearer_token",
+        ["/central/config/web/bearer_token", "one of `file` and `env`: remove the other"],
     ),
-    "the listening address by variable": (variable(central, "COSTBAND__LISTEN"), "/central/env/0/name"),
+    "the listening address by variable": (
+        variable(central, "COSTBAND__LISTEN"),
+        ["/central/env/0/name", "another variable: this one the chart sets"],
+    ),
     "the ledger's path by variable": (variable(central, "COSTBAND__store__Path"), "/central/env/0/name"),
     "the database by variable": (variable(central, "COSTBAND__STORE__URL"), "/central/env/0/name"),
     "the Lease's holder by variable": (variable(central, "COSTBAND__LEASE__IDENTITY"), "/central/env/0/name"),
@@ -613,13 +679,19 @@ REFUSED = {
         central(rbac={"podNamespaces": ["gpu-operator"]}, serviceAccount={"create": False}),
         "/central/serviceAccount/name",
     ),
-    "rights without roles": (central(rbac={"create": False, "nodes": True}), "/central/rbac/nodes"),
+    "rights without roles": (
+        central(rbac={"create": False, "nodes": True}),
+        ["/central/rbac/nodes", "central.rbac.create is false and the chart makes no roles"],
+    ),
     "a namespace that is a pattern": (central(rbac={"podNamespaces": ["*"]}), "/central/rbac/podNamespaces/0"),
     "a node's folder": (
         central(extraVolumes=[{"name": "x", "hostPath": {"path": "/"}}]),
         "/central/extraVolumes/0/hostPath",
     ),
-    "a volume of the chart's name": (central(extraVolumes=[{"name": "costband-ledger"}]), "/central/extraVolumes/0/name"),
+    "a volume of the chart's name": (
+        central(extraVolumes=[{"name": "costband-ledger"}]),
+        "/central/extraVolumes/0/name",
+    ),
     "a mount over the ledger": (
         central(extraVolumeMounts=[{"name": "x", "mountPath": "/var/lib/costband"}]),
         "/central/extraVolumeMounts/0/mountPath",
@@ -648,7 +720,10 @@ REFUSED = {
     ),
     "scrapes without the page's token": (
         central(config={**BILLS, "web": {"bearer_token": TOKEN}}, serviceMonitor={"enabled": True}),
-        "/central/serviceMonitor/bearerTokenSecret/name",
+        [
+            "/central/serviceMonitor/bearerTokenSecret/name",
+            "central.config.web.bearer_token asks who scrapes for the token",
+        ],
     ),
     "peers of a NetworkPolicy that is not made": (
         central(networkPolicy={"from": [{"podSelector": {}}]}),
@@ -658,6 +733,35 @@ REFUSED = {
         central(podDisruptionBudget={"enabled": True, "maxUnavailable": "half"}),
         "/central/podDisruptionBudget/maxUnavailable",
     ),
+    "an account without quotes": (
+        central(config={"sources": {"aws": [{"name": "aws-main", "account": 111122223333}]}}),
+        ["/central/config/sources/aws/0/account", QUOTES],
+    ),
+    "an account of digits that begin with zero": (
+        central(config={"sources": {"aws": [{"name": "aws-main", "account": 12345678901.0}]}}),
+        ["/central/config/sources/aws/0/account", QUOTES],
+    ),
+    "a band's account without quotes": (
+        bills(bands=[{"preset": "aws", "scope": {"sub_account_id": ["111122223333", 444455556666]}}]),
+        ["/central/config/bands/0/scope/sub_account_id/1", QUOTES],
+    ),
+    "an application's number without quotes": (
+        credentials("azure", client_id=2222),
+        ["/credentials/client_id", QUOTES],
+    ),
+    "the driver's library and an exporter": (
+        {**node(nvml={"enabled": True}), "exporter": {"url": "http://x"}},
+        ["/exporter/url", "nothing reads an exporter: remove it, or set node.nvml.enabled to false"],
+    ),
+    "the driver's library and a Service of an exporter": (
+        {**node(nvml={"enabled": True}), "exporter": {"service": {"create": True}}},
+        ["/exporter/service/create", "nothing reads an exporter"],
+    ),
+    "a release of nothing": (
+        central(enabled=False),
+        "the release would be empty: set central.enabled, node.enabled or sidecar.enabled to true",
+    ),
+    "an exporter without a scheme": ({"exporter": {"url": "node:9400"}}, ["/exporter/url", "begins with http://"]),
     "a root user": ({"runAsUser": 0}, "/runAsUser"),
     "a root group": ({"fsGroup": 0}, "/fsGroup"),
     "a port that only root may open": (central(port=80), "/central/port"),
@@ -678,13 +782,16 @@ REFUSED = {
     "a node agent of a pod": (node(config=pages(pod={"namespace": "a", "name": "b"})), "/node/config/pod"),
     "the driver's library without its runtime": (
         node(config={"gpu": [{"name": "a", "nvml": {}}]}),
-        "/node/config/gpu/0/nvml",
+        ["/node/config/gpu/0/nvml", "node.nvml.enabled is false and the container has no driver library"],
     ),
     "the driver's library and a page": (
         node(nvml={"enabled": True}, config={"gpu": PAGE}),
-        "/node/config/gpu/0/url",
+        ["/node/config/gpu/0/url", "node.nvml.enabled is true and would count the same GPUs"],
     ),
-    "a privileged agent that reads a page": (node(nvml={"privileged": True}), "/node/nvml/privileged"),
+    "a privileged agent that reads a page": (
+        node(nvml={"privileged": True}),
+        ["/node/nvml/privileged", "node.nvml.enabled is false"],
+    ),
     "node agents in a node's folder": (
         node(extraVolumes=[{"name": "x", "hostPath": {"path": "/"}}]),
         "/node/extraVolumes/0/hostPath",
@@ -693,7 +800,7 @@ REFUSED = {
     **{f"sidecars with {name}": case for name, case in beside(sidecar, "sidecar").items()},
     "sidecars with the driver's library": (
         sidecar(config={"gpu": [{"name": "a", "nvml": {}}]}),
-        "/sidecar/config/gpu/0/nvml",
+        ["/sidecar/config/gpu/0/nvml", "a sidecar has no driver library"],
     ),
     "a sidecar of another pod": (sidecar(config=pages(pod={"namespace": "a", "name": "b"})), "/sidecar/config/pod"),
     "a sidecar of another pod by variable": (variable(sidecar, "COSTBAND__POD__NAME"), "/sidecar/env/0/name"),
@@ -708,6 +815,6 @@ REFUSED_DEPENDENT = {
     ),
     "billing sources of a sidecar": (
         {"costband": {"sidecar": {"config": BILLS}}},
-        "/sidecar/config/sources",
+        ["/sidecar/config/sources", "absent, since it is of the central agent alone"],
     ),
 }

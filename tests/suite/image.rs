@@ -60,7 +60,7 @@ fn the_image_has_nothing_but_the_program_and_runs_it_as_nobody_s_root() {
     let program = words(&only(&image, "ENTRYPOINT"));
     assert_eq!(program, ["/usr/local/bin/costband"]);
     assert_eq!(words(&only(&image, "CMD")), ["run", "-c", "/etc/costband/costband.yaml"]);
-    assert_eq!(only(&image, "ENV"), "PATH=/usr/local/bin");
+    assert_eq!(only(&image, "ENV"), "PATH=/usr/local/bin MALLOC_ARENA_MAX=1");
     assert_eq!(only(&image, "EXPOSE"), "9750");
     // A number, so that `runAsNonRoot` can be judged without the image's table of users.
     assert_eq!(only(&image, "USER"), "65532:65532");
@@ -132,6 +132,47 @@ fn dependencies_are_built_before_the_program_is_copied_and_for_the_platform_aske
     for text in after {
         assert!(machine.iter().all(|word| !text.contains(word)), "{text}");
     }
+}
+
+#[test]
+fn both_builds_are_of_the_features_asked_for_and_else_of_the_default_ones() {
+    let all_ = instructions();
+    let builds: Vec<&str> = all_
+        .iter()
+        .filter(|(name, rest)| name == "RUN" && rest.contains("cargo build"))
+        .map(|(_, rest)| rest.as_str())
+        .collect();
+    assert_eq!(builds.len(), 2, "{builds:?}");
+    let argument = all_.iter().position(|(name, rest)| name == "ARG" && rest == "FEATURES=");
+    let first = all_.iter().position(|(_, rest)| rest == builds[0]);
+    assert!(argument.is_some() && argument < first, "known before the first build");
+    let default = "build --release --locked --bin costband";
+    for (features, asked) in [
+        ("", vec![]),
+        ("nvml", vec!["--no-default-features", "--features", "nvml"]),
+        ("aws kubernetes", vec!["--no-default-features", "--features", "aws kubernetes"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for build in &builds {
+            std::fs::create_dir_all(folder.path().join("src")).unwrap();
+            // The instruction itself, with a cargo that tells its arguments.
+            let build = build.replacen("mkdir src", "mkdir -p src", 1);
+            let script = format!("cargo() {{ printf '%s\\n' \"$@\"; }}\n{build}");
+            let output = Command::new("sh")
+                .args(["-euc", &script])
+                .current_dir(folder.path())
+                .env("FEATURES", features)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{build}: {output:?}");
+            let said = String::from_utf8(output.stdout).unwrap();
+            let wanted: Vec<&str> = default.split(' ').chain(asked.iter().copied()).collect();
+            assert_eq!(said.lines().collect::<Vec<_>>(), wanted, "{features}");
+        }
+    }
+    // What the chart's page builds for node agents.
+    assert!(read("helm/costband/README.md").contains("--build-arg FEATURES=nvml "));
+    assert!(read("Cargo.toml").contains("\nnvml = ["));
 }
 
 #[test]

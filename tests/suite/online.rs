@@ -152,7 +152,10 @@ async fn each_permission_that_is_missing_in_aws_has_its_line_and_command() {
     check(&denied, Provider::Aws).await.fails_alone(
         "`arn:aws:iam::111122223333:user/costband` may not `ce:GetCostAndUsage`: GetCostAndUsage \
          was answered with HTTP 400 and `AccessDeniedException`",
-        &["run `aws iam put-user-policy --user-name costband --policy-name costband "],
+        &[
+            "run `aws iam put-user-policy --user-name costband --policy-name costband ",
+            "which replaces an inline policy of that name",
+        ],
     );
     let denied = clouds(aws(|aws| aws.prices_denied = true)).await;
     check(&denied, Provider::Aws).await.fails_alone(
@@ -253,6 +256,41 @@ async fn each_permission_that_is_missing_in_google_cloud_has_its_line_and_comman
     assert!(line.contains("  note") && line.contains("--role=roles/billing.viewer"), "{line}");
 }
 
+/// What servers do to a request that says nothing of a permission, with what is told of it.
+fn mishaps() -> [(Fault, &'static str); 3] {
+    [
+        (Fault::RateLimited { retry_after: std::time::Duration::from_secs(1) }, "(rate_limited): "),
+        (Fault::ServerError, "answered 50"),
+        (Fault::Truncated, "failed to read"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_google_does_not_answer_for_is_no_missing_permission() {
+    let clouds = clouds(Options::default()).await;
+    for (fault, words) in mishaps() {
+        // The table, and two queries that are not run.
+        clouds.gcp.faults.spare(3);
+        clouds.gcp.faults.order(fault, 1);
+        let told = check(&clouds, Provider::Gcp).await;
+        assert_eq!(told.code, Some(0), "{}", told.text);
+        let line = told.line("`billing.accounts.get`");
+        assert!(line.contains("  note") && line.contains("could not be asked for"), "{line}");
+        assert!(line.contains(words) && line.ends_with("try again"), "{line}");
+        assert!(!line.contains("may not") && !line.contains("--role"), "{line}");
+        told.line("may read list prices");
+    }
+    // An account that is not there is nobody's to give a role on.
+    let account = clouds.options.gcp.billing_account.replace('-', "_");
+    let told = check_with(&clouds, Provider::Gcp, |entry| {
+        entry["billing_account"] = json!("0A0A0A-0B0B0B-0C0C0C");
+        entry["table"] = json!(format!("gcp_billing_export_v1_{account}"));
+    })
+    .await;
+    let line = told.line("`billing.accounts.get` could not be asked for (config): ");
+    assert!(line.contains("compare `billing_account` with") && !line.contains("--role"), "{line}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_is_not_there_yet_is_a_state_with_its_command() {
     for (export, words) in [
@@ -308,6 +346,36 @@ async fn each_permission_that_is_missing_in_azure_has_its_line_and_command() {
     assert_eq!(told.code, Some(0), "{}", told.text);
     let line = told.line("may not `Microsoft.Consumption/budgets/read`");
     assert!(line.contains("  note") && line.contains(&command), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_that_azure_does_not_answer_for_are_no_missing_permission() {
+    let clouds = clouds(Options::default()).await;
+    // The enrolment's costs are asked first, then its budgets, its balance and its charges.
+    for (asked, answered) in [("budgets", 1), ("balances", 2), ("charges", 3)] {
+        for (fault, words) in mishaps() {
+            clouds.azure.faults.spare(answered);
+            clouds.azure.faults.order(fault, 1);
+            let told = check(&clouds, Provider::Azure).await;
+            assert_eq!(told.code, Some(0), "{}", told.text);
+            let line = told.line(&format!("`Microsoft.Consumption/{asked}/read`"));
+            assert!(line.contains("  note") && line.contains("could not be asked for"), "{line}");
+            assert!(line.contains(words) && line.ends_with("try again"), "{line}");
+            assert!(!line.contains("may not") && !line.contains("EnrollmentReader"), "{line}");
+            told.tells_no_secret();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_enrolment_refuses_is_named_as_what_it_is() {
+    for (operation, permission) in [("Balances", "balances"), ("Charges", "charges")] {
+        let denied = clouds(azure(operation)).await;
+        let told = check(&denied, Provider::Azure).await;
+        assert_eq!(told.code, Some(0), "{}", told.text);
+        let line = told.line(&format!("may not `Microsoft.Consumption/{permission}/read`"));
+        assert!(line.contains("  note") && line.contains("`EnrollmentReader`"), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

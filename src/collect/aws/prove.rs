@@ -145,7 +145,7 @@ fn mend(arn: &str) -> String {
     }
     format!(
         "run `aws iam put-{kind}-policy --{kind}-name {name} --policy-name costband \
-         --policy-document '{POLICY}'`"
+         --policy-document '{POLICY}'`, which replaces an inline policy of that name"
     )
 }
 

@@ -18,16 +18,58 @@ use rust_decimal::Decimal;
 use crate::domain::money::{Currency, Money};
 use crate::domain::report::{NativeBudget, SourceError, SourceErrorKind};
 
+use super::classify;
 use super::credential::Token;
 use super::exchange::{Exchange, without_secret};
 
 /// Pages of budgets at most.
 pub(super) const MAX_BUDGET_PAGES: u32 = 10;
 
+/// What reads the scope's budgets.
+pub(super) const BUDGETS: &str = "Microsoft.Consumption/budgets/read";
+/// What reads an enrolment's balance.
+const BALANCES: &str = "Microsoft.Consumption/balances/read";
+/// What reads an enrolment's charges.
+const CHARGES: &str = "Microsoft.Consumption/charges/read";
+
+/// What was not read.
+pub(super) struct NotRead {
+    /// What was asked for.
+    pub permission: &'static str,
+    /// Why it was not read.
+    pub error: SourceError,
+}
+
 /// Reads the budgets of the scope and, for an enterprise enrolment, its prepayment as a budget.
-pub(super) async fn budgets(exchange: &Exchange<'_>) -> Result<Vec<NativeBudget>, SourceError> {
-    let token = exchange.credential.token().await?;
-    let client = client(exchange, &token).map_err(|error| failed(&error, &token))?;
+pub(super) async fn budgets(exchange: &Exchange<'_>) -> Result<Vec<NativeBudget>, NotRead> {
+    let of = |permission| move |error| NotRead { permission, error };
+    let token = exchange.credential.token().await.map_err(of(BUDGETS))?;
+    let scope = &exchange.settings.scope;
+    let client = client(exchange, &token).map_err(|error| failed(&error, &token, scope));
+    let client = client.map_err(of(BUDGETS))?;
+    let mut budgets = list(exchange, &client, &token).await.map_err(of(BUDGETS))?;
+    if let Some(enrollment) = exchange.settings.enrollment() {
+        exchange.count("Balances").await.map_err(of(BALANCES))?;
+        match client.balances_client().get_by_billing_account(enrollment).await {
+            Ok(balance) => budgets.extend(prepayment(balance)),
+            Err(error) if is_no_content(&error) => {}
+            Err(error) => return Err(of(BALANCES)(failed(&error, &token, scope))),
+        }
+        exchange.count("Charges").await.map_err(of(CHARGES))?;
+        match client.charges_client().list(scope.trim_start_matches('/')).await {
+            Ok(charges) => tell_charges(exchange, charges),
+            Err(error) if is_no_content(&error) => {}
+            Err(error) => return Err(of(CHARGES)(failed(&error, &token, scope))),
+        }
+    }
+    Ok(budgets)
+}
+
+async fn list(
+    exchange: &Exchange<'_>,
+    client: &consumption::Client,
+    token: &Token,
+) -> Result<Vec<NativeBudget>, SourceError> {
     // The library puts a slash of its own before the scope.
     let scope = exchange.settings.scope.trim_start_matches('/');
     let mut budgets = Vec::new();
@@ -37,26 +79,12 @@ pub(super) async fn budgets(exchange: &Exchange<'_>) -> Result<Vec<NativeBudget>
         let page = match pages.next().await {
             Some(Ok(page)) => page,
             Some(Err(error)) if is_no_content(&error) => break,
-            Some(Err(error)) => return Err(failed(&error, &token)),
+            Some(Err(error)) => return Err(failed(&error, token, &exchange.settings.scope)),
             None => break,
         };
         budgets.extend(page.value.into_iter().filter_map(budget));
         if page.next_link.is_none_or(|link| link.is_empty()) {
             break;
-        }
-    }
-    if let Some(enrollment) = exchange.settings.enrollment() {
-        exchange.count("Balances").await?;
-        match client.balances_client().get_by_billing_account(enrollment).await {
-            Ok(balance) => budgets.extend(prepayment(balance)),
-            Err(error) if is_no_content(&error) => {}
-            Err(error) => return Err(failed(&error, &token)),
-        }
-        exchange.count("Charges").await?;
-        match client.charges_client().list(scope).await {
-            Ok(charges) => tell_charges(exchange, charges),
-            Err(error) if is_no_content(&error) => {}
-            Err(error) => return Err(failed(&error, &token)),
         }
     }
     Ok(budgets)
@@ -140,9 +168,22 @@ fn client(exchange: &Exchange<'_>, token: &Token) -> legacy::Result<consumption:
         .build()
 }
 
-fn failed(error: &legacy::Error, token: &Token) -> SourceError {
+/// The library keeps the status, the code and the text of a refusal.
+fn failed(error: &legacy::Error, token: &Token, scope: &str) -> SourceError {
+    if let Some(refusal) = error.as_http_error() {
+        let told = |text: Option<&str>| without_secret(text.unwrap_or_default(), &token.secret);
+        let body = serde_json::json!({"error": {
+            "code": told(refusal.error_code()), "message": told(refusal.error_message()),
+        }});
+        let (status, headers) = (u16::from(refusal.status()), reqwest::header::HeaderMap::new());
+        return classify::classify(status, &headers, body.to_string().as_bytes(), scope);
+    }
+    let kind = match error.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_timeout() => SourceErrorKind::Timeout,
+        _ => SourceErrorKind::Unavailable,
+    };
     let text = without_secret(&error.to_string(), &token.secret);
-    SourceError::new(SourceErrorKind::Unavailable, super::classify::quote(&text))
+    SourceError::new(kind, format!("failed to read budgets: {}", classify::quote(&text)))
 }
 
 /// The library reads the body of a 204 as JSON.

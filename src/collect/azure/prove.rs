@@ -10,6 +10,7 @@ use crate::domain::ports::Meter;
 use crate::domain::report::{SourceError, SourceErrorKind};
 
 use super::config::{Method, Settings};
+use super::consumption::{BUDGETS, NotRead};
 use super::credential::Identity;
 use super::exchange::{self, Exchange};
 use super::{AzureSource, consumption, query, retail, usage_details};
@@ -18,8 +19,9 @@ use super::{AzureSource, consumption, query, retail, usage_details};
 const QUERY: &str = "Microsoft.CostManagement/query/action";
 const QUERY_DATA: &str = "Microsoft.CostManagement/query/read";
 const USAGE_DETAILS: &str = "Microsoft.Consumption/usageDetails/read";
+
 /// Budgets are extras: a poll is good without them.
-const BUDGETS: &str = "Microsoft.Consumption/budgets/read";
+const NO_BUDGETS: &str = "budgets are not shown";
 
 /// What an identity needs; usage details with `method: usage_details` instead of Query.
 pub(super) const PERMISSIONS: &[&str] = &[QUERY, QUERY_DATA, USAGE_DETAILS, BUDGETS];
@@ -55,13 +57,12 @@ impl AzureSource {
                     Method::UsageDetails => usage_details::prove(&exchange, days).await,
                 };
                 proofs.push(cost_proof(costs, &who, &self.settings, answer));
-                proofs.push(match consumption::budgets(&exchange).await {
-                    Ok(_) => Proof::holds(format!("may `{BUDGETS}`")),
-                    Err(error) => Proof::noted(format!(
-                        "may not `{BUDGETS}`, so that budgets are not shown: {error}; {}",
-                        mend(&who, &self.settings)
-                    )),
-                });
+                let (permission, answer) = match consumption::budgets(&exchange).await {
+                    Ok(_) => (BUDGETS, Ok(())),
+                    Err(NotRead { permission, error }) => (permission, Err(error)),
+                };
+                let mend = mend(&who, &self.settings);
+                proofs.push(Proof::of_extra(permission, NO_BUDGETS, answer, &mend));
             }
             Err(error) => {
                 proofs.push(Proof::fails(format!("no identity: {error}")));

@@ -30,6 +30,7 @@ pub const MOST_PAGES: u32 = 40;
 /// No part of a machine costs that much an hour, in any currency that bills are in: a sentinel.
 const NO_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
+const TRIED_NAME: &str = "read the billing account's name from the Cloud Billing API";
 const TRIED: &str = "read list prices from the Cloud Billing API";
 
 /// Which prices are worth keeping.
@@ -43,27 +44,48 @@ pub struct Wanted {
     pub now: Timestamp,
 }
 
-/// The display name of the configured billing account; none where the identity may not see it
-/// (`billing.accounts.get`, `roles/billing.viewer`) or the API does not answer.
-pub async fn billing_account_name(settings: &Settings, credentials: Credentials) -> Option<String> {
+/// The display name of the configured billing account, where it has one.
+///
+/// # Errors
+/// Forbidden where the identity may not see it (`billing.accounts.get`, `roles/billing.viewer`),
+/// else what [`classify`] makes of the answer.
+pub async fn billing_account_name(
+    settings: &Settings,
+    credentials: Credentials,
+) -> Result<Option<String>, SourceError> {
     let asked = async {
         let mut builder =
             CloudBilling::builder().with_credentials(credentials).with_retry_policy(NeverRetry);
         if let Some(endpoint) = &settings.endpoints.billing {
             builder = builder.with_endpoint(endpoint);
         }
-        let client = builder.build().await.map_err(|error| error.to_string())?;
+        let client = builder.build().await.map_err(|error| misconfigured(&error, TRIED_NAME))?;
         let name = format!("billingAccounts/{}", settings.billing_account);
         let account = client.get_billing_account().set_name(name).send().await;
-        Ok(account.map_err(|error| error.to_string())?.display_name)
+        account.map(|account| account.display_name).map_err(|error| {
+            let mut error = classify(&Failure::from(&error), settings, TRIED_NAME);
+            // Hints of BigQuery serve no other API.
+            error.hint = match error.kind {
+                SourceErrorKind::Config => Some(
+                    "run `gcloud services enable cloudbilling.googleapis.com`, and compare \
+                     `billing_account` with `gcloud billing accounts list`"
+                        .to_owned(),
+                ),
+                SourceErrorKind::Forbidden | SourceErrorKind::RateLimited => None,
+                _ => error.hint,
+            };
+            error
+        })
     };
-    let error: String = match tokio::time::timeout(NAME_PATIENCE, asked).await {
-        Ok(Ok(name)) => return Some(name).filter(|name| !name.is_empty()),
-        Ok(Err(error)) => error,
-        Err(_) => format!("no answer within {NAME_PATIENCE:?}"),
-    };
-    tracing::debug!(source = %settings.source, %error, "billing account name not read from the Cloud Billing API");
-    None
+    match tokio::time::timeout(NAME_PATIENCE, asked).await {
+        Ok(name) => name.map(|name| Some(name).filter(|name| !name.is_empty())),
+        Err(_) => Err(classify(&Failure::Timeout, settings, TRIED_NAME)),
+    }
+}
+
+fn misconfigured(error: &impl std::fmt::Display, tried: &str) -> SourceError {
+    SourceError::new(SourceErrorKind::Config, format!("failed to {tried}: {error}"))
+        .hint("check `endpoints.billing`")
 }
 
 /// The list prices of GPU machines' parts.
@@ -110,10 +132,7 @@ async fn catalogue_of(
     if let Some(endpoint) = &settings.endpoints.billing {
         builder = builder.with_endpoint(endpoint);
     }
-    builder.build().await.map_err(|error| {
-        SourceError::new(SourceErrorKind::Config, format!("failed to {TRIED}: {error}"))
-            .hint("check `endpoints.billing`")
-    })
+    builder.build().await.map_err(|error| misconfigured(&error, TRIED))
 }
 
 /// Asks for one SKU, for the proof that the list can be read.

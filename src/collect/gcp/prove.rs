@@ -20,6 +20,7 @@ const CREATE_JOB: &str = "bigquery.jobs.create";
 const GET_DATA: &str = "bigquery.tables.getData";
 /// What a poll can do without: the account's name is for people.
 const ACCOUNT_NAME: &str = "billing.accounts.get";
+const NO_NAME: &str = "the billing account is told without its name";
 /// The price list asks for no permission, but for its API.
 const PRICE_LIST: &str = "cloudbilling.googleapis.com";
 
@@ -71,15 +72,13 @@ impl Gcp {
         }
         if settings.may_ask_billing() {
             let name = Box::pin(catalogue::billing_account_name(settings, credentials.clone()));
-            proofs.push(match name.await {
-                Some(_) => Proof::holds(format!("may `{ACCOUNT_NAME}`")),
-                None => Proof::noted(format!(
-                    "may not `{ACCOUNT_NAME}`: the billing account is told without its name; \
-                     run `gcloud billing accounts add-iam-policy-binding {} \
-                     --role=roles/billing.viewer --member={}`",
-                    settings.billing_account, who.member
-                )),
-            });
+            let role = format!(
+                "run `gcloud billing accounts add-iam-policy-binding {} \
+                 --role=roles/billing.viewer --member={}`",
+                settings.billing_account, who.member
+            );
+            let answer = name.await.map(drop);
+            proofs.push(Proof::of_extra(ACCOUNT_NAME, NO_NAME, answer, &role));
         }
         if self.descriptor.list_prices {
             let counter = Counter { settings, meter, now };

@@ -9,7 +9,8 @@
 //! - A write whose answer is lost changes nothing for the writer. If it was done all the same, the
 //!   others wait for it, and the writer takes the Lease anew.
 //! - A Lease that is gone may still have a holder, which makes it anew when it renews: the others
-//!   wait for what they saw last, and for two renewals at least.
+//!   wait for what they saw last, and for two renewals at least. Who never saw one, of a ledger that was
+//!   led, waits for a Lease's duration: its holder may be out of reach and act until its deadline.
 //! - Who takes the Lease takes it with a term above its own and above the ledger's, so that a Lease
 //!   that was deleted never lowers it.
 
@@ -142,12 +143,24 @@ impl Elector {
         }
     }
 
-    /// Takes the Lease that was seen to be free, in a term above all that are known.
-    pub fn take(&mut self, ledger_term: u64, now: Now) -> Question {
+    /// Takes the Lease that was seen to be free, in a term above all that are known; none where the
+    /// ledger's term tells of a holder that was never seen and may act still.
+    pub fn take(&mut self, ledger_term: u64, now: Now) -> Option<Question> {
+        let at = now.since_start;
+        let unseen = self.missing_since.filter(|_| self.seen.is_none() && ledger_term > 0);
+        if let Some(free_at) = unseen.map(|since| since + self.rules.duration)
+            && at < free_at
+        {
+            self.wants = Wants::Usual;
+            self.ask_again(at, at);
+            self.ask_at = self.ask_at.min(free_at);
+            return None;
+        }
         let seen = self.seen.as_ref().map_or(0, |(lease, _)| lease.record.transitions);
         self.wants = Wants::Usual;
         self.is_taking = true;
-        self.write(seen.max(ledger_term).saturating_add(1), now.calendar, now.calendar)
+        let term = seen.max(ledger_term).saturating_add(1);
+        Some(self.write(term, now.calendar, now.calendar))
     }
 
     /// Leaves the Lease to others for this time: the ledger's term cannot be read.

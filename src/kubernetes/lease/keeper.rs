@@ -44,6 +44,7 @@ pub struct Candidacy {
 pub struct Post {
     leadership: watch::Sender<Leadership>,
     step_down: Arc<Notify>,
+    let_lapse: Arc<Notify>,
     deadline: Arc<Deadline>,
 }
 
@@ -60,7 +61,12 @@ impl Default for Post {
     fn default() -> Self {
         let leadership = watch::Sender::new(Leadership::Follower { holder: None });
         let deadline = Deadline { start: Instant::now(), until: AtomicU64::new(0) };
-        Self { leadership, step_down: Arc::default(), deadline: Arc::new(deadline) }
+        Self {
+            leadership,
+            step_down: Arc::default(),
+            let_lapse: Arc::default(),
+            deadline: Arc::new(deadline),
+        }
     }
 }
 
@@ -84,6 +90,11 @@ impl Post {
     /// Gives the Lease up: the ledger knows of a newer term, or cannot be led.
     pub fn step_down(&self) {
         self.step_down.notify_one();
+    }
+
+    /// Holds the Lease no more and lets it run out: what it was held for is yet to end.
+    pub fn let_lapse(&self) {
+        self.let_lapse.notify_one();
     }
 }
 
@@ -124,7 +135,7 @@ impl Keeper {
     /// has ended by then.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let step_down = self.post.step_down.clone();
+        let (step_down, let_lapse) = (self.post.step_down.clone(), self.post.let_lapse.clone());
         loop {
             self.tell();
             let next = self.elector.next(self.now());
@@ -139,6 +150,13 @@ impl Keeper {
                         if let Some(question) = released {
                             self.ask(question).await;
                         }
+                    }
+                }
+                () = let_lapse.notified() => {
+                    let now = self.now();
+                    if self.elector.term(now.since_start).is_some() {
+                        tracing::warn!("lets the Lease run out");
+                        let _ = self.elector.resign(now);
                     }
                 }
                 () = self.follow(next) => {}
@@ -156,8 +174,9 @@ impl Keeper {
             }
             Next::Take => match self.terms.newest().await {
                 Ok(term) => {
-                    let question = self.elector.take(term, self.now());
-                    self.ask(question).await;
+                    if let Some(question) = self.elector.take(term, self.now()) {
+                        self.ask(question).await;
+                    }
                 }
                 Err(error) => {
                     self.failed(SourceErrorKind::Unavailable, &error);

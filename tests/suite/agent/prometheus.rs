@@ -161,7 +161,7 @@ async fn prometheus_answers_with_the_figures_of_the_api() {
         (evaluated && !rules.is_empty()).then_some(rules)
     })
     .await;
-    assert_eq!(rules.len(), 7);
+    assert_eq!(rules.len(), 8);
     assert!(rules.iter().all(|rule| rule["health"] == "ok"), "{rules:#?}");
     until("the alert of last month's ceiling", async || {
         let firing = "ALERTS{alertname=\"CostbandCeilingExceeded\",band=\"aws\",period=\"previous\",alertstate=\"firing\"}";

@@ -194,7 +194,7 @@ async fn a_file_that_is_not_valid_is_told_once_and_the_one_of_before_runs_on() {
     unusable["store"]["path"] = json!(elsewhere);
     house.mount_text(&unusable.to_string());
     let told = program.line(REFUSED);
-    assert!(told.contains("`store`"), "{told}");
+    assert!(told.contains("`store.path`"), "{told}");
     page_when(&url, |page| !taken(page) && all_up(page)).await;
     let mut unusable = house.configuration.clone();
     unusable["listen"] = json!(house.clouds.aws.url.strip_prefix("http://").unwrap());

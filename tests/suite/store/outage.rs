@@ -3,6 +3,7 @@
 use costband::app::agent::Agent;
 use costband::app::demo::{FIRST_READING_BEFORE, World};
 use costband::app::polling::Polling;
+use costband::app::reload::ConfigWatch;
 use costband::app::setup::Setup;
 use costband::simulate::SimulateAddresses;
 
@@ -30,9 +31,13 @@ async fn an_agent_outlives_its_server_and_reads_on_when_it_is_back() {
     );
     let file = format!("path: \"{}/costband.db\"", folder.path().display());
     let text = text.replace(&file, &place);
+    let path = folder.path().join("costband.yaml");
+    std::fs::write(&path, &text).unwrap();
     let setup = Setup::from_text(&text, std::iter::empty()).unwrap_or_else(|p| panic!("{p}"));
     let ledger = Ledger::open(&setup.ledger).unwrap();
     let polling = Polling::new(&setup, ledger, clock.clone()).unwrap();
+    let watch =
+        ConfigWatch::new(&path, text.clone(), polling.metrics.clone(), clock.clone()).unwrap();
     let (pollers, handle) = (polling.pollers.clone(), polling.handle.clone());
     for advance in [FIRST_READING_BEFORE, SignedDuration::ZERO] {
         for poller in &pollers {
@@ -44,7 +49,7 @@ async fn an_agent_outlives_its_server_and_reads_on_when_it_is_back() {
     let agent = Agent::start(setup, polling, clock.clone(), true).await.unwrap();
     let url = format!("http://{}/metrics", agent.address);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn(agent.run(async move {
+    let running = tokio::spawn(agent.run_with(watch, async move {
         let _ = stopped.await;
     }));
     let figure = "costband_effective_cost{source=\"aws-main\"";
@@ -54,7 +59,10 @@ async fn an_agent_outlives_its_server_and_reads_on_when_it_is_back() {
     // A poll that can keep nothing rests for a minute, so that the ledger is asked instead.
     let error = handle.call(|ledger| ledger.revision()).await.unwrap().unwrap_err();
     assert!(!error.to_string().contains(PASSWORD), "{error}");
-    page_when(&url, |page| page.contains(figure)).await;
+    // Nor is another configuration taken, and the one of before runs on.
+    std::fs::write(&path, format!("{text}# another one\n")).unwrap();
+    let refused = "costband_config_last_reload_successful 0\n";
+    page_when(&url, |page| page.contains(refused) && page.contains(figure)).await;
     assert!(!running.is_finished());
 
     server.go();
@@ -64,6 +72,9 @@ async fn an_agent_outlives_its_server_and_reads_on_when_it_is_back() {
         assert!(tries < 1_000, "{error}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    // What could not be taken is, without another change.
+    let taken = "costband_config_last_reload_successful 1\n";
+    page_when(&url, |page| page.contains(taken) && page.contains(figure)).await;
     pollers[0].poll_once().await.unwrap();
     assert!(!running.is_finished());
     stop.send(()).unwrap();

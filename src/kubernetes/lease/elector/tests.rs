@@ -41,7 +41,7 @@ impl Elector {
     /// Takes the Lease and hears that it is its own.
     fn takes(&mut self, ledger_term: u64, at: f64, heard: f64) -> Lease {
         assert_eq!(self.next(now(at)), Next::Take);
-        let question = self.take(ledger_term, now(at));
+        let question = self.take(ledger_term, now(at)).unwrap();
         let (Question::Create(lease) | Question::Update(lease)) = question.clone() else {
             panic!("nothing is written")
         };
@@ -124,7 +124,7 @@ fn a_lost_answer_of_a_taking_gives_no_term() {
     let mut elector = elector("me");
     elector.answers(0.0, Answer::Is(Lease::new(Record::default())), 0.0);
     assert_eq!(elector.next(now(0.0)), Next::Take);
-    let question = elector.take(0, now(0.0));
+    let question = elector.take(0, now(0.0)).unwrap();
     elector.heard(&question, seconds(0.0), Outcome::Failed, seconds(5.0));
     assert_eq!(elector.term(seconds(5.0)), None);
     let Question::Update(done) = question else { panic!("{question:?}") };
@@ -162,10 +162,23 @@ fn a_lease_that_is_gone_is_waited_for_as_if_it_were_there() {
     newcomer.answers(3.0, Answer::Missing, 3.0);
     assert_eq!(newcomer.rests(3.0), 4.0);
     newcomer.answers(4.0, Answer::Missing, 4.0);
-    assert_eq!(newcomer.takes(41, 4.0, 4.0).record.transitions, 42, "above the ledger's term");
+    let mut first_of_all = newcomer.clone();
+    assert_eq!(first_of_all.takes(0, 4.0, 4.0).record.transitions, 1, "nobody ever led");
+
+    // One that led the ledger may be out of reach, and acts until its deadline.
+    let mut at = 4.0;
+    while at < 15.0 {
+        assert_eq!(newcomer.next(now(at)), Next::Take);
+        assert_eq!(newcomer.take(41, now(at)), None, "at {at}");
+        at = newcomer.rests(at);
+        newcomer.answers(at, Answer::Missing, at);
+    }
+    assert_eq!(at, 15.0);
+    let taken = newcomer.takes(41, 15.0, 15.0).record.transitions;
+    assert_eq!(taken, 42, "above the ledger's term");
 
     // And the holder makes it anew in its own term.
-    let Next::Ask(question) = newcomer.next(now(6.0)) else { panic!("no renewal") };
+    let Next::Ask(question) = newcomer.next(now(17.0)) else { panic!("no renewal") };
     let missing = Outcome::Answered(Answer::Missing);
     newcomer.heard(&question, seconds(6.0), missing, seconds(6.0));
     let made = newcomer.next(now(6.0));

@@ -24,6 +24,7 @@ fn in_a_thousand_rounds_there_is_one_writer_for_a_term_and_never_no_poller_for_l
     println!("{worst:#?}");
     assert_eq!(worst.rounds, 1_000);
     assert!(worst.changes > 500 && worst.fenced > 0, "too little happened: {worst:?}");
+    assert!(worst.given_up > 0, "nobody gave the Lease up for its ledger");
     assert!(worst.overlaps > 0, "no pause fell into a paid request");
 }
 
@@ -34,7 +35,9 @@ struct Worst {
     changes: usize,
     overlaps: usize,
     fenced: usize,
+    given_up: usize,
     longest_gap: f64,
+    longest_cut_off: f64,
     longest_handover: f64,
 }
 
@@ -43,6 +46,8 @@ impl Worst {
         self.changes += world.changes;
         self.overlaps += world.overlaps;
         self.fenced += world.fenced;
+        self.given_up += world.given_up;
+        self.longest_cut_off = self.longest_cut_off.max(world.longest_cut_off);
         self.longest_gap = self.longest_gap.max(world.longest_gap);
         self.longest_handover = self.longest_handover.max(world.longest_handover);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use costband::domain::lease::{LeaseHolder, LeaseRules};
 use costband::kubernetes::lease::elector::{Elector, Next, Now, Outcome};
+use costband::kubernetes::lease::ledger_watch::Reach;
 use costband::kubernetes::lease::record::{Answer, LeaseName, Question};
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,6 +24,9 @@ const LATEST: u64 = 7 * SECOND;
 /// The longest without a poller while somebody reaches the API: lease duration and 5 s by the slowest
 /// clock, and what a late request of the last holder adds.
 const LONGEST_GAP: u64 = 20 * SECOND * 100 / (100 - SKEW) + LATEST;
+/// How much longer it is when the holder does not reach the ledger: until it gives the Lease up, by the
+/// slowest clock.
+const LONGEST_CUT_OFF: u64 = 30 * SECOND * 100 / (100 - SKEW);
 const LONGEST_HANDOVER: u64 = 15 * SECOND;
 
 /// What goes wrong in a round.
@@ -39,10 +43,11 @@ pub(super) enum Trouble {
     SlowServer,
     ForeignWrites,
     Deleted,
+    LedgerCutOff,
 }
 
 impl Trouble {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::HolderKilled,
         Self::AnyKilled,
         Self::HolderStopped,
@@ -54,6 +59,7 @@ impl Trouble {
         Self::SlowServer,
         Self::ForeignWrites,
         Self::Deleted,
+        Self::LedgerCutOff,
     ];
 }
 
@@ -120,6 +126,8 @@ struct Replica {
     /// The term in which its tasks run, or end.
     term: Option<u64>,
     is_stopping: bool,
+    /// How the ledger answers while it holds.
+    reach: Option<Reach>,
     /// It was asked to end: what is to do is to release the Lease, until this instant.
     ends: Option<u64>,
     paused_until: u64,
@@ -150,6 +158,8 @@ pub(super) struct World {
     leases: Leases,
     replicas: Vec<Option<Replica>>,
     cut_off: [bool; 3],
+    /// Who does not reach the ledger.
+    ledgerless: [bool; 3],
     is_down: bool,
     is_slow: bool,
     requests: BTreeMap<u64, Request>,
@@ -162,6 +172,8 @@ pub(super) struct World {
     was_deleted: bool,
     /// Since when nobody polls, and since when each replica could.
     nobody_since: Option<u64>,
+    /// Whether somebody did not reach the ledger since then.
+    was_ledgerless: bool,
     sound_since: [Option<u64>; 3],
     released_at: Option<u64>,
     overlaps_of_term: BTreeMap<u64, usize>,
@@ -169,6 +181,8 @@ pub(super) struct World {
     pub(super) overlaps: usize,
     pub(super) fenced: usize,
     pub(super) longest_gap: f64,
+    pub(super) longest_cut_off: f64,
+    pub(super) given_up: usize,
     pub(super) longest_handover: f64,
 }
 
@@ -182,6 +196,7 @@ impl World {
             leases: Leases::default(),
             replicas: vec![None, None, None],
             cut_off: [false; 3],
+            ledgerless: [false; 3],
             is_down: false,
             is_slow: false,
             requests: BTreeMap::new(),
@@ -191,6 +206,7 @@ impl World {
             writers: BTreeMap::new(),
             was_deleted: false,
             nobody_since: Some(0),
+            was_ledgerless: false,
             sound_since: [None; 3],
             released_at: None,
             overlaps_of_term: BTreeMap::new(),
@@ -198,6 +214,8 @@ impl World {
             overlaps: 0,
             fenced: 0,
             longest_gap: 0.0,
+            longest_cut_off: 0.0,
+            given_up: 0,
             longest_handover: 0.0,
         };
         for who in 0..3 {
@@ -217,7 +235,8 @@ impl World {
         self.run_until(self.now + before);
         let holder = self.poller().unwrap_or_else(|| self.random.below(3));
         let any = self.random.below(3);
-        let long = self.random.between(SECOND, 40 * SECOND);
+        let longest = if trouble == Trouble::LedgerCutOff { 120 } else { 40 };
+        let long = self.random.between(SECOND, longest * SECOND);
         match trouble {
             Trouble::HolderKilled => self.kill(holder, long),
             Trouble::AnyKilled => self.kill(any, long),
@@ -233,6 +252,7 @@ impl World {
                 self.leases.delete();
                 self.was_deleted = true;
             }
+            Trouble::LedgerCutOff => self.ledgerless[holder] = true,
         }
         self.look();
         if trouble == Trouble::ForeignWrites {
@@ -245,6 +265,7 @@ impl World {
             self.run_until(self.now + long);
         }
         self.cut_off = [false; 3];
+        self.ledgerless = [false; 3];
         self.is_down = false;
         self.is_slow = false;
         self.look();
@@ -276,33 +297,47 @@ impl World {
         self.replicas.iter().position(|one| one.as_ref().is_some_and(polls))
     }
 
+    /// Whether somebody polls: whoever stands still or does not reach the ledger does not.
+    fn is_polled(&self) -> bool {
+        let polls =
+            |one: &Replica| one.term.is_some() && !one.is_stopping && self.now >= one.paused_until;
+        let mut all = self.replicas.iter().zip(self.ledgerless);
+        all.any(|(one, ledgerless)| !ledgerless && one.as_ref().is_some_and(polls))
+    }
+
     /// Holds what is there against what was promised.
     fn look(&mut self) {
         for who in 0..3 {
             let lives = self.replicas[who]
                 .as_ref()
                 .is_some_and(|one| one.ends.is_none() && self.now >= one.paused_until);
-            let is_sound = lives && !self.cut_off[who] && !self.is_down && !self.is_slow;
+            let is_sound = lives
+                && !self.cut_off[who]
+                && !self.ledgerless[who]
+                && !self.is_down
+                && !self.is_slow;
             let since = is_sound.then(|| self.sound_since[who].unwrap_or(self.now));
             self.sound_since[who] = since;
         }
-        // A paused holder polls nothing.
-        let polls = self
-            .replicas
-            .iter()
-            .flatten()
-            .any(|one| one.term.is_some() && !one.is_stopping && self.now >= one.paused_until);
-        match (polls, self.nobody_since) {
+        match (self.is_polled(), self.nobody_since) {
             (true, _) => {
                 self.nobody_since = None;
                 self.released_at = None;
+                self.was_ledgerless = false;
             }
             (false, None) => self.nobody_since = Some(self.now),
             (false, Some(since)) => {
                 let Some(could) = self.sound_since.iter().flatten().min().copied() else { return };
                 let gap = self.now - since.max(could);
-                self.longest_gap = self.longest_gap.max(seconds(gap));
-                assert!(gap <= LONGEST_GAP, "nobody polled for {} s", seconds(gap));
+                self.was_ledgerless |= self.ledgerless != [false; 3];
+                let allowed = if self.was_ledgerless {
+                    self.longest_cut_off = self.longest_cut_off.max(seconds(gap));
+                    LONGEST_GAP + LONGEST_CUT_OFF
+                } else {
+                    self.longest_gap = self.longest_gap.max(seconds(gap));
+                    LONGEST_GAP
+                };
+                assert!(gap <= allowed, "nobody polled for {} s", seconds(gap));
                 if let Some(released) = self.released_at
                     && could <= released
                 {
@@ -331,6 +366,7 @@ impl World {
             asked: None,
             term: None,
             is_stopping: false,
+            reach: None,
             ends: None,
             paused_until: 0,
             was_paused: false,
@@ -378,7 +414,9 @@ impl World {
         let (life, term, identity) = (one.life, one.term.unwrap_or(0), one.identity.clone());
         // Requests under way are dropped; what the ledger was handed before is written yet.
         self.payments.retain(|_, payment| payment.life != life);
-        self.write(term, &identity);
+        if !self.ledgerless[who] {
+            self.write(term, &identity);
+        }
         let took = self.random.between(1, STOPPING);
         self.at(self.now + took, Event::Stopped { who, life });
     }
@@ -499,12 +537,21 @@ impl World {
         if let Some(ends) = one.ends {
             return self.leave(who, ends);
         }
+        let term = match term {
+            Some(_) if self.has_lost_its_ledger(who) => None,
+            Some(term) => Some(term),
+            None => {
+                self.forget_reach(who);
+                None
+            }
+        };
+        let Some(one) = &mut self.replicas[who] else { return };
         match (one.term, term) {
             (Some(running), term) if term != Some(running) => self.end_tasks(who),
             (None, Some(term)) => {
                 let (identity, life) = (one.identity.clone(), one.life);
                 let others: Vec<(usize, bool)> = self.others(who);
-                if self.lead(term, &identity) {
+                if !self.ledgerless[who] && self.lead(term, &identity) {
                     for (other, was_paused) in others {
                         assert!(was_paused, "{identity} polls while {other} does");
                     }
@@ -539,10 +586,52 @@ impl World {
             }
             Next::Ask(question) => self.ask(who, question),
             Next::Take => {
-                let question = one.elector.take(self.ledger.0, clock);
-                self.ask(who, question);
+                if self.ledgerless[who] {
+                    one.elector.pass(clock.since_start);
+                    return self.step(who);
+                }
+                match one.elector.take(self.ledger.0, clock) {
+                    Some(question) => self.ask(who, question),
+                    None => self.step(who),
+                }
             }
         }
+    }
+
+    fn forget_reach(&mut self, who: usize) {
+        if let Some(one) = &mut self.replicas[who] {
+            one.reach = None;
+        }
+    }
+
+    /// What the watch of the ledger does, at whatever instant the replica looks at its clock. Gives
+    /// whether it gave the Lease up.
+    fn has_lost_its_ledger(&mut self, who: usize) -> bool {
+        let now = self.now;
+        let Some(one) = &mut self.replicas[who] else { return false };
+        let (clock, life) = (one.clock(now), one.life);
+        let at = clock.since_start;
+        let reach = one.reach.get_or_insert_with(|| Reach::new(&LeaseRules::default(), at));
+        if !self.ledgerless[who] {
+            reach.answered(at);
+            return false;
+        }
+        let deadline = reach.deadline();
+        if at < deadline {
+            let when = one.when(deadline);
+            self.at(when, Event::Wake { who, life });
+            return false;
+        }
+        one.reach = None;
+        // It is not released, since its tasks are yet to end.
+        let _ = one.elector.resign(clock);
+        self.given_up += 1;
+        self.end_tasks(who);
+        if let Some(one) = &mut self.replicas[who] {
+            // What was under way is dropped; it may arrive all the same.
+            one.asked = None;
+        }
+        true
     }
 
     /// The others whose tasks run or end, and whether their process stood still.
@@ -596,6 +685,10 @@ impl World {
             return self.step(who);
         }
         let (life, identity) = (one.life, one.identity.clone());
+        if self.ledgerless[who] {
+            // Nothing can be reserved.
+            return self.at(now + SECOND, Event::Pays { who, life, term });
+        }
         self.write(term, &identity);
         let mut overlaps = 0;
         for payment in self.payments.values_mut().filter(|payment| payment.life != life) {

@@ -7,9 +7,10 @@
 //! ```text
 //!  config ──> collect ──> store ──> analyse ──> snapshot ──┬─> export ──> web
 //!             aws gcp     ledger    spend period           │   metrics     page, JSON, health
-//!             azure gpu   (SQLite)  band scope             └─> outbox ──> notify
-//!                                                              queued      signed webhook
-//!  kubernetes: watched nodes say what GPUs' machines are, watched pods where their telemetry is
+//!             azure gpu   (SQLite,  band scope             └─> outbox ──> notify
+//!                         Postgres)                            queued      signed webhook
+//!  kubernetes: watched nodes say what GPUs' machines are, watched pods where their telemetry is,
+//!              a Lease which of several replicas acts
 //!  simulate: a seeded world and one faithful server for each protocol that collect speaks
 //! ```
 //!
@@ -17,14 +18,17 @@
 //! - [`config`]: what a user writes becomes what the program uses, or every problem at once.
 //! - [`collect`]: one trait, one line for each kind of bill, one loop that polls them; GPU telemetry
 //!   from exporters' pages, PromQL and NVIDIA's driver.
-//! - [`store`]: the ledger. One writer, one transaction for each poll, nothing lost on `kill -9`.
+//! - [`store`]: the ledger, in a file or in PostgreSQL, by one body of code over either engine. One
+//!   writer, one transaction for each poll, nothing lost on `kill -9`; with replicas each write is
+//!   fenced by the term of the Lease.
 //! - [`analyse`]: what rows and samples mean. Complete days, final periods, bands; what each GPU did,
 //!   and what of the bill that was. Pure.
 //! - [`snapshot`]: one immutable picture that everyone reads.
 //! - [`export`]: the picture for machines: the metrics page and the JSON documents.
 //! - [`web`]: the HTTP face.
 //! - [`outbox`], [`notify`]: messages that were committed with their reason, and who takes them.
-//! - [`kubernetes`]: what the Kubernetes API tells of nodes, and of pods that serve GPU telemetry.
+//! - [`kubernetes`]: what the Kubernetes API tells of nodes, and of pods that serve GPU telemetry; the
+//!   election of the replica that acts.
 //! - [`simulate`]: the clouds without a cloud, for `costband demo` and for tests.
 //! - [`telemetry`], [`runtime`]: what the agent says of itself; how it lives and ends.
 //! - [`app`]: puts the parts together; [`cli`]: one thin file for each command.
@@ -38,13 +42,18 @@
 //! metrics; it asks no cloud.
 //!
 //! Two things travel beside that, because they take longer than a scrape may wait for.
-//! `app::trends` reads every series of every source from the file, at rest most of the time, and
+//! `app::trends` reads every series of every source from the ledger, at rest most of the time, and
 //! tells where each one's month ends, what stood out in it and why.
 //!
 //! `app::gpu` reads a source of GPU samples, `app::gpu_time` counts the time since the reading before
 //! and keeps it once a minute with the marks up to which it is counted, and the publisher prices it
 //! with the bill that it has just read. Time is kept, money never is. What a GPU's machine is comes
 //! from one inventory of nodes, which `app::nodes` joins of what is configured and what is watched.
+//!
+//! An agent outlives its configurations and its turns as holder of the Lease: `app::agent` keeps the
+//! address, the ledger's thread and the agent's own metrics; `app::tasks` are the tasks of one
+//! configuration, or those of a replica that follows. They end and begin anew when `app::reload`
+//! found another valid file, or when `app::lease` says that the replica acts or acts no more.
 
 pub mod analyse;
 pub mod app;

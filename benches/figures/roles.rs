@@ -64,11 +64,12 @@ fn source(number: usize, pages: SocketAddr, every: u64) -> String {
     )
 }
 
-fn node(table: &mut Table, folder: &Path) -> anyhow::Result<()> {
+/// An agent that reads the page of its own node, in one of the roles of such agents.
+fn beside(table: &mut Table, folder: &Path, role: &str, more: &str) -> anyhow::Result<()> {
     let pages = serve(vec![page(0)])?;
     let started = Instant::now();
-    let gpu = source(0, pages, CYCLE.as_secs());
-    let mut agent = Agent::start(folder, |listen| configuration(folder, listen, "node", &gpu))?;
+    let gpu = format!("{}{more}", source(0, pages, CYCLE.as_secs()));
+    let mut agent = Agent::start(folder, |listen| configuration(folder, listen, role, &gpu))?;
     agent.wait_for(started, |page| page.contains("costband_gpu_info"))?;
     // Its first figures and the ledger's first write lie behind it.
     std::thread::sleep(CYCLE);
@@ -79,7 +80,7 @@ fn node(table: &mut Table, folder: &Path) -> anyhow::Result<()> {
     let now = memory(agent.pid)?;
     table.row(
         "6",
-        "RSS of a node agent of 8 GPUs (of it anonymous; peak)",
+        &format!("RSS of a {role} agent of 8 GPUs (of it anonymous; peak)"),
         format!(
             "{:.1} MiB ({:.1}; {:.1})",
             mebibytes(now.resident),
@@ -90,7 +91,7 @@ fn node(table: &mut Table, folder: &Path) -> anyhow::Result<()> {
     );
     table.row(
         "",
-        &format!("CPU of a node agent of 8 GPUs, {CYCLES} cycles of {} s", CYCLE.as_secs()),
+        &format!("CPU of a {role} agent of 8 GPUs, {CYCLES} cycles of {} s", CYCLE.as_secs()),
         format!("{share:.3} % of a core"),
         "<= 0.2 % of a core",
     );
@@ -125,9 +126,12 @@ fn fleet(table: &mut Table, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A node agent over one node, then a central agent over a fleet, each in a folder of its own.
+/// A node agent and a sidecar over one node, then a central agent over a fleet, each in a folder of its
+/// own.
 pub fn measure(table: &mut Table) -> anyhow::Result<()> {
-    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
-    node(table, folders[0].path()).context("failed to measure a node agent")?;
-    fleet(table, folders[1].path()).context("failed to measure a central agent of a fleet")
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?];
+    beside(table, folders[0].path(), "node", "").context("failed to measure a node agent")?;
+    let pod = "node: gpu-1\npod: {namespace: video, name: diffusion-train-0-worker-0}\n";
+    beside(table, folders[1].path(), "sidecar", pod).context("failed to measure a sidecar")?;
+    fleet(table, folders[2].path()).context("failed to measure a central agent of a fleet")
 }

@@ -2,6 +2,7 @@
 //! central agent, and what it does without one.
 
 mod central;
+mod sidecars;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! Judgement: what the ledger's rows mean. Pure: rows and an instant in, figures out.
 
+pub mod alert;
 pub mod anomaly;
 pub mod backtest;
 pub mod band;

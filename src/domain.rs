@@ -1,6 +1,8 @@
 //! The words of the field as types: money, periods, breakdowns, bands, GPUs, and the ports through
 //! which the rest of the program reaches a clock or a disk. Pure: no clock, no I/O, no runtime.
 
+pub mod alert;
+pub mod alert_policy;
 pub mod anomaly;
 pub mod backtest;
 pub mod band;

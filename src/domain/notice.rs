@@ -1,7 +1,11 @@
-//! What is told to people: changes of a band's status and the messages that wait to be delivered.
+//! What is told to people: messages about alerts, and how they wait to be delivered.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use crate::domain::alert::{
+    Acknowledgement, AlertDetails, AlertEnd, AlertId, AlertKey, AlertPhase, AlertState, Severity,
+};
 use crate::domain::band::{BandStatus, BandView};
 use crate::domain::period::BillingPeriod;
 
@@ -60,4 +64,104 @@ pub struct QueuedNotice {
     pub queued_at: Timestamp,
     /// Why the newest attempt failed.
     pub last_error: Option<String>,
+}
+
+/// Why a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// Alerts began to fire.
+    Firing,
+    /// Alerts fire still, and nobody has taken them.
+    Reminder,
+    /// Alerts are over; each says why.
+    Resolved,
+    /// Somebody tries the way to a receiver.
+    Test,
+}
+
+impl NoticeKind {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Reminder => "reminder",
+            Self::Resolved => "resolved",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// A message: alerts of one kind that came up together. Text and format are each receiver's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Why.
+    pub kind: NoticeKind,
+    /// When it was queued.
+    pub at: Timestamp,
+    /// At least one; the gravest first.
+    pub alerts: Vec<AlertNotice>,
+}
+
+/// One alert in a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertNotice {
+    /// Its identity: the same from its first firing to its end, in every message and receiver.
+    pub id: AlertId,
+    /// Rule, subject and billing period.
+    #[serde(flatten)]
+    pub key: AlertKey,
+    /// How far it has come.
+    pub phase: AlertPhase,
+    /// Since when it was met.
+    pub since: Timestamp,
+    /// When it fired.
+    pub fired_at: Option<Timestamp>,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+    /// Why it is over.
+    pub end: Option<AlertEnd>,
+    /// Who has taken it.
+    pub acknowledged: Option<Acknowledgement>,
+    /// How much, since when, why.
+    pub details: AlertDetails,
+}
+
+impl AlertNotice {
+    /// What is told of an alert as it is.
+    pub fn of(state: &AlertState) -> Self {
+        Self {
+            id: state.key.id(),
+            key: state.key.clone(),
+            phase: state.phase,
+            since: state.since,
+            fired_at: state.fired_at,
+            ended_at: state.ended_at,
+            end: state.end,
+            acknowledged: state.acknowledged.clone(),
+            details: state.details.clone(),
+        }
+    }
+}
+
+/// Somebody who may be told, as the choice of who is told what needs to know them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The configured name.
+    pub name: String,
+    /// How messages are put together.
+    pub takes: Takes,
+    /// Alerts that matter less are not told.
+    pub minimum_severity: Severity,
+    /// Whether ends are told.
+    pub resolved: bool,
+}
+
+/// How messages for a receiver are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// One alert a message: what holds alerts by their key.
+    Alerts,
+    /// Alerts that came up together: what people read.
+    Groups,
 }

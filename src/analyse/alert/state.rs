@@ -1,0 +1,1 @@
+//! Holds what was observed against what was: pending, firing, resolved.

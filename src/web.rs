@@ -22,7 +22,7 @@ use crate::config::file::Language;
 use crate::config::secret::SecretRef;
 use crate::domain::lease::{Leadership, LeadershipNow};
 use crate::domain::period::Window;
-use crate::domain::ports::{GpuHistory, HistoryError};
+use crate::domain::ports::{AlertLedger, GpuHistory, HistoryError};
 use crate::export::api;
 use crate::export::page::Page;
 use crate::runtime::readiness::Readiness;
@@ -61,6 +61,8 @@ pub struct Face {
     pub bearer_token: Option<SecretRef>,
     /// The language of the page where the browser asks for none that it has.
     pub language: Language,
+    /// What became of alerts, and who may change what of them.
+    pub alerts: Arc<dyn AlertLedger>,
     /// What GPUs cost in the past.
     pub gpu_history: Arc<dyn GpuHistory>,
     /// Whether the clouds are simulated: the page says so.

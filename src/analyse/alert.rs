@@ -1,6 +1,7 @@
 //! Alerts: rules look at what is known and observe; what they observed is held against what was.
 
 pub mod state;
+pub mod tell;
 
 use jiff::Timestamp;
 

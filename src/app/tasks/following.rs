@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{Lasting, Tasks, face, renderer, spawn, watch_nodes};
@@ -104,9 +104,10 @@ fn show<K: Send + 'static>(
         gpus,
         gpu_books,
         trends,
-        queues: false,
-        receivers: Vec::new(),
-        bell: Arc::new(Notify::new()),
+        alerts: None,
+        known_alerts: Arc::default(),
+        bell: watch::Sender::new(0),
+        judged: watch::Sender::new(None),
         published: lasting.published.clone(),
         readiness: lasting.readiness.clone(),
         metrics: polling.metrics.clone(),

@@ -1,5 +1,5 @@
 //! The HTTP face: metrics, health, JSON and the page. It reads the newest snapshot and can change
-//! nothing.
+//! nothing but what is said of alerts, and that only where a token is asked for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::extract::{FromRef, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ use crate::runtime::supervisor::Shutdown;
 use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
+mod alerts;
 mod gpu;
 pub mod page;
 mod replica;
@@ -93,6 +94,14 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
         .route("/api/v1/gpu", get(gpu))
         .route("/api/v1/gpu/range", get(gpu_range))
         .route("/api/v1/nodes/{name}", get(node))
+        .route("/api/v1/alerts", get(alerts::alerts))
+        .route("/api/v1/alerts/history", get(alerts::history))
+        .route(
+            "/api/v1/alerts/{id}/acknowledgement",
+            post(alerts::acknowledge).delete(alerts::give_back),
+        )
+        .route("/api/v1/silences", get(alerts::silences).post(alerts::add_silence))
+        .route("/api/v1/silences/{id}", delete(alerts::end_silence))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
         .layer(middleware::from_fn_with_state(faces.clone(), replica::point_to_holder))
         .layer(middleware::from_fn_with_state(faces.clone(), require_token));

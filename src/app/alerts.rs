@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::analyse::alert::state::{AlertStates, Move, fold};
-use crate::analyse::alert::tell::{Telling, tell};
+use crate::analyse::alert::tell::{Telling, mutes, tell};
 use crate::analyse::alert::{AlertFacts, ReceiverHealth, absent, observe};
 use crate::app::trends::Trends;
 use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
@@ -185,6 +185,20 @@ impl AlertPort {
 
 #[async_trait]
 impl AlertLedger for AlertPort {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn mutes(
+        &self,
+        alerts: &[AlertState],
+        silences: &[Silence],
+    ) -> BTreeMap<AlertId, &'static str> {
+        let states = alerts.iter().map(|state| (state.key.id(), state.clone())).collect();
+        let muted = mutes(&states, silences, self.clock.now());
+        muted.into_iter().map(|(id, why)| (id, why.as_str())).collect()
+    }
+
     async fn history(&self, of: Option<AlertId>, most: u32) -> Result<Vec<AlertEvent>, String> {
         self.call(move |ledger, _| ledger.alert_events(of.as_ref(), most)).await
     }

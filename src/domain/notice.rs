@@ -21,6 +21,18 @@ pub enum AlertEventKind {
     Unacknowledged,
 }
 
+impl AlertEventKind {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Ended => "ended",
+            Self::Acknowledged => "acknowledged",
+            Self::Unacknowledged => "unacknowledged",
+        }
+    }
+}
+
 /// What became of an alert, and how it was then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertEvent {

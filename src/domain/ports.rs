@@ -1,13 +1,15 @@
 //! The narrow doors through which pure code and collectors reach a clock and the ledger.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
 use crate::domain::gpu_money::GpuRange;
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
-use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
 use crate::domain::notice::{AlertEvent, AlertNotice, QueuedNotice};
 use crate::domain::period::Window;
 use crate::domain::price::{InUse, PriceReading};
@@ -178,6 +180,13 @@ pub trait PollObserver: Send + Sync {
 /// The ledger as the face needs it for alerts. Errors are the ledger's own text.
 #[async_trait]
 pub trait AlertLedger: Send + Sync {
+    /// The present instant, by the agent's clock.
+    fn now(&self) -> Timestamp;
+
+    /// Why nobody is told of some of the alerts that fire, as one word each.
+    fn mutes(&self, alerts: &[AlertState], silences: &[Silence])
+    -> BTreeMap<AlertId, &'static str>;
+
     /// What became of alerts, the newest first; of one of them, or of all.
     ///
     /// # Errors

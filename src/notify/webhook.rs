@@ -44,7 +44,12 @@ impl Receiver for Webhook {
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
         let payload = &serde_json::to_string(notice).unwrap_or_default();
-        let here = |reason: String| DeliveryError { reason, is_temporary: true, may_have_arrived: false, retry_after: None };
+        let here = |reason: String| DeliveryError {
+            reason,
+            is_temporary: true,
+            may_have_arrived: false,
+            retry_after: None,
+        };
         let address = self.address.read().map_err(|error| here(error.to_string()))?;
         let secret = self.secret.read().map_err(|error| here(error.to_string()))?;
         let key = signing_key(&secret).map_err(|reason| here(reason.to_owned()))?;

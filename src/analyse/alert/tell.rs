@@ -37,6 +37,16 @@ pub enum Mute {
     Inhibited,
 }
 
+impl Mute {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Silenced => "silenced",
+            Self::Inhibited => "inhibited",
+        }
+    }
+}
+
 /// A message for one recipient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {

@@ -43,6 +43,8 @@ use costband::web::{Face, Published, router};
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
+use super::desk::{Desk, alerts};
+
 /// How many values of one dimension have a series of their own.
 pub(crate) const LIMIT: usize = 3;
 /// A name that means harm to pages, lines and labels.
@@ -550,6 +552,7 @@ fn sources() -> Vec<SourceStatus> {
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         at: "2025-10-16T12:00:00Z".parse().unwrap(),
+        alerts: Arc::new(alerts()),
         spend: Arc::new(vec![aws(), gcp()]),
         bands: Arc::new(bands()),
         gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
@@ -626,12 +629,14 @@ impl Shown {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (published, snapshots) = watch::channel(None);
         let readiness = Arc::new(Readiness::default());
+        let desk = Desk::default();
         let face = Face {
             published: snapshots,
             readiness: readiness.clone(),
             self_metrics: self_metrics(),
             bearer_token,
             language: Language::En,
+            alerts: Arc::new(desk),
             gpu_history: Arc::new(Past),
             demo: false,
             leadership: Arc::new(|| Leadership::Alone),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::notices;
 use crate::app::spend::{History, Reading, SpendReader};
-use crate::app::trends::Trends;
+use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
@@ -60,6 +60,8 @@ pub struct Publisher {
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// What sources cost from day to day.
     pub trends: watch::Receiver<Trends>,
+    /// GPU time and money of the newest whole days.
+    pub gpu_window: watch::Receiver<GpuWindow>,
     /// Whether what is judged is told: not by a replica that follows.
     pub queues: bool,
     /// The names of the receivers.

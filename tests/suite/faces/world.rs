@@ -161,6 +161,7 @@ fn aws() -> SourceSpend {
         }],
         list_prices: Vec::new(),
         restatements_total: 2,
+        restated: Vec::new(),
     }
 }
 
@@ -207,6 +208,7 @@ fn gcp() -> SourceSpend {
             read_at: Some("2026-11-15T08:00:00Z".parse().unwrap()),
         }],
         restatements_total: 0,
+        restated: Vec::new(),
     }
 }
 
@@ -226,6 +228,7 @@ fn bands() -> Vec<BandJudgement> {
         label: PeriodLabel::Current,
         zone: BillingZone::Utc,
         is_final: false,
+        sources: vec![SourceId::new("aws-main")],
         basis: CostBasis::Effective,
         floor: money("50000 USD"),
         ceiling: money("100000 USD"),
@@ -542,6 +545,7 @@ fn sources() -> Vec<SourceStatus> {
         next_poll: Some("2025-10-16T20:11:00Z".parse().unwrap()),
         spent: vec![money("0.24 USD")],
         monthly_cap: Some(money("30 USD")),
+        lag: jiff::SignedDuration::from_hours(48),
     };
     let failed = SourceStatus {
         last_error: Some((SourceErrorKind::Forbidden, format!("failed to read {HOSTILE}"))),

@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::analyse::alert::state::{AlertStates, Move, fold};
-use crate::analyse::alert::tell::{Telling, mutes, tell};
-use crate::analyse::alert::{AlertFacts, ReceiverHealth, absent, observe};
-use crate::app::trends::Trends;
+use crate::analyse::alert::tell::{Message, Telling, mutes, tell};
+use crate::analyse::alert::{Absence, AlertFacts, ReceiverHealth, observe};
+use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::band::BandJudgement;
@@ -46,6 +46,8 @@ pub struct AlertInput {
     pub sources: Arc<Vec<SourceStatus>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
+    /// GPU time and money of the newest whole days; none until they were read first.
+    pub gpu_window: GpuWindow,
     /// Every source's series; none until they were read first.
     pub trends: Option<Trends>,
 }
@@ -80,13 +82,14 @@ pub fn judge(
         spend: &input.spend,
         sources: &input.sources,
         gpu: &input.gpu,
+        gpu_window: input.gpu_window.as_deref(),
         trends: input.trends.as_ref().map(|trends| trends.as_slice()),
         receivers: &receivers,
     };
     let observations = observe(&facts, &room.policies);
     let mut states = before.clone();
-    let gone = |key: &_| absent(key, &facts, &room.policies);
-    let moves = fold(&mut states, observations, gone, now);
+    let absence = Absence::new(&facts, &room.policies);
+    let moves = fold(&mut states, observations, |key| absence.of(key), now);
     let telling = Telling {
         recipients: &room.recipients,
         policies: &room.policies,
@@ -97,7 +100,7 @@ pub fn judge(
     let (messages, told) = tell(&mut states, &moves, &telling);
     let changes = changes(&before, &states, &moves, &told);
     let entries: Result<Vec<_>, _> =
-        messages.into_iter().map(crate::analyse::alert::tell::Message::into_entry).collect();
+        messages.into_iter().map(Message::into_entry).collect();
     let entries = entries.unwrap_or_else(|error| {
         tracing::error!(%error, "failed to write a message");
         Vec::new()

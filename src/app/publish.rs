@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::alerts::{self, AlertInput, AlertRoom};
 use crate::app::spend::{History, Reading, SpendReader};
-use crate::app::trends::Trends;
+use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::alert::AlertState;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
@@ -61,6 +61,8 @@ pub struct Publisher {
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// What sources cost from day to day.
     pub trends: watch::Receiver<Trends>,
+    /// GPU time and money of the newest whole days.
+    pub gpu_window: watch::Receiver<GpuWindow>,
     /// Judges alerts and tells of them; none for a replica that follows, which shows what the holder
     /// keeps of them.
     pub alerts: Option<AlertRoom>,
@@ -225,6 +227,7 @@ impl Publisher {
                     spend: read.spend.clone(),
                     sources: read.sources.clone(),
                     gpu: gpu.clone(),
+                    gpu_window: self.gpu_window.borrow().clone(),
                     trends: Some(self.trends.borrow().clone()).filter(|told| !told.is_empty()),
                 };
                 if let Some(alerts) = self.judge_alerts(input, now).await {

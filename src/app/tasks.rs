@@ -25,7 +25,7 @@ use crate::app::polling::Polling;
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
-use crate::app::trends::{TrendReader, Trends};
+use crate::app::trends::{GpuWindow, TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
@@ -210,12 +210,14 @@ impl Tasks {
         };
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
+        let (gpu_windows, gpu_window) = watch::channel(GpuWindow::default());
         let trend_reader = TrendReader {
             location: setup.ledger.clone(),
             reader: reader.clone(),
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
             told,
+            gpu_window: gpu_windows,
             metrics: polling.metrics.clone(),
         };
         spawn(&mut supervisor, "trends", trend_reader.run());
@@ -228,6 +230,7 @@ impl Tasks {
             gpus,
             gpu_books,
             trends,
+            gpu_window,
             alerts: Some(room),
             known_alerts: Arc::default(),
             bell,

@@ -15,7 +15,7 @@ use crate::app::polling::Polling;
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
-use crate::app::trends::{TrendReader, Trends};
+use crate::app::trends::{GpuWindow, TrendReader, Trends};
 use crate::domain::ports::Clock;
 use crate::runtime::supervisor::Supervisor;
 use crate::store::{LedgerError, LedgerHandle};
@@ -86,12 +86,14 @@ fn show<K: Send + 'static>(
     );
     spawn(supervisor, "revision", look);
     let (told, trends) = watch::channel(Trends::default());
+    let (gpu_windows, gpu_window) = watch::channel(GpuWindow::default());
     let trend_reader = TrendReader {
         location: setup.ledger.clone(),
         reader: reader.clone(),
         clock: clock.clone(),
         changed: polling.changed.subscribe(),
         told,
+        gpu_window: gpu_windows,
         metrics: polling.metrics.clone(),
     };
     spawn(supervisor, "trends", trend_reader.run());
@@ -104,6 +106,7 @@ fn show<K: Send + 'static>(
         gpus,
         gpu_books,
         trends,
+        gpu_window,
         alerts: None,
         known_alerts: Arc::default(),
         bell: watch::Sender::new(0),

@@ -8,7 +8,9 @@ use costband::analyse;
 use costband::analyse::trend::NamedSeries;
 use costband::config::file::Language;
 use costband::config::secret::SecretRef;
-use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
+use costband::domain::band::{
+    BandJudgement, BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement,
+};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::forecast::{
     BandForecast, BandOutlook, CostDay, CostSeries, Forecast, ForecastInputs, ForecastMethod,
@@ -161,6 +163,7 @@ fn aws() -> SourceSpend {
         }],
         list_prices: Vec::new(),
         restatements_total: 2,
+        restated: Vec::new(),
     }
 }
 
@@ -207,6 +210,7 @@ fn gcp() -> SourceSpend {
             read_at: Some("2026-11-15T08:00:00Z".parse().unwrap()),
         }],
         restatements_total: 0,
+        restated: Vec::new(),
     }
 }
 
@@ -226,12 +230,16 @@ fn bands() -> Vec<BandJudgement> {
         label: PeriodLabel::Current,
         zone: BillingZone::Utc,
         is_final: false,
+        sources: vec![SourceId::new("aws-main")],
         basis: CostBasis::Effective,
         floor: money("50000 USD"),
         ceiling: money("100000 USD"),
         spend: Some(money("41120.4750000001 USD")),
         complete_spend: Some(money("38000.25 USD")),
         complete_days: 14,
+        newest_complete_day: Some("2025-10-14".parse().unwrap()),
+        last_day: Some(money("2810.5 USD")),
+        burn: BurnRates { one_day: Some(0.87), three_days: Some(0.85), seven_days: Some(0.84) },
         run_rate: Some(money("84143.4107142857142857 USD")),
         outlook: Some(outlook()),
         ceiling_used_ratio: Some(0.411_204_75),
@@ -249,6 +257,9 @@ fn bands() -> Vec<BandJudgement> {
         spend: None,
         complete_spend: None,
         complete_days: 0,
+        newest_complete_day: None,
+        last_day: None,
+        burn: BurnRates::default(),
         run_rate: None,
         outlook: None,
         ceiling_used_ratio: None,
@@ -265,6 +276,9 @@ fn bands() -> Vec<BandJudgement> {
         is_final: true,
         spend: Some(money("103999.999 USD")),
         ceiling_used_ratio: Some(1.039_999_99),
+        newest_complete_day: Some("2025-09-30".parse().unwrap()),
+        last_day: None,
+        burn: BurnRates::default(),
         outlook: None,
         views: views([BandStatus::Above; 3], "the month is final at 104,000.00 USD"),
         exchange_rates: Vec::new(),
@@ -533,6 +547,7 @@ fn sources() -> Vec<SourceStatus> {
         next_poll: Some("2025-10-16T20:11:00Z".parse().unwrap()),
         spent: vec![money("0.24 USD")],
         monthly_cap: Some(money("30 USD")),
+        lag: jiff::SignedDuration::from_hours(48),
     };
     let failed = SourceStatus {
         last_error: Some((SourceErrorKind::Forbidden, format!("failed to read {HOSTILE}"))),

@@ -10,7 +10,7 @@ use crate::domain::alert::{
     AlertId, AlertKey, AlertRule, AlertState, Severity, Silence, Subject, Told,
 };
 use crate::domain::alert_policy::AlertPolicies;
-use crate::domain::notice::{AlertNotice, Notice, NoticeKind, OutboxEntry, Recipient, Takes};
+use crate::domain::notice::{AlertNotice, Message, Notice, NoticeKind, Recipient, Takes};
 use crate::domain::period::BillingPeriod;
 
 /// What decides who is told.
@@ -44,28 +44,6 @@ impl Mute {
             Self::Silenced => "silenced",
             Self::Inhibited => "inhibited",
         }
-    }
-}
-
-/// A message for one recipient.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// The receiver's name.
-    pub receiver: String,
-    /// The same for every copy of the message.
-    pub dedupe_key: String,
-    /// The message.
-    pub notice: Notice,
-}
-
-impl Message {
-    /// As the outbox keeps it.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn into_entry(self) -> Result<OutboxEntry, serde_json::Error> {
-        let payload = serde_json::to_string(&self.notice)?;
-        Ok(OutboxEntry { dedupe_key: self.dedupe_key, receiver: self.receiver, payload })
     }
 }
 

@@ -31,6 +31,7 @@ use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
 use crate::config::secret::{Secret, SecretError, SecretRef};
 use crate::config::structure::{Findings, RENAMED};
+use crate::domain::alerting::Alerting;
 use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_time::StateRules;
@@ -80,6 +81,8 @@ pub struct Config {
     pub bands: Vec<Band>,
     /// The dated table of exchange rates.
     pub exchange_rates: ExchangeRates,
+    /// Who tells of money.
+    pub alerting: Alerting,
     /// Receivers of signed webhooks; names are unique.
     pub webhooks: Vec<WebhookConfig>,
     /// How many values of one dimension become series.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::domain::alert::AlertState;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
@@ -28,4 +29,6 @@ pub struct Snapshot {
     pub trends: Arc<Vec<SourceTrends>>,
     /// One entry for each configured billing source.
     pub sources: Arc<Vec<SourceStatus>>,
+    /// Every alert that the ledger keeps, as it was last judged.
+    pub alerts: Arc<Vec<AlertState>>,
 }

@@ -224,6 +224,7 @@ impl Publisher {
             gpu,
             trends: self.trends.borrow_and_update().clone(),
             sources: read.sources.clone(),
+            alerts: Arc::default(),
         };
         let text = self.renderer.render(&snapshot);
         let before = self.published.borrow().as_ref().map(|published| published.page.clone());

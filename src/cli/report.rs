@@ -120,6 +120,7 @@ impl Report {
             gpu,
             trends: Arc::new(moved),
             sources: Arc::new(reading.sources),
+            alerts: Arc::default(),
         };
         print(&self.render(&snapshot)?)?;
         let open = || snapshot.bands.iter().filter(|band| band.label == PeriodLabel::Current);

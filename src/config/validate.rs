@@ -14,11 +14,12 @@ use std::net::SocketAddr;
 use rust_decimal::Decimal;
 
 use crate::config::file::{
-    ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, WebhookFile,
+    AlertingWord, ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, WebhookFile,
 };
 use crate::config::structure::Findings;
 use crate::config::values::Span;
 use crate::config::{Config, LogConfig, SourceEntry, WebhookAddress, WebhookConfig};
+use crate::domain::alerting::Alerting;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
 
@@ -80,6 +81,10 @@ pub(super) fn validate(
             file.exchange_rates.as_deref().unwrap_or_default(),
             findings,
         ),
+        alerting: match file.alerting.unwrap_or_default() {
+            AlertingWord::Agent => Alerting::Agent,
+            AlertingWord::Prometheus => Alerting::Prometheus,
+        },
         webhooks,
         series_limit_per_dimension: file
             .series

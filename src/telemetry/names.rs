@@ -77,6 +77,8 @@ families! {
         "Effective cost of the newest complete usage day.";
     BILLING_DATA_THROUGH = Gauge "billing_data_through_timestamp_seconds" ["source", "provider"]
         "Up to when the provider's billing data reaches, in seconds since the epoch.";
+    BILLING_COMPLETE_THROUGH = Gauge "billing_complete_through_timestamp_seconds" ["source", "provider"]
+        "The end of the newest complete usage day, in seconds since the epoch.";
     BILLING_PERIOD_START = Gauge "billing_period_start_timestamp_seconds" ["source", "provider", "period"]
         "The first instant of the billing period, in seconds since the epoch.";
     BILLING_PERIOD_FINAL = Gauge "billing_period_final" ["source", "provider", "period"]
@@ -137,6 +139,8 @@ families! {
         "Effective cost of the GPUs that a workload held in the billing period.";
     WORKLOAD_GPU_IDLE_COST = Gauge "workload_gpu_idle_cost" ["workload_namespace", "workload_name", "currency", "period"]
         "The part of workload_gpu_cost in which the GPUs were idle.";
+    ALERTS = Gauge "alerts" ["alert", "state"]
+        "Alerts of the agent by rule, pending and firing, whoever tells them.";
     SERIES_FOLDED_TOTAL = Counter "series_folded_total" ["source", "dimension"]
         "Dimension values that were folded into __other__.";
     SOURCE_UP = Gauge "source_up" ["source", "provider"]

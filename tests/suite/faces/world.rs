@@ -8,6 +8,9 @@ use costband::analyse;
 use costband::analyse::trend::NamedSeries;
 use costband::config::file::Language;
 use costband::config::secret::SecretRef;
+use costband::domain::alert::{
+    AlertDetails, AlertKey, AlertPhase, AlertRule, AlertState, Counted, Severity, Subject,
+};
 use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::forecast::{
@@ -140,7 +143,7 @@ fn aws() -> SourceSpend {
         provider: Provider::Aws,
         periods: vec![current, previous],
         data_through: Some("2025-10-16T00:00:00Z".parse().unwrap()),
-        complete_days: BTreeSet::new(),
+        complete_days: BTreeSet::from(["2025-10-13", "2025-10-14"].map(|day| day.parse().unwrap())),
         last_complete_day: Some((
             "2025-10-14".parse().unwrap(),
             BTreeMap::from([(Currency::USD, both("2700", "2650.5"))]),
@@ -546,6 +549,28 @@ fn sources() -> Vec<SourceStatus> {
     vec![status("aws-main", Provider::Aws, Some(true)), failed, waiting]
 }
 
+/// One that is over, one that waits and two that fire.
+fn alerts() -> Vec<AlertState> {
+    let state = |rule, band: &str, phase| AlertState {
+        key: AlertKey::new(rule).of(Subject::Band, band),
+        phase,
+        since: "2025-10-14T12:00:00Z".parse().unwrap(),
+        fired_at: None,
+        ended_at: None,
+        end: None,
+        counted: Counted::default(),
+        details: AlertDetails::new(Severity::Warning),
+        told: BTreeMap::new(),
+        acknowledged: None,
+    };
+    vec![
+        state(AlertRule::CeilingExceeded, "aws", AlertPhase::Firing),
+        state(AlertRule::CeilingExceeded, HOSTILE, AlertPhase::Firing),
+        state(AlertRule::CeilingForecast, "aws", AlertPhase::Resolved),
+        state(AlertRule::PaceSlow, "aws", AlertPhase::Pending),
+    ]
+}
+
 /// The snapshot: a source that is well, one that fails, one that was never read.
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
@@ -556,6 +581,7 @@ pub(crate) fn snapshot() -> Snapshot {
         gpu: Arc::new(picture()),
         trends: Arc::new(vec![trends()]),
         sources: Arc::new(sources()),
+        alerts: Arc::new(alerts()),
     }
 }
 

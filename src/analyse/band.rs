@@ -4,6 +4,7 @@
 //! where the money already booked does not decide. An amount that was never known stays absent.
 
 mod booked;
+mod burn;
 mod outlook;
 
 use std::collections::BTreeSet;
@@ -81,7 +82,12 @@ pub fn judge(
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
     let looks = !facts.is_final && facts.stale.is_none() && spend.is_ok();
     let known = outlook::Known { band, sources, rates, gpu, fresh: current.previous() };
-    let outlook = looks.then(|| known.outlook(limits, period)).flatten();
+    let series = looks.then(|| known.series(period)).flatten();
+    let outlook = series.as_ref().and_then(|series| known.outlook(series, limits, period));
+    let newest = complete.map(|complete| complete.newest);
+    let burnt = series
+        .as_ref()
+        .map_or_else(burn::Burnt::default, |series| burn::read(series, limits.ceiling, period));
     let views = vec![
         facts.actual(&spend, least),
         facts.pace(&spend, complete),
@@ -101,6 +107,9 @@ pub fn judge(
         spend: spend.map(money),
         complete_spend: spend.and(complete).map(|complete| money(complete.sum)),
         complete_days: complete.map_or(0, |complete| complete.days),
+        newest_complete_day: newest,
+        last_day: burnt.last_day.map(money),
+        burn: burnt.rates,
         run_rate: run_rate.map(money),
         outlook: outlook.map(|(outlook, _)| outlook),
         ceiling_used_ratio: spend.and_then(|spend| ratio(spend, limits.ceiling)),

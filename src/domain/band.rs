@@ -173,6 +173,18 @@ pub struct ViewJudgement {
     pub reason: String,
 }
 
+/// How fast the last complete days of a period burn the ceiling: what a day of them cost over what a
+/// day may cost. At 1 the month ends at its ceiling. Charges that are known as such are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct BurnRates {
+    /// Over the newest complete day.
+    pub one_day: Option<f64>,
+    /// Over the newest three; none where the period has fewer.
+    pub three_days: Option<f64>,
+    /// Over the newest seven; none where the period has fewer.
+    pub seven_days: Option<f64>,
+}
+
 /// A band held against one billing period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BandJudgement {
@@ -198,6 +210,13 @@ pub struct BandJudgement {
     pub complete_spend: Option<Money>,
     /// Complete days of the period counted.
     pub complete_days: i64,
+    /// The newest of them.
+    pub newest_complete_day: Option<Date>,
+    /// What that day cost, known charges left out; none for a final period or a reading that is too
+    /// old.
+    pub last_day: Option<Money>,
+    /// How fast the last of them burn the ceiling; unknown as `last_day` is.
+    pub burn: BurnRates,
     /// The month end at the pace of the complete days. None without a complete day.
     pub run_rate: Option<Money>,
     /// Where the month will end, as a distribution; none for a final period, a reading that is too

@@ -127,13 +127,15 @@ impl Booked {
             .iter()
             .filter(|(day, _)| !window.contains(**day))
             .try_fold(Decimal::ZERO, |sum, (_, amount)| sum.checked_add(*amount))?;
-        let mut complete = Complete { sum: Decimal::ZERO, carried, days: 0, seconds: 0 };
+        let mut complete =
+            Complete { sum: Decimal::ZERO, carried, days: 0, newest: window.start, seconds: 0 };
         for day in window.days() {
             let is_complete = sources.iter().all(|source| source.is_complete(day));
             if is_complete {
                 let amount = self.by_day.get(&day).copied().unwrap_or_default();
                 complete.sum = complete.sum.checked_add(amount)?;
                 complete.days += 1;
+                complete.newest = day;
                 complete.seconds += zone.end_of(day).as_second() - zone.start_of(day).as_second();
             }
         }
@@ -147,5 +149,6 @@ pub(super) struct Complete {
     pub(super) sum: Decimal,
     pub(super) carried: Decimal,
     pub(super) days: i64,
+    pub(super) newest: Date,
     pub(super) seconds: i64,
 }

@@ -28,15 +28,15 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// What a forecast says of a month, and where its median stands. None where the month's money
-    /// is not known in the band's currency, or nothing can be forecast from so little.
+    /// What a forecast says of a month, and where its median stands. None where nothing can be
+    /// forecast from so little.
     pub(super) fn outlook(
         &self,
+        series: &CostSeries,
         limits: &BandLimits,
         period: BillingPeriod,
     ) -> Option<(BandOutlook, BandStatus)> {
-        let series = self.series(period)?;
-        let end = month_end(&series, period, &aid(self.band, self.gpu, period)).ok()?;
+        let end = month_end(series, period, &aid(self.band, self.gpu, period)).ok()?;
         let outlook = BandOutlook {
             forecast: end.forecast().ok()?,
             against: end.against(limits.floor, limits.ceiling),
@@ -46,8 +46,8 @@ impl Known<'_> {
 
     /// The band's money by usage day. What the period's invoice carries of other days is a charge
     /// of its own; what an invoice carries into other months says nothing of a day's level. Earlier
-    /// days that cannot be told in the band's currency are gaps.
-    fn series(&self, period: BillingPeriod) -> Option<CostSeries> {
+    /// days that cannot be told in the band's currency are gaps; none where one of the month is so.
+    pub(super) fn series(&self, period: BillingPeriod) -> Option<CostSeries> {
         let mut booked = Booked::default();
         let (mut rows, mut gaps) = (Vec::new(), BTreeSet::new());
         let mut carried: BTreeMap<Date, Decimal> = BTreeMap::new();

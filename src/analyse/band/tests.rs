@@ -1,5 +1,6 @@
 //! Rows in, judgement out: each test is a sentence of the meanings in the product's contract.
 
+mod burn;
 mod outlook;
 mod sources;
 

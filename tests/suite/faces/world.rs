@@ -11,7 +11,9 @@ use costband::config::secret::SecretRef;
 use costband::domain::alert::{
     AlertDetails, AlertKey, AlertPhase, AlertRule, AlertState, Counted, Severity, Subject,
 };
-use costband::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel, ViewJudgement};
+use costband::domain::band::{
+    BandJudgement, BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement,
+};
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::forecast::{
     BandForecast, BandOutlook, CostDay, CostSeries, Forecast, ForecastInputs, ForecastMethod,
@@ -233,6 +235,9 @@ fn bands() -> Vec<BandJudgement> {
         spend: Some(money("41120.4750000001 USD")),
         complete_spend: Some(money("38000.25 USD")),
         complete_days: 14,
+        newest_complete_day: Some("2025-10-14".parse().unwrap()),
+        last_day: Some(money("2810.5 USD")),
+        burn: BurnRates { one_day: Some(0.87), three_days: Some(0.85), seven_days: Some(0.84) },
         run_rate: Some(money("84143.4107142857142857 USD")),
         outlook: Some(outlook()),
         ceiling_used_ratio: Some(0.411_204_75),
@@ -250,6 +255,9 @@ fn bands() -> Vec<BandJudgement> {
         spend: None,
         complete_spend: None,
         complete_days: 0,
+        newest_complete_day: None,
+        last_day: None,
+        burn: BurnRates::default(),
         run_rate: None,
         outlook: None,
         ceiling_used_ratio: None,
@@ -266,6 +274,9 @@ fn bands() -> Vec<BandJudgement> {
         is_final: true,
         spend: Some(money("103999.999 USD")),
         ceiling_used_ratio: Some(1.039_999_99),
+        newest_complete_day: Some("2025-09-30".parse().unwrap()),
+        last_day: None,
+        burn: BurnRates::default(),
         outlook: None,
         views: views([BandStatus::Above; 3], "the month is final at 104,000.00 USD"),
         exchange_rates: Vec::new(),

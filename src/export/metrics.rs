@@ -10,7 +10,7 @@ use std::fmt::Write;
 use rust_decimal::Decimal;
 
 use crate::domain::alert::{AlertPhase, AlertRule, AlertState};
-use crate::domain::band::BandStatus;
+use crate::domain::band::{BandStatus, BurnRates};
 use crate::domain::breakdown::{Amounts, Dimension};
 use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::SourceId;
@@ -226,6 +226,13 @@ fn bands(page: &mut Series, snapshot: &Snapshot) {
         }
         if let Some(outlook) = &judged.outlook {
             forecast(page, labels, outlook, judged.zone);
+        }
+        let BurnRates { one_day, three_days, seven_days } = judged.burn;
+        for (days, rate) in [("1", one_day), ("3", three_days), ("7", seven_days)] {
+            if let Some(rate) = rate {
+                let [band, currency, period] = labels;
+                page.add(&names::BAND_BURN_RATE, &[band, currency, period, days], rate);
+            }
         }
         for view in &judged.views {
             for status in BandStatus::ALL {

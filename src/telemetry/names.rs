@@ -105,6 +105,8 @@ families! {
         "Probability that the billing period ends above the ceiling or below the floor.";
     BAND_CROSSING = Gauge "band_crossing_timestamp_seconds" ["band", "currency", "period", "probability"]
         "End of the first day on which this quantile of spend reaches the ceiling: the day of 0.8 is the earlier, cautious one. Absent where that is not within the period.";
+    BAND_BURN_RATE = Gauge "band_burn_rate" ["band", "currency", "period", "days"]
+        "What one of the newest 1, 3 or 7 complete days cost over what a day may cost: at 1 the month ends at its ceiling.";
     GPUS = Gauge "gpus" ["provider", "cluster", "model", "capacity_type"]
         "GPUs that telemetry sees, each device once, however it is split.";
     GPU_INFO = Gauge "gpu_info" ["gpu_uuid", "model", "tier"]

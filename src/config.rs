@@ -32,6 +32,7 @@ pub use crate::config::schema::{SourceSchema, schema};
 use crate::config::secret::{Secret, SecretError, SecretRef};
 use crate::config::structure::{Findings, RENAMED};
 use crate::domain::alert_policy::AlertPolicies;
+use crate::domain::alerting::Alerting;
 use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::gpu_time::StateRules;
@@ -83,6 +84,8 @@ pub struct Config {
     pub exchange_rates: ExchangeRates,
     /// What is alerted, at which thresholds, and who is told.
     pub alerts: AlertPolicies,
+    /// Who tells of money.
+    pub alerting: Alerting,
     /// Receivers of signed webhooks; names are unique.
     pub webhooks: Vec<WebhookConfig>,
     /// How many values of one dimension become series.

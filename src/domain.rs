@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod alert_policy;
+pub mod alerting;
 pub mod anomaly;
 pub mod backtest;
 pub mod band;

@@ -16,6 +16,7 @@ use crate::domain::alert::{
     Acknowledgement, AlertEnd, AlertId, AlertKey, AlertState, Observation, Silence, Verdict,
 };
 use crate::domain::alert_policy::AlertPolicies;
+use crate::domain::alerting::Alerting;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Recipient};
@@ -31,6 +32,8 @@ pub const GROUP_WAIT: SignedDuration = SignedDuration::from_secs(30);
 pub struct AlertRoom {
     /// Which rules look at what, and who is told.
     pub policies: Arc<AlertPolicies>,
+    /// Whether the agent tells of money.
+    pub alerting: Alerting,
     /// Everybody who may be told.
     pub recipients: Arc<Vec<Recipient>>,
     /// How long alerts wait for others.
@@ -110,6 +113,7 @@ pub fn keep(
     let telling = Telling {
         recipients: &room.recipients,
         policies: &room.policies,
+        alerting: room.alerting,
         silences: &silences,
         group_wait: room.group_wait,
         now,

@@ -8,6 +8,7 @@ use crate::app::plan::{at_most, price, span, usual_window};
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
 use crate::collect::proof::Outcome;
+use crate::domain::alerting::Alerting;
 use crate::domain::gpu::Pod;
 use crate::domain::period::{BillingPeriod, Window};
 use crate::domain::ports::Clock;
@@ -159,6 +160,14 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
             writeln!(out, "\nnodes of the Kubernetes cluster `{}`: watched", kubernetes.cluster);
     }
     describe_lease(setup, &mut out);
+    if setup.config.role == Role::Central {
+        out.push_str(match setup.config.alerting {
+            Alerting::Agent => "\nalerts are told by the agent, to its receivers\n",
+            Alerting::Prometheus => {
+                "\nalerts of money are told by Prometheus, by the rules in dashboards/rules; receivers hear of\nthe agent's own health alone\n"
+            }
+        });
+    }
     for webhook in &setup.config.webhooks {
         let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);
     }

@@ -77,6 +77,8 @@ pub struct FileConfig {
     /// What is alerted: for each rule a list of entries. Without this key every rule holds with its
     /// defaults.
     pub alerts: Option<AlertsFile>,
+    /// Who tells of money, so that nothing is told twice; `agent` by default.
+    pub alerting: Option<AlertingWord>,
     /// Who is told.
     pub notify: Option<NotifyFile>,
     /// Limits on the number of exported series.
@@ -100,6 +102,17 @@ pub enum Language {
     En,
     /// Korean.
     Ko,
+}
+
+/// Who tells of money.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertingWord {
+    /// The agent, to the receivers under `notify`.
+    #[default]
+    Agent,
+    /// Prometheus, by its rules; the receivers hear of the agent's own health alone.
+    Prometheus,
 }
 
 /// What the agent says about itself on stderr.

@@ -15,11 +15,12 @@ use std::net::SocketAddr;
 use rust_decimal::Decimal;
 
 use crate::config::file::{
-    ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, WebhookFile,
+    AlertingWord, ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, WebhookFile,
 };
 use crate::config::structure::Findings;
 use crate::config::values::Span;
 use crate::config::{Config, LogConfig, SourceEntry, WebhookAddress, WebhookConfig};
+use crate::domain::alerting::Alerting;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
 
@@ -84,6 +85,10 @@ pub(super) fn validate(
             findings,
         ),
         alerts,
+        alerting: match file.alerting.unwrap_or_default() {
+            AlertingWord::Agent => Alerting::Agent,
+            AlertingWord::Prometheus => Alerting::Prometheus,
+        },
         webhooks,
         series_limit_per_dimension: file
             .series

@@ -9,7 +9,8 @@ use std::fmt::Write;
 
 use rust_decimal::Decimal;
 
-use crate::domain::band::BandStatus;
+use crate::domain::alert::{AlertPhase, AlertRule, AlertState};
+use crate::domain::band::{BandStatus, BurnRates};
 use crate::domain::breakdown::{Amounts, Dimension};
 use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::SourceId;
@@ -77,6 +78,7 @@ impl Renderer {
         bands(&mut page, snapshot);
         gpu::gpu(&mut page, &snapshot.gpu, &mut self.workloads, self.limit);
         gpu::clusters(&mut page, &snapshot.gpu);
+        alerts(&mut page, snapshot);
         for status in snapshot.sources.iter() {
             let labels = [status.source.as_str(), status.provider.as_str()];
             if let Some(up) = status.up {
@@ -115,6 +117,10 @@ impl Renderer {
         }
         if let Some(through) = spend.data_through {
             page.add(&names::BILLING_DATA_THROUGH, &[source, provider], through.as_second());
+        }
+        if let Some(newest) = spend.complete_days.last() {
+            let end = spend.provider.billing_zone().end_of(*newest);
+            page.add(&names::BILLING_COMPLETE_THROUGH, &[source, provider], end.as_second());
         }
         page.add(&names::RESTATEMENTS_TOTAL, &[source, provider], spend.restatements_total);
     }
@@ -221,12 +227,30 @@ fn bands(page: &mut Series, snapshot: &Snapshot) {
         if let Some(outlook) = &judged.outlook {
             forecast(page, labels, outlook, judged.zone);
         }
+        let BurnRates { one_day, three_days, seven_days } = judged.burn;
+        for (days, rate) in [("1", one_day), ("3", three_days), ("7", seven_days)] {
+            if let Some(rate) = rate {
+                let [band, currency, period] = labels;
+                page.add(&names::BAND_BURN_RATE, &[band, currency, period, days], rate);
+            }
+        }
         for view in &judged.views {
             for status in BandStatus::ALL {
                 let [band, currency, period] = labels;
                 let labels = [band, currency, period, view.view.as_str(), status.as_str()];
                 page.add(&names::BAND_STATUS, &labels, u8::from(view.status == status));
             }
+        }
+    }
+}
+
+/// How many alerts of each rule there are: 0 is none, and absent is nobody who judges.
+fn alerts(page: &mut Series, snapshot: &Snapshot) {
+    for rule in AlertRule::ALL {
+        for phase in [AlertPhase::Pending, AlertPhase::Firing] {
+            let is_one = |alert: &&AlertState| alert.key.rule == *rule && alert.phase == phase;
+            let count = snapshot.alerts.iter().filter(is_one).count();
+            page.add(&names::ALERTS, &[rule.as_str(), phase.as_str()], count);
         }
     }
 }

@@ -77,6 +77,8 @@ families! {
         "Effective cost of the newest complete usage day.";
     BILLING_DATA_THROUGH = Gauge "billing_data_through_timestamp_seconds" ["source", "provider"]
         "Up to when the provider's billing data reaches, in seconds since the epoch.";
+    BILLING_COMPLETE_THROUGH = Gauge "billing_complete_through_timestamp_seconds" ["source", "provider"]
+        "The end of the newest complete usage day, in seconds since the epoch.";
     BILLING_PERIOD_START = Gauge "billing_period_start_timestamp_seconds" ["source", "provider", "period"]
         "The first instant of the billing period, in seconds since the epoch.";
     BILLING_PERIOD_FINAL = Gauge "billing_period_final" ["source", "provider", "period"]
@@ -103,6 +105,8 @@ families! {
         "Probability that the billing period ends above the ceiling or below the floor.";
     BAND_CROSSING = Gauge "band_crossing_timestamp_seconds" ["band", "currency", "period", "probability"]
         "End of the first day on which this quantile of spend reaches the ceiling: the day of 0.8 is the earlier, cautious one. Absent where that is not within the period.";
+    BAND_BURN_RATE = Gauge "band_burn_rate" ["band", "currency", "period", "days"]
+        "What one of the newest 1, 3 or 7 complete days cost over what a day may cost: at 1 the month ends at its ceiling.";
     GPUS = Gauge "gpus" ["provider", "cluster", "model", "capacity_type"]
         "GPUs that telemetry sees, each device once, however it is split.";
     GPU_INFO = Gauge "gpu_info" ["gpu_uuid", "model", "tier"]
@@ -137,6 +141,8 @@ families! {
         "Effective cost of the GPUs that a workload held in the billing period.";
     WORKLOAD_GPU_IDLE_COST = Gauge "workload_gpu_idle_cost" ["workload_namespace", "workload_name", "currency", "period"]
         "The part of workload_gpu_cost in which the GPUs were idle.";
+    ALERTS = Gauge "alerts" ["alert", "state"]
+        "Alerts of the agent by rule, pending and firing, whoever tells them.";
     SERIES_FOLDED_TOTAL = Counter "series_folded_total" ["source", "dimension"]
         "Dimension values that were folded into __other__.";
     SOURCE_UP = Gauge "source_up" ["source", "provider"]

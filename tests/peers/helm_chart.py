@@ -446,11 +446,19 @@ def copies(original, packaged, ending):
 
 def rules_are_those_of_the_dashboards_folder():
     originals = copies(ROOT / "dashboards/rules", CHART / "files/rules", ".yaml")
-    found = of("monitoring")
-    equal(kinds(found).count("PrometheusRule"), len(originals), "how many files of rules")
-    for name, content in originals.items():
-        rule = one(found, "PrometheusRule", f"demo-costband-{name.removesuffix('.yaml')}")
-        equal(rule["spec"], yaml.safe_load(content), f"the rules of {name}")
+    shipped = {
+        "monitoring": {"agent"},
+        "alerts from Prometheus": {"agent", "money"},
+        "alerts from Prometheus, with a floor and a heartbeat": {"agent", "money", "floor", "heartbeat"},
+        "a floor where the agent tells of money": {"agent", "heartbeat"},
+    }
+    equal(set().union(*shipped.values()), {name.removesuffix(".yaml") for name in originals}, "the files of rules")
+    for values, wanted in shipped.items():
+        found = of(values)
+        equal(kinds(found).count("PrometheusRule"), len(wanted), f"how many files of rules, {values}")
+        for name in wanted:
+            rule = one(found, "PrometheusRule", f"demo-costband-{name}")
+            equal(rule["spec"], yaml.safe_load(originals[f"{name}.yaml"]), f"the rules of {name}, {values}")
 
 
 def dashboards_are_those_of_the_dashboards_folder():

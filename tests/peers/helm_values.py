@@ -261,6 +261,18 @@ CHART = {
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "FinOps"}},
     },
+    "alerts from Prometheus": {
+        "central": {"config": {**BILLS, "alerting": "prometheus"}, "serviceMonitor": MONITOR},
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    },
+    "alerts from Prometheus, with a floor and a heartbeat": {
+        "central": {"config": {**BILLS, "alerting": "prometheus"}, "serviceMonitor": MONITOR},
+        "prometheusRule": {"enabled": True, "floor": True, "heartbeat": True},
+    },
+    "a floor where the agent tells of money": {
+        "central": {"config": BILLS},
+        "prometheusRule": {"enabled": True, "floor": True, "heartbeat": True},
+    },
     "token of the page": central(
         config={**BILLS, "web": {"bearer_token": TOKEN}},
         secretMounts=["face"],

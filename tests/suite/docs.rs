@@ -12,6 +12,7 @@ use costband::telemetry::names::{self, Kind};
 use serde_json::Value;
 
 mod keys;
+mod rules;
 
 const READMES: [&str; 2] = ["README.md", "README.ko.md"];
 

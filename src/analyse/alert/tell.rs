@@ -10,6 +10,7 @@ use crate::domain::alert::{
     AlertId, AlertKey, AlertRule, AlertState, Severity, Silence, Subject, Told,
 };
 use crate::domain::alert_policy::AlertPolicies;
+use crate::domain::alerting::Alerting;
 use crate::domain::notice::{AlertNotice, Message, Notice, NoticeKind, Recipient, Takes};
 use crate::domain::period::BillingPeriod;
 
@@ -20,6 +21,8 @@ pub struct Telling<'a> {
     pub recipients: &'a [Recipient],
     /// Who is told of which alert, and how often.
     pub policies: &'a AlertPolicies,
+    /// Whether the agent tells of money.
+    pub alerting: Alerting,
     /// What is not told for a while.
     pub silences: &'a [Silence],
     /// How long an alert waits for others that come up with it.
@@ -58,6 +61,7 @@ pub fn tell(
     let routes: BTreeMap<AlertId, _> = states
         .iter()
         .filter(|(id, state)| state.fires() && !muted.contains_key(*id))
+        .filter(|(_, state)| telling.alerting.tells(state.key.rule))
         .map(|(id, state)| (id.clone(), telling.policies.routing(&state.key)))
         .collect();
     for recipient in telling.recipients {
@@ -69,7 +73,9 @@ pub fn tell(
                 .receivers
                 .as_ref()
                 .is_none_or(|names| names.iter().any(|name| *name == recipient.name));
-            if !is_wanted || state.details.severity > recipient.minimum_severity {
+            // Nobody learns from the one who does not listen that he does not.
+            let is_itself = state.key.about(Subject::Receiver) == Some(&recipient.name);
+            if !is_wanted || is_itself || state.details.severity > recipient.minimum_severity {
                 continue;
             }
             match state.told.get(&recipient.name) {

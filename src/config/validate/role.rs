@@ -80,6 +80,7 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
             "no bill is read",
         ),
         ("bands", file.bands.as_ref().is_some_and(|of| !of.is_empty()), "no band is judged"),
+        ("alerting", file.alerting.is_some(), "there is nothing to tell"),
         (
             "notify.webhooks",
             webhooks.is_some_and(|of| !of.is_empty()),

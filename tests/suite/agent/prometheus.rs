@@ -35,7 +35,7 @@ impl Prometheus {
     fn start(program: &std::path::Path, target: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
-        let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/rules/costband.yaml");
+        let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/rules/*.yaml");
         let target = target.trim_start_matches("http://");
         std::fs::write(
             &config,
@@ -161,7 +161,7 @@ async fn prometheus_answers_with_the_figures_of_the_api() {
         (evaluated && !rules.is_empty()).then_some(rules)
     })
     .await;
-    assert_eq!(rules.len(), 8);
+    assert_eq!(rules.len(), 38);
     assert!(rules.iter().all(|rule| rule["health"] == "ok"), "{rules:#?}");
     until("the alert of last month's ceiling", async || {
         let firing = "ALERTS{alertname=\"CostbandCeilingExceeded\",band=\"aws\",period=\"previous\",alertstate=\"firing\"}";

@@ -18,6 +18,7 @@ use costband::domain::alert::{
     AlertDetails, AlertEnd, AlertKey, AlertRule, AlertState, Figure, FigureName, Observation,
     Patience, Severity, Subject, Verdict,
 };
+use costband::domain::alerting::Alerting;
 use costband::domain::notice::{AlertNotice, Notice, Recipient, Takes};
 use costband::domain::ports::Clock;
 use costband::notify::{DeliveryError, Receiver};
@@ -91,6 +92,7 @@ fn room() -> AlertRoom {
     };
     AlertRoom {
         policies: Arc::default(),
+        alerting: Alerting::Agent,
         recipients: Arc::new(vec![
             recipient("chat", Takes::Groups),
             recipient("pager", Takes::Alerts),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use costband::app::alerts::{self, AlertInput, AlertRoom};
 use costband::domain::alert::{AlertRule, Severity, Subject};
+use costband::domain::alerting::Alerting;
 use costband::domain::band::{BandStatus, BandView, PeriodLabel};
 use costband::domain::identity::Provider;
 use costband::domain::notice::{Notice, NoticeKind, Recipient, Takes};
@@ -51,6 +52,7 @@ async fn told(bench: &Bench) -> Vec<(AlertRule, String)> {
     };
     let room = AlertRoom {
         policies: Arc::default(),
+        alerting: Alerting::Agent,
         recipients: Arc::new(vec![ops]),
         group_wait: SignedDuration::ZERO,
     };

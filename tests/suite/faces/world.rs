@@ -144,7 +144,7 @@ fn aws() -> SourceSpend {
         provider: Provider::Aws,
         periods: vec![current, previous],
         data_through: Some("2025-10-16T00:00:00Z".parse().unwrap()),
-        complete_days: BTreeSet::new(),
+        complete_days: BTreeSet::from(["2025-10-13", "2025-10-14"].map(|day| day.parse().unwrap())),
         last_complete_day: Some((
             "2025-10-14".parse().unwrap(),
             BTreeMap::from([(Currency::USD, both("2700", "2650.5"))]),

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a measurement waits for a process to settle")]
 
 mod agent;
+mod alerts;
 mod gpu;
 mod measure;
 mod poll;
@@ -49,6 +50,7 @@ fn measure_all(table: &mut Table) -> anyhow::Result<()> {
         std::fs::metadata(PROGRAM).with_context(|| format!("failed to look at `{PROGRAM}`"))?;
     let megabytes = measure::millionths(program.len());
     table.row("7", "stripped binary, every feature", format!("{megabytes:.1} MB"), "<= 20 MB");
+    alerts::measure(table).context("failed to measure alerts")?;
     gpu::measure(table).context("failed to measure the reading of GPUs")?;
     roles::measure(table).context("failed to measure the roles")?;
     start::measure(table, folder.path()).context("failed to measure the start")?;

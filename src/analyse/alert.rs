@@ -155,3 +155,6 @@ fn ratio(amount: Decimal, of: Decimal) -> Option<f64> {
 fn limit(details: AlertDetails, limit: Figure) -> AlertDetails {
     details.with(FigureName::Limit, limit)
 }
+
+#[cfg(test)]
+mod tests;

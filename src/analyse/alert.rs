@@ -77,7 +77,6 @@ pub fn observe(facts: &AlertFacts<'_>, policies: &AlertPolicies) -> Vec<Observat
         told: Vec::new(),
     };
     band::look(&mut eye);
-    pace::look(&mut eye);
     cost::look(&mut eye);
     gpu::look(&mut eye);
     source::look(&mut eye);

@@ -78,7 +78,6 @@ pub fn observe(facts: &AlertFacts<'_>, policies: &AlertPolicies) -> Vec<Observat
         told: Vec::new(),
     };
     band::look(&mut eye);
-    pace::look(&mut eye);
     cost::look(&mut eye);
     gpu::look(&mut eye);
     source::look(&mut eye);
@@ -156,3 +155,6 @@ fn ratio(amount: Decimal, of: Decimal) -> Option<f64> {
 fn limit(details: AlertDetails, limit: Figure) -> AlertDetails {
     details.with(FigureName::Limit, limit)
 }
+
+#[cfg(test)]
+mod tests;

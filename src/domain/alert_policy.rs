@@ -299,3 +299,6 @@ impl AlertPolicies {
         self.told(key).0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -719,6 +719,7 @@ fn every_example_loads_its_sources_are_built_and_its_bands_answered() {
     let examples = examples();
     let names: Vec<&str> = examples.keys().map(String::as_str).collect();
     let wanted = [
+        "alerts.yaml",
         "aws.yaml",
         "azure.yaml",
         "bands.yaml",

@@ -1,10 +1,12 @@
 //! Rules of a band's month: booked above the ceiling, expected to end above it or below the floor,
 //! and forecasts that were wrong.
 
+use std::ops::Deref;
+
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 
-use super::{Eye, limit, money, verdict};
+use super::{Eye, limit, money, pace, verdict};
 use crate::domain::alert::{
     AlertDetails, AlertKey, AlertRule, Figure, FigureName, Severity, Subject, Verdict,
 };
@@ -17,10 +19,26 @@ const ERROR_CLEARS_AT: f64 = 0.8;
 pub(super) fn look(eye: &mut Eye<'_>) {
     // What was final stays; the end of its alerts is told by what is absent.
     for band in eye.facts.bands.iter().filter(|band| !band.is_final) {
+        let band = &Told { judged: band, details: usual(band) };
         exceeded(eye, band);
         ceiling(eye, band);
+        pace::look(eye, band);
         floor(eye, band);
         forecast_off(eye, band);
+    }
+}
+
+/// A band with what every rule tells of it.
+pub(super) struct Told<'a> {
+    judged: &'a BandJudgement,
+    details: AlertDetails,
+}
+
+impl Deref for Told<'_> {
+    type Target = BandJudgement;
+
+    fn deref(&self) -> &BandJudgement {
+        self.judged
     }
 }
 
@@ -29,16 +47,25 @@ pub(super) fn key(rule: AlertRule, band: &BandJudgement) -> AlertKey {
     AlertKey::new(rule).of(Subject::Band, band.band.as_str()).within(band.period)
 }
 
-/// What is told of every band.
+/// What a rule tells of a band.
 pub(super) fn details(
     eye: &Eye<'_>,
-    band: &BandJudgement,
+    band: &Told<'_>,
     severity: Severity,
     verdict: Verdict,
 ) -> AlertDetails {
+    let mut details = AlertDetails { severity, ..band.details.clone() };
+    if verdict == Verdict::Met {
+        details.causes = eye.causes.of_band(band);
+    }
+    details
+}
+
+/// What is told of every band.
+fn usual(band: &BandJudgement) -> AlertDetails {
     use FigureName as Name;
     let at = |day| Figure::Day(day);
-    let mut details = AlertDetails::new(severity)
+    let mut details = AlertDetails::new(Severity::Info)
         .with(Name::Ceiling, Figure::Money(band.ceiling))
         .with(Name::Floor, Figure::Money(band.floor))
         .with_known(Name::Spend, band.spend.map(Figure::Money))
@@ -49,21 +76,14 @@ pub(super) fn details(
         let currency = outlook.forecast.currency;
         let high = quantile(&outlook.forecast, 0.8);
         let against = &outlook.against;
+        let allowed = against.allowed_per_day;
         details = details
             .with_known(Name::MonthEndHigh, high.map(|amount| money(amount, currency)))
             .with_known(Name::Crossing, against.crossing_p50.map(at))
             .with_known(Name::CrossingEarly, against.crossing_p80.map(at))
-            .with_known(
-                Name::AllowedPerDay,
-                against.allowed_per_day.map(|amount| money(amount, currency)),
-            );
+            .with_known(Name::AllowedPerDay, allowed.map(|amount| money(amount, currency)));
     }
-    details.owner = band.owner.clone();
-    details.runbook_url = band.runbook_url.clone();
-    if verdict == Verdict::Met {
-        details.causes = eye.causes.of_band(band);
-    }
-    details
+    AlertDetails { owner: band.owner.clone(), runbook_url: band.runbook_url.clone(), ..details }
 }
 
 /// The amount that the month's end stays under with a probability: between those that are told by
@@ -88,7 +108,7 @@ pub(super) fn part(limit: Decimal, share: f64) -> Option<Decimal> {
 }
 
 /// Booked money is above the ceiling, however old the reading; less is known only while it is new.
-fn exceeded(eye: &mut Eye<'_>, band: &BandJudgement) {
+fn exceeded(eye: &mut Eye<'_>, band: &Told<'_>) {
     let key = key(AlertRule::CeilingExceeded, band);
     let Some(policy) = eye.policies.ceiling_exceeded.on(&key) else { return };
     let verdict = match band.status(BandView::Actual) {
@@ -103,7 +123,7 @@ fn exceeded(eye: &mut Eye<'_>, band: &BandJudgement) {
     eye.tell(key, policy, verdict, band.newest_complete_day, details);
 }
 
-fn ceiling(eye: &mut Eye<'_>, band: &BandJudgement) {
+fn ceiling(eye: &mut Eye<'_>, band: &Told<'_>) {
     let key = key(AlertRule::CeilingForecast, band);
     let Some(policy) = eye.policies.ceiling_forecast.on(&key) else { return };
     let of = &policy.thresholds;
@@ -132,7 +152,7 @@ fn ceiling(eye: &mut Eye<'_>, band: &BandJudgement) {
     eye.tell(key, policy, verdict, band.newest_complete_day, details);
 }
 
-fn floor(eye: &mut Eye<'_>, band: &BandJudgement) {
+fn floor(eye: &mut Eye<'_>, band: &Told<'_>) {
     let key = key(AlertRule::FloorForecast, band);
     let Some(policy) = eye.policies.floor_forecast.on(&key) else { return };
     let of = &policy.thresholds;
@@ -157,7 +177,7 @@ fn floor(eye: &mut Eye<'_>, band: &BandJudgement) {
     eye.tell(key, policy, verdict, band.newest_complete_day, details);
 }
 
-fn forecast_off(eye: &mut Eye<'_>, band: &BandJudgement) {
+fn forecast_off(eye: &mut Eye<'_>, band: &Told<'_>) {
     if band.label != PeriodLabel::Current {
         return;
     }

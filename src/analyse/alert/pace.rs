@@ -1,15 +1,13 @@
 //! Rules of a band's pace: how fast the last complete days burn the ceiling of their month.
 
-use super::band::{details, key, part};
+use super::band::{Told, details, key, part};
 use super::{Eye, limit, verdict};
 use crate::domain::alert::{AlertDetails, AlertRule, Figure, FigureName, Verdict};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 
-pub(super) fn look(eye: &mut Eye<'_>) {
-    for band in eye.facts.bands.iter().filter(|band| !band.is_final) {
-        fast(eye, band);
-        slow(eye, band);
-    }
+pub(super) fn look(eye: &mut Eye<'_>, band: &Told<'_>) {
+    fast(eye, band);
+    slow(eye, band);
 }
 
 /// The days of a month that is over can be slowed no more: nothing begins there, and what began may
@@ -32,7 +30,7 @@ fn is_known(band: &BandJudgement) -> bool {
     band.status(BandView::Pace) != BandStatus::Unknown
 }
 
-fn fast(eye: &mut Eye<'_>, band: &BandJudgement) {
+fn fast(eye: &mut Eye<'_>, band: &Told<'_>) {
     let key = key(AlertRule::PaceFast, band);
     let Some(policy) = eye.policies.pace_fast.on(&key) else { return };
     let of = &policy.thresholds;
@@ -46,7 +44,7 @@ fn fast(eye: &mut Eye<'_>, band: &BandJudgement) {
     eye.tell(key, policy, verdict, band.newest_complete_day, details);
 }
 
-fn slow(eye: &mut Eye<'_>, band: &BandJudgement) {
+fn slow(eye: &mut Eye<'_>, band: &Told<'_>) {
     let key = key(AlertRule::PaceSlow, band);
     let Some(policy) = eye.policies.pace_slow.on(&key) else { return };
     let of = &policy.thresholds;

@@ -9,13 +9,48 @@ pub fn tables(schema: &Value) -> String {
     let mut out = String::new();
     let mut rest = schema.clone();
     let sources = rest["properties"].as_object_mut().unwrap().remove("sources").unwrap();
-    table(&mut out, "Everything but the sources", schema, &rest);
+    let alerts = rest["properties"].as_object_mut().unwrap().remove("alerts").unwrap();
+    table(&mut out, "Everything but sources and alerts", schema, &rest);
+    alert_tables(&mut out, schema, &alerts);
     for (kind, list) in sources["properties"].as_object().unwrap() {
         let title = format!("One entry of `sources.{kind}`");
         let (entry, _) = resolve(schema, &list["items"]);
         table(&mut out, &title, schema, entry);
     }
     out.trim_end().to_owned() + "\n"
+}
+
+/// The rules, and every key of their entries once: most rules take the same ones.
+fn alert_tables(out: &mut String, schema: &Value, alerts: &Value) {
+    let (alerts, _) = resolve(schema, alerts);
+    let rules = alerts["properties"].as_object().unwrap();
+    out.push_str("### Rules of `alerts`\n\n| key | takes | meaning |\n|---|---|---|\n");
+    let mut keys: Vec<(String, Vec<&str>)> = Vec::new();
+    for (rule, list) in rules {
+        let meaning = list["description"].as_str().unwrap().replace('\n', " ");
+        let _ = writeln!(out, "| `alerts.{rule}[]` | entries | {meaning} |");
+        let (list, _) = resolve(schema, list);
+        let (entry, _) = resolve(schema, &list["items"]);
+        let mut own = String::new();
+        rows(&mut own, schema, entry, "");
+        for line in own.lines() {
+            match keys.iter_mut().find(|(known, _)| known == line) {
+                Some((_, of)) => of.push(rule),
+                None => keys.push((line.to_owned(), vec![rule])),
+            }
+        }
+    }
+    out.push_str("\n### Keys of an entry of `alerts`\n\n");
+    out.push_str("| key | takes | meaning | rules |\n|---|---|---|---|\n");
+    for (line, of) in keys {
+        let of = if of.len() == rules.len() {
+            "all".to_owned()
+        } else {
+            of.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ")
+        };
+        let _ = writeln!(out, "{line} {of} |");
+    }
+    out.push('\n');
 }
 
 fn table(out: &mut String, title: &str, schema: &Value, object: &Value) {

@@ -1,3 +1,5 @@
+//! How fast the last complete days burn a ceiling.
+
 use super::*;
 use crate::domain::band::BurnRates;
 

@@ -1,0 +1,156 @@
+//! Rules of bills, their totals, and receivers.
+
+use super::*;
+use crate::domain::breakdown::Amounts;
+use crate::domain::report::SourceErrorKind;
+use crate::domain::spend::{PeriodSpend, RestatedPeriod};
+
+#[test]
+fn a_bill_is_late_from_two_days_beyond_its_lag_on_and_critical_from_three() {
+    let at = |now: &str| {
+        let world = World { now: now.parse().unwrap(), ..World::new() };
+        let told = world.one(AlertRule::BillingDataLate);
+        (told.verdict, told.details.severity)
+    };
+    // The 12th ends as the 13th begins; 48 h of lag and 48 h beyond it.
+    assert_eq!(at("2026-11-16T23:59:59Z"), (Verdict::Clear, Severity::Warning));
+    assert_eq!(at("2026-11-17T00:00:00Z"), (Verdict::Met, Severity::Warning));
+    assert_eq!(at("2026-11-17T23:59:59Z"), (Verdict::Met, Severity::Warning));
+    assert_eq!(at("2026-11-18T00:00:00Z"), (Verdict::Met, Severity::Critical));
+    let mut world = World::new();
+    world.spend[0].complete_days.clear();
+    assert_eq!(world.verdict(AlertRule::BillingDataLate), Verdict::Unknown);
+}
+
+fn failing(kind: Option<SourceErrorKind>, up: Option<bool>) -> World {
+    let last_error = kind.map(|kind| (kind, "no answer".to_owned()));
+    World { sources: vec![SourceStatus { up, last_error, ..status() }], ..World::new() }
+}
+
+#[test]
+fn a_source_that_fails_and_one_that_refuses_are_two_alerts() {
+    let verdicts = |kind, up| {
+        let world = failing(kind, up);
+        (world.verdict(AlertRule::SourceFailing), world.verdict(AlertRule::IdentityWrong))
+    };
+    use SourceErrorKind as Kind;
+    assert_eq!(verdicts(None, Some(true)), (Verdict::Clear, Verdict::Clear));
+    assert_eq!(verdicts(None, None), (Verdict::Unknown, Verdict::Unknown));
+    for kind in [Kind::Timeout, Kind::Malformed] {
+        assert_eq!(verdicts(Some(kind), Some(false)), (Verdict::Met, Verdict::Between));
+    }
+    for kind in [Kind::Auth, Kind::Forbidden] {
+        assert_eq!(verdicts(Some(kind), Some(false)), (Verdict::Between, Verdict::Met));
+    }
+    let mut world = failing(Some(Kind::Auth), Some(false));
+    world.policies.identity_wrong.usual.enabled = false;
+    assert_eq!(world.verdict(AlertRule::SourceFailing), Verdict::Met, "nobody else tells it");
+    let told = world.one(AlertRule::SourceFailing);
+    let two_hours = jiff::SignedDuration::from_hours(2);
+    assert_eq!(told.fires_after, Patience::Time(two_hours));
+    assert_eq!(told.details.figures[&FigureName::ErrorKind], Figure::Text("auth".to_owned()));
+}
+
+#[test]
+fn a_cap_is_nearly_spent_from_eight_tenths_on() {
+    let verdict = |spent: i64| {
+        let status = SourceStatus {
+            spent: vec![dollars(spent)],
+            monthly_cap: Some(dollars(30)),
+            ..status()
+        };
+        let told = World { sources: vec![status], ..World::new() }.one(AlertRule::CapNearlySpent);
+        assert_eq!(told.key.period, Some(period("2026-11")));
+        told.verdict
+    };
+    assert_eq!((verdict(24), verdict(23)), (Verdict::Met, Verdict::Clear));
+    assert_eq!(World::new().all(AlertRule::CapNearlySpent), [], "without a cap nothing is told");
+}
+
+#[test]
+fn a_closed_month_that_moved_is_told_for_three_days() {
+    let verdict = |before: i64, after: i64, newest: &str| {
+        let mut world = World::new();
+        world.spend[0].restated = vec![RestatedPeriod {
+            period: period("2026-09"),
+            currency: Currency::USD,
+            before: Decimal::from(before),
+            after: Decimal::from(after),
+            fall: None,
+            newest: newest.parse().unwrap(),
+        }];
+        world.verdict(AlertRule::Restatement)
+    };
+    assert_eq!(verdict(10_000, 10_101, NOW), Verdict::Met);
+    assert_eq!(verdict(10_000, 9_899, NOW), Verdict::Met);
+    assert_eq!(verdict(10_000, 10_100, NOW), Verdict::Clear, "no more than 1 %");
+    assert_eq!(verdict(100, 109, NOW), Verdict::Clear, "too little money");
+    assert_eq!(verdict(10_000, 12_000, "2026-11-12T12:00:01Z"), Verdict::Met);
+    assert_eq!(verdict(10_000, 12_000, "2026-11-12T12:00:00Z"), Verdict::Clear);
+}
+
+#[test]
+fn a_day_that_fell_by_more_than_a_fifth_is_told_in_the_open_month_too() {
+    let verdict = |after: i64| {
+        let mut world = World::new();
+        world.spend[0].restated = vec![RestatedPeriod {
+            period: period("2026-11"),
+            currency: Currency::USD,
+            before: Decimal::from(10_000),
+            after: Decimal::from(10_000),
+            fall: Some((day("2026-11-09"), Decimal::from(1000), Decimal::from(after))),
+            newest: NOW.parse().unwrap(),
+        }];
+        world.verdict(AlertRule::Restatement)
+    };
+    assert_eq!((verdict(799), verdict(800)), (Verdict::Met, Verdict::Clear));
+}
+
+#[test]
+fn totals_that_differ_are_told_by_share_and_by_money() {
+    let verdict = |total: i64, difference: &str, known: bool| {
+        let mut world = World::new();
+        let amount = Some(Decimal::from(total));
+        world.spend[0].periods = vec![PeriodSpend {
+            label: PeriodLabel::Current,
+            period: period("2026-11"),
+            is_final: false,
+            start: "2026-11-01T00:00:00Z".parse().unwrap(),
+            totals: BTreeMap::from([(
+                Currency::USD,
+                Amounts { billed: amount, effective: amount, list: None },
+            )]),
+            excluded: BTreeMap::new(),
+            by: BTreeMap::new(),
+            days: Vec::new(),
+            reconciliation_difference: BTreeMap::from([(
+                Currency::USD,
+                difference.parse().unwrap(),
+            )]),
+        }];
+        if !known {
+            world.spend[0].complete_days.clear();
+        }
+        world.verdict(AlertRule::ReconciliationDifference)
+    };
+    assert_eq!(verdict(10_000, "10.01", true), Verdict::Met);
+    assert_eq!(verdict(10_000, "-10.01", true), Verdict::Met);
+    assert_eq!(verdict(10_000, "10", true), Verdict::Clear);
+    assert_eq!(verdict(100, "1", true), Verdict::Clear);
+    assert_eq!(verdict(0, "1.01", true), Verdict::Met, "all of it is missing");
+    assert_eq!(verdict(10_000, "5000", false), Verdict::Unknown);
+}
+
+#[test]
+fn a_receiver_that_takes_nothing_is_told() {
+    let verdict = |since: Option<&str>| {
+        let receiver = ReceiverHealth {
+            name: "chat".to_owned(),
+            failing_since: since.map(|since| since.parse().unwrap()),
+            error: None,
+            waiting: 3,
+        };
+        World { receivers: vec![receiver], ..World::new() }.verdict(AlertRule::ReceiverFailing)
+    };
+    assert_eq!((verdict(Some(NOW)), verdict(None)), (Verdict::Met, Verdict::Clear));
+}

@@ -15,6 +15,7 @@ pub mod gpu_tier;
 pub mod gpu_time;
 pub mod nowcast;
 pub mod period;
+pub mod restated;
 pub mod scope;
 pub mod spend;
 pub mod trend;

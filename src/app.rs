@@ -1,6 +1,7 @@
 //! Composition: the only place that names every part. Each wiring is a small file.
 
 pub mod agent;
+pub mod alerts;
 pub mod backfill;
 pub mod backtest;
 pub mod central;
@@ -17,7 +18,6 @@ pub mod kubernetes;
 pub mod lease;
 pub mod ledger;
 pub mod nodes;
-pub mod notices;
 pub mod online;
 pub mod plan;
 pub mod polling;

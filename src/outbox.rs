@@ -1,18 +1,25 @@
 //! Takes messages that were committed with the state they tell of, hands them to their receivers
 //! and keeps the outcome. What is not delivered stays for the next start.
+//!
+//! Each receiver has a lane of its own: it hears things in order, and none waits for another. Before
+//! a message is handed over, the ledger notes it, so that one whose outcome nobody lived to note is
+//! known to be repeated.
 
-use std::collections::HashMap;
-use std::pin::pin;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
-use crate::domain::notice::QueuedNotice;
+use crate::domain::notice::{Notice, QueuedNotice};
 use crate::domain::ports::{Clock, OutboxLedger};
 use crate::notify::{DeliveryError, Receiver};
 use crate::telemetry::self_metrics::SelfMetrics;
+
+pub mod alive;
 
 /// How often the outbox is looked at when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -21,86 +28,155 @@ const LONGEST_RETRY: Duration = Duration::from_secs(15 * 60);
 /// After this long a message tells of a world that is gone.
 const KEEP_FOR: SignedDuration = SignedDuration::from_hours(72);
 
+/// Who is told, by configured name.
+pub type Receivers = BTreeMap<String, Arc<dyn Receiver>>;
+
 /// What delivering needs.
 pub struct Outbox {
     /// Where messages wait.
     pub ledger: Arc<dyn OutboxLedger>,
-    /// Who is told, by configured name.
-    pub receivers: HashMap<String, Arc<dyn Receiver>>,
+    /// Who is told.
+    pub receivers: Receivers,
     /// The agent's clock.
     pub clock: Arc<dyn Clock>,
     /// Counts outcomes.
     pub metrics: SelfMetrics,
-    /// Rings when a message was queued.
-    pub bell: Arc<Notify>,
+    /// Changes when a message was queued.
+    pub bell: watch::Receiver<u64>,
 }
 
 impl Outbox {
     /// Delivers until it is asked to leave: a message that is under way is delivered first.
     pub async fn run_until(self, leaving: impl Future<Output = ()>) {
-        let mut leaving = pin!(leaving);
+        let leaving = leaving.shared();
+        let lanes = self.receivers.values().map(|receiver| self.lane(receiver, leaving.clone()));
+        let orphans = async {
+            loop {
+                self.drop_orphans().await;
+                tokio::select! {
+                    () = leaving.clone() => return,
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+            }
+        };
+        tokio::join!(join_all(lanes), orphans);
+    }
+
+    async fn lane(&self, receiver: &Arc<dyn Receiver>, leaving: impl Future<Output = ()> + Clone) {
+        let mut bell = self.bell.clone();
         loop {
-            self.deliver_due().await;
+            bell.mark_unchanged();
+            self.deliver_to(receiver, leaving.clone()).await;
             tokio::select! {
-                () = &mut leaving => return,
-                // Either is a reason to look again.
-                _ = tokio::time::timeout(LOOK_EVERY, self.bell.notified()) => {}
+                () = leaving.clone() => return,
+                rung = bell.changed() => {
+                    if rung.is_err() {
+                        // Nobody rings any more; the clock still does.
+                        tokio::time::sleep(LOOK_EVERY).await;
+                    }
+                }
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
     }
 
     /// Tries every message that is due, once.
     pub async fn deliver_due(&self) {
-        let due = match self.ledger.due(self.clock.now()).await {
+        let lanes = self
+            .receivers
+            .values()
+            .map(|receiver| self.deliver_to(receiver, std::future::pending().shared()));
+        tokio::join!(join_all(lanes), self.drop_orphans());
+    }
+
+    /// Tries the messages of a receiver that are due, in order. One that was not taken keeps those
+    /// behind it waiting.
+    async fn deliver_to(
+        &self,
+        receiver: &Arc<dyn Receiver>,
+        leaving: impl Future<Output = ()> + Clone,
+    ) {
+        for notice in self.due().await {
+            if notice.entry.receiver != receiver.name() {
+                continue;
+            }
+            if leaving.clone().now_or_never().is_some() || !self.deliver(receiver, &notice).await {
+                return;
+            }
+            let rest = receiver.least_interval();
+            if !rest.is_zero() {
+                tokio::select! {
+                    () = leaving.clone() => return,
+                    () = tokio::time::sleep(rest) => {}
+                }
+            }
+        }
+    }
+
+    async fn due(&self) -> Vec<QueuedNotice> {
+        match self.ledger.due(self.clock.now()).await {
             Ok(due) => due,
             Err(error) => {
                 self.metrics.ledger_failed("outbox");
                 tracing::error!(%error, "failed to read the outbox");
-                return;
+                Vec::new()
             }
-        };
-        // One that was not taken keeps those behind it waiting: a receiver hears things in order.
-        let mut waiting: Vec<&str> = Vec::new();
-        for notice in &due {
-            let receiver = notice.entry.receiver.as_str();
-            if !waiting.contains(&receiver) && !self.deliver(notice).await {
-                waiting.push(receiver);
+        }
+    }
+
+    /// Gives up what no receiver is configured for any more.
+    async fn drop_orphans(&self) {
+        for notice in self.due().await {
+            if !self.receivers.contains_key(&notice.entry.receiver) {
+                self.drop_notice(&notice, "the receiver is not configured any more").await;
             }
         }
     }
 
     /// Whether the message is done with.
-    async fn deliver(&self, notice: &QueuedNotice) -> bool {
-        let name = &notice.entry.receiver;
-        let Some(receiver) = self.receivers.get(name) else {
-            self.drop_notice(notice, "the receiver is not configured any more").await;
-            return true;
+    async fn deliver(&self, receiver: &Arc<dyn Receiver>, queued: &QueuedNotice) -> bool {
+        let name = receiver.name();
+        let notice: Notice = match serde_json::from_str(&queued.entry.payload) {
+            Ok(notice) => notice,
+            Err(error) => {
+                let reason = format!("failed to read the message: {error}");
+                self.drop_notice(queued, &reason).await;
+                return true;
+            }
         };
-        // A receiver checks the age of the signature against the calendar's clock.
+        if let Err(error) = self.ledger.handed(queued.id, self.clock.now()).await {
+            // A message that is sent and not noted would be sent again for ever on a full disk.
+            self.metrics.ledger_failed("outbox");
+            tracing::error!(%error, "failed to note a delivery, so it is not made");
+            return false;
+        }
+        if queued.handed_at.is_some() {
+            self.metrics.notified(name, "repeated");
+        }
+        // A receiver checks the age of a signature against the calendar's clock.
         let stamp = Timestamp::now();
-        let outcome =
-            receiver.deliver(&notice.entry.dedupe_key, &notice.entry.payload, stamp).await;
+        let outcome = receiver.deliver(&queued.entry.dedupe_key, &notice, stamp).await;
         let now = self.clock.now();
         let is_done = outcome.is_ok();
         let kept = match outcome {
             Ok(()) => {
                 self.metrics.notified(name, "sent");
                 tracing::info!(receiver = name, "notification delivered");
-                self.ledger.sent(notice.id, now).await
+                self.ledger.sent(queued.id, now).await
             }
             Err(error)
-                if !error.is_temporary || now.duration_since(notice.queued_at) > KEEP_FOR =>
+                if !error.is_temporary || now.duration_since(queued.queued_at) > KEEP_FOR =>
             {
-                self.drop_notice(notice, &error.reason).await;
+                self.drop_notice(queued, &error.reason).await;
                 return true;
             }
             Err(error) => {
                 self.metrics.notified(name, "failed");
-                if notice.last_error.as_ref() != Some(&error.reason) {
+                if queued.last_error.as_ref() != Some(&error.reason) {
                     tracing::warn!(receiver = name, %error, "failed to deliver a notification");
                 }
-                let next = next_attempt(now, notice.attempts, &error);
-                self.ledger.failed(notice.id, next, &error.reason).await
+                let next = next_attempt(now, queued.attempts, &error);
+                self.ledger.failed(queued.id, next, &error.reason, error.may_have_arrived).await
             }
         };
         self.note(kept);

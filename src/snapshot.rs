@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub gpu: Arc<GpuPicture>,
     /// What every source that has rows costs from day to day; read beside the bands, a little later.
     pub trends: Arc<Vec<SourceTrends>>,
+    /// Every alert that is pending or fires, with what there is to tell of it now.
+    pub alerts: Arc<Vec<AlertState>>,
     /// One entry for each configured billing source.
     pub sources: Arc<Vec<SourceStatus>>,
-    /// Every alert that the ledger keeps, as it was last judged.
-    pub alerts: Arc<Vec<AlertState>>,
 }

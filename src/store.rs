@@ -1,7 +1,8 @@
 //! The ledger: one SQLite file, or one PostgreSQL database that replicas share. It keeps every
-//! reading, schedule, reservation, band status and waiting message across restarts and `kill -9`.
+//! reading, schedule, reservation, alert and waiting message across restarts and `kill -9`.
 //! One process writes; others may read.
 
+mod alerts;
 mod commit;
 mod days;
 mod dictionary;
@@ -32,5 +33,6 @@ pub use handle::{CloseError, LedgerGone, LedgerHandle};
 pub use ledger::Ledger;
 pub use location::{Encryption, Location, Server};
 pub use meter::{LedgerMeter, QuotaReading};
+pub use outbox::Backlog;
 pub use retention::Pruned;
 pub use transfer::Copied;

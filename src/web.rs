@@ -1,5 +1,5 @@
 //! The HTTP face: metrics, health, JSON and the page. It reads the newest snapshot and can change
-//! nothing.
+//! nothing but what is said of alerts, and that only where a token is asked for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::extract::{FromRef, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::config::file::Language;
 use crate::config::secret::SecretRef;
 use crate::domain::lease::{Leadership, LeadershipNow};
 use crate::domain::period::Window;
-use crate::domain::ports::{GpuHistory, HistoryError};
+use crate::domain::ports::{AlertLedger, GpuHistory, HistoryError};
 use crate::export::api;
 use crate::export::page::Page;
 use crate::runtime::readiness::Readiness;
@@ -30,6 +30,7 @@ use crate::runtime::supervisor::Shutdown;
 use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
+mod alerts;
 mod gpu;
 pub mod page;
 mod replica;
@@ -61,6 +62,8 @@ pub struct Face {
     pub bearer_token: Option<SecretRef>,
     /// The language of the page where the browser asks for none that it has.
     pub language: Language,
+    /// What became of alerts, and who may change what of them.
+    pub alerts: Arc<dyn AlertLedger>,
     /// What GPUs cost in the past.
     pub gpu_history: Arc<dyn GpuHistory>,
     /// Whether the clouds are simulated: the page says so.
@@ -91,6 +94,14 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
         .route("/api/v1/gpu", get(gpu))
         .route("/api/v1/gpu/range", get(gpu_range))
         .route("/api/v1/nodes/{name}", get(node))
+        .route("/api/v1/alerts", get(alerts::alerts))
+        .route("/api/v1/alerts/history", get(alerts::history))
+        .route(
+            "/api/v1/alerts/{id}/acknowledgement",
+            post(alerts::acknowledge).delete(alerts::give_back),
+        )
+        .route("/api/v1/silences", get(alerts::silences).post(alerts::add_silence))
+        .route("/api/v1/silences/{id}", delete(alerts::end_silence))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
         .layer(middleware::from_fn_with_state(faces.clone(), replica::point_to_holder))
         .layer(middleware::from_fn_with_state(faces.clone(), require_token));

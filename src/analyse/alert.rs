@@ -1,15 +1,38 @@
 //! Alerts: rules look at what is known and observe; what they observed is held against what was.
+//!
+//! Each room holds the rules of one kind. A rule says of each of its subjects whether what it looks
+//! for is there; what cannot be told is unknown and neither begins nor ends anything.
 
+mod absence;
+mod band;
+mod causes;
+mod cost;
+mod gpu;
+mod pace;
+mod source;
 pub mod state;
+pub mod tell;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
-use crate::domain::alert::{AlertEnd, AlertKey, Observation, Verdict};
-use crate::domain::alert_policy::AlertPolicies;
+use self::causes::Causes;
+use crate::domain::alert::{
+    AlertDetails, AlertEnd, AlertKey, AlertRule, Figure, FigureName, Observation, Subject, Verdict,
+};
+use crate::domain::alert_policy::{AlertPolicies, Policy};
 use crate::domain::band::BandJudgement;
-use crate::domain::gpu_money::GpuPicture;
+use crate::domain::gpu_money::{GpuPicture, GpuRange};
+use crate::domain::identity::{Provider, SourceId};
+use crate::domain::money::{Currency, Money};
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::domain::trend::SourceTrends;
+
+pub use self::absence::Absence;
 
 /// What rules look at.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +47,8 @@ pub struct AlertFacts<'a> {
     pub sources: &'a [SourceStatus],
     /// GPU time and money.
     pub gpu: &'a GpuPicture,
+    /// GPU time and money of the last whole days; none until they were read first.
+    pub gpu_window: Option<&'a GpuRange>,
     /// Every source's series; none until they were read first.
     pub trends: Option<&'a [SourceTrends]>,
     /// How deliveries go, of every configured receiver.
@@ -44,16 +69,90 @@ pub struct ReceiverHealth {
 }
 
 /// What every rule that is on says of everything that it looks at.
-pub fn observe(_facts: &AlertFacts<'_>, _policies: &AlertPolicies) -> Vec<Observation> {
-    Vec::new()
+pub fn observe(facts: &AlertFacts<'_>, policies: &AlertPolicies) -> Vec<Observation> {
+    let mut eye = Eye {
+        facts,
+        policies,
+        causes: Causes::of(facts),
+        spend: facts.spend.iter().map(|spend| (&spend.source, spend)).collect(),
+        told: Vec::new(),
+    };
+    band::look(&mut eye);
+    pace::look(&mut eye);
+    cost::look(&mut eye);
+    gpu::look(&mut eye);
+    source::look(&mut eye);
+    eye.told
 }
 
 /// What is so of an alert that was and that nothing was observed of: whether it is gone, or whether
-/// that cannot be told.
+/// that cannot be told. For many alerts [`Absence`] looks things up once.
 pub fn absent(
-    _key: &AlertKey,
-    _facts: &AlertFacts<'_>,
-    _policies: &AlertPolicies,
+    key: &AlertKey,
+    facts: &AlertFacts<'_>,
+    policies: &AlertPolicies,
 ) -> (Verdict, AlertEnd) {
-    (Verdict::Unknown, AlertEnd::Cleared)
+    Absence::new(facts, policies).of(key)
+}
+
+/// What rules look at and what they have said so far.
+struct Eye<'a> {
+    facts: &'a AlertFacts<'a>,
+    policies: &'a AlertPolicies,
+    causes: Causes<'a>,
+    spend: BTreeMap<&'a SourceId, &'a SourceSpend>,
+    told: Vec<Observation>,
+}
+
+impl Eye<'_> {
+    fn tell<T>(
+        &mut self,
+        key: AlertKey,
+        policy: &Policy<T>,
+        verdict: Verdict,
+        day: Option<Date>,
+        details: AlertDetails,
+    ) {
+        self.told.push(Observation {
+            key,
+            verdict,
+            day,
+            fires_after: policy.fires_after,
+            clears_after: policy.clears_after,
+            details,
+        });
+    }
+}
+
+/// An alert of a source.
+fn source_key(rule: AlertRule, source: &SourceId, provider: Provider) -> AlertKey {
+    AlertKey::new(rule)
+        .of(Subject::Source, source.as_str())
+        .of(Subject::Provider, provider.as_str())
+}
+
+/// The word of a cloud; one's own hardware is in none.
+fn provider_word(provider: Option<Provider>) -> &'static str {
+    provider.map_or("none", Provider::as_str)
+}
+
+/// What is there, what is gone, and what is between the two.
+fn verdict(met: bool, clear: bool) -> Verdict {
+    match (met, clear) {
+        (true, _) => Verdict::Met,
+        (false, true) => Verdict::Clear,
+        (false, false) => Verdict::Between,
+    }
+}
+
+fn money(amount: Decimal, currency: Currency) -> Figure {
+    Figure::Money(Money::new(amount, currency))
+}
+
+fn ratio(amount: Decimal, of: Decimal) -> Option<f64> {
+    amount.checked_div(of)?.to_f64()
+}
+
+fn limit(details: AlertDetails, limit: Figure) -> AlertDetails {
+    details.with(FigureName::Limit, limit)
 }

@@ -101,6 +101,7 @@ pub fn judge(
         label,
         zone,
         is_final: facts.is_final,
+        sources: sources.iter().map(|source| source.rules.id.clone()).collect(),
         basis: band.basis,
         floor: money(limits.floor),
         ceiling: money(limits.ceiling),

@@ -334,6 +334,7 @@ impl Spend {
             budgets,
             list_prices,
             restatements_total,
+            restated: Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 
 use crate::analyse::anomaly::{Part, find, likely_cause};
 use crate::analyse::change::{self, Value};
@@ -12,9 +13,9 @@ use crate::domain::breakdown::Dimension;
 use crate::domain::change::Change;
 use crate::domain::forecast::CostSeries;
 use crate::domain::identity::SourceId;
-use crate::domain::money::CostBasis;
+use crate::domain::money::{CostBasis, Money};
 use crate::domain::period::BillingPeriod;
-use crate::domain::trend::{SourceTrends, Trend};
+use crate::domain::trend::{Seen, SourceTrends, Trend};
 
 /// An anomaly that ended so many days before the newest complete day is told no more.
 const TOLD_DAYS: i32 = 35;
@@ -81,7 +82,23 @@ fn trend(named: &NamedSeries, parts: &[Part<'_>], period: BillingPeriod) -> Tren
         basis: named.basis,
         forecast: forecast.map_err(|error| error.to_string()),
         anomalies,
+        seen: seen(&named.series),
     }
+}
+
+fn seen(series: &CostSeries) -> Option<Seen> {
+    let costs = |amount: Option<Decimal>| amount.is_some_and(|amount| !amount.is_zero());
+    let day = series.days.iter().position(|day| costs(day.amount)).map(|at| series.date(at));
+    let charge = series.charges.iter().filter(|charge| costs(Some(charge.amount)));
+    let first = day.into_iter().chain(charge.map(|charge| charge.day)).min()?;
+    let newest_complete = series.newest_complete().map(|at| series.date(at));
+    let days = series.days.iter().filter(|day| day.complete).filter_map(|day| day.amount);
+    let known = |day: Date| newest_complete.is_some_and(|newest| day <= newest);
+    let charges = series.charges.iter().filter(|charge| known(charge.day));
+    let cost = days
+        .chain(charges.map(|charge| charge.amount))
+        .try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(amount))?;
+    Some(Seen { first, newest_complete, cost: Money::new(cost, series.currency) })
 }
 
 fn is_told(anomaly: &Anomaly, oldest: Date) -> bool {

@@ -51,7 +51,11 @@ impl GpuHistory for LedgerHistory {
     }
 }
 
-fn read(
+/// GPU time and money of some days.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn read(
     reader: &SpendReader,
     ledger: &Ledger,
     window: Window,

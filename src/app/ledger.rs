@@ -12,7 +12,7 @@ use crate::analyse::spend::SourceRules;
 use crate::domain::breakdown::{Amounts, Breakdown};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
-use crate::domain::notice::QueuedNotice;
+use crate::domain::notice::{AlertNotice, QueuedNotice};
 use crate::domain::period::{BillingPeriod, Window, next_day};
 use crate::domain::ports::{Meter, MeterError, OutboxLedger, PollLedger};
 use crate::domain::price::{InUse, PriceReading};
@@ -244,13 +244,30 @@ impl OutboxLedger for OutboxPort {
         self.call(move |ledger| ledger.outbox_due(now)).await
     }
 
+    async fn handed(&self, id: i64, at: Timestamp) -> Result<(), String> {
+        self.call(move |ledger| ledger.outbox_handed(id, at)).await
+    }
+
+    async fn firing(&self, receiver: &str) -> Result<Vec<AlertNotice>, String> {
+        let alerts = self.call(|ledger| ledger.alerts()).await?;
+        let told = alerts.iter().filter(|held| held.fires() && held.told.contains_key(receiver));
+        Ok(told.map(AlertNotice::of).collect())
+    }
+
     async fn sent(&self, id: i64, at: Timestamp) -> Result<(), String> {
         self.call(move |ledger| ledger.outbox_sent(id, at)).await
     }
 
-    async fn failed(&self, id: i64, next_attempt: Timestamp, reason: &str) -> Result<(), String> {
+    async fn failed(
+        &self,
+        id: i64,
+        next_attempt: Timestamp,
+        reason: &str,
+        may_have_arrived: bool,
+    ) -> Result<(), String> {
         let reason = reason.to_owned();
-        self.call(move |ledger| ledger.outbox_failed(id, next_attempt, &reason)).await
+        self.call(move |ledger| ledger.outbox_failed(id, next_attempt, &reason, may_have_arrived))
+            .await
     }
 
     async fn dropped(&self, id: i64, at: Timestamp, reason: &str) -> Result<(), String> {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::analyse::gpu_picture::GpuBooks;
-use crate::app::notices;
+use crate::app::alerts::{self, AlertInput, AlertRoom};
 use crate::app::spend::{History, Reading, SpendReader};
-use crate::app::trends::Trends;
+use crate::app::trends::{GpuWindow, Trends};
+use crate::domain::alert::AlertState;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
@@ -60,12 +61,15 @@ pub struct Publisher {
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// What sources cost from day to day.
     pub trends: watch::Receiver<Trends>,
-    /// Whether what is judged is told: not by a replica that follows.
-    pub queues: bool,
-    /// The names of the receivers.
-    pub receivers: Vec<String>,
-    /// Rings when a message was queued.
-    pub bell: Arc<Notify>,
+    /// GPU time and money of the newest whole days.
+    pub gpu_window: watch::Receiver<GpuWindow>,
+    /// Judges alerts and tells of them; none for a replica that follows, which shows what the holder
+    /// keeps of them.
+    pub alerts: Option<AlertRoom>,
+    /// Changes when a message was queued.
+    pub bell: watch::Sender<u64>,
+    /// When alerts were judged and kept last.
+    pub judged: watch::Sender<Option<Instant>>,
     /// Where snapshots go.
     pub published: watch::Sender<Option<Arc<Published>>>,
     /// Told of the first snapshot.
@@ -74,13 +78,15 @@ pub struct Publisher {
     pub metrics: SelfMetrics,
     /// Renders pages.
     pub renderer: Renderer,
+    /// Alerts as they were judged last; none at first.
+    pub known_alerts: Arc<Vec<AlertState>>,
 }
 
 struct Read {
     reading: Reading,
     at: Timestamp,
     /// What was judged of it, and when.
-    judged: Option<(Arc<Vec<BandJudgement>>, Timestamp)>,
+    judged: Option<(Judged, Timestamp)>,
     /// What snapshots show of it, shared by all of them.
     spend: Arc<Vec<SourceSpend>>,
     sources: Arc<Vec<SourceStatus>>,
@@ -88,6 +94,13 @@ struct Read {
     history: Arc<History>,
     /// What was made of it and of which books, on which days of the billing zones.
     gpu: Option<(Arc<GpuBooks>, [Date; 2], Arc<GpuPicture>)>,
+}
+
+/// Bands and alerts.
+#[derive(Clone)]
+struct Judged {
+    bands: Arc<Vec<BandJudgement>>,
+    alerts: Arc<Vec<AlertState>>,
 }
 
 impl Read {
@@ -104,7 +117,7 @@ impl Read {
     }
 
     /// What was judged just now: GPUs are read often and say nothing of a bill.
-    fn judged(&self, now: Timestamp) -> Option<Arc<Vec<BandJudgement>>> {
+    fn judged(&self, now: Timestamp) -> Option<Judged> {
         let (judged, at) = self.judged.as_ref()?;
         let age = now.duration_since(*at);
         (!age.is_negative() && age < JUDGE_EVERY).then(|| judged.clone())
@@ -207,24 +220,33 @@ impl Publisher {
         let judged = match read.judged(now) {
             Some(judged) => judged,
             None => {
-                let judged = self.reader.judge(&read.reading, &read.history, &gpu, now);
-                let judged = Arc::new(judged);
-                read.judged = Some((judged.clone(), now));
-                if self.queues {
-                    self.queue(judged.clone(), now).await;
+                let bands = self.reader.judge(&read.reading, &read.history, &gpu, now);
+                let bands = Arc::new(bands);
+                let input = AlertInput {
+                    bands: bands.clone(),
+                    spend: read.spend.clone(),
+                    sources: read.sources.clone(),
+                    gpu: gpu.clone(),
+                    gpu_window: self.gpu_window.borrow().clone(),
+                    trends: Some(self.trends.borrow().clone()).filter(|told| !told.is_empty()),
+                };
+                if let Some(alerts) = self.judge_alerts(input, now).await {
+                    self.known_alerts = Arc::new(alerts);
                 }
+                let judged = Judged { bands, alerts: self.known_alerts.clone() };
+                read.judged = Some((judged.clone(), now));
                 judged
             }
         };
         let snapshot = Snapshot {
             at: now,
             spend: read.spend.clone(),
-            bands: judged,
+            bands: judged.bands,
+            alerts: judged.alerts,
             gpus: Arc::new(gpus),
             gpu,
             trends: self.trends.borrow_and_update().clone(),
             sources: read.sources.clone(),
-            alerts: Arc::default(),
         };
         let text = self.renderer.render(&snapshot);
         let before = self.published.borrow().as_ref().map(|published| published.page.clone());
@@ -237,20 +259,35 @@ impl Publisher {
         self.readiness.snapshot_published();
     }
 
-    async fn queue(&self, judged: Arc<Vec<BandJudgement>>, now: Timestamp) {
-        let (reader, receivers) = (self.reader.clone(), self.receivers.clone());
-        let queued = self
-            .ledger
-            .call(move |ledger| notices::queue(ledger, &reader, &receivers, &judged, now))
-            .await;
-        match queued {
-            Ok(Ok(0)) => {}
-            Ok(Ok(_)) => self.bell.notify_one(),
-            Ok(Err(error)) => {
-                self.metrics.ledger_failed(error.operation().as_str());
-                tracing::error!(%error, "failed to queue notifications");
+    /// Every alert that is pending or fires, once what became of them is kept; none where the ledger
+    /// cannot keep it.
+    async fn judge_alerts(&self, input: AlertInput, now: Timestamp) -> Option<Vec<AlertState>> {
+        let room = self.alerts.clone();
+        let judged = self.ledger.call(move |ledger| match room {
+            Some(room) => {
+                let judged = alerts::judge(ledger, &room, &input, now)?;
+                Ok((judged.alerts, judged.queued))
             }
-            Err(gone) => tracing::error!(error = %gone, "failed to queue notifications"),
+            None => Ok((ledger.alerts()?, 0)),
+        });
+        match judged.await {
+            Ok(Ok((alerts, queued))) => {
+                if queued > 0 {
+                    self.bell.send_modify(|rung| *rung += 1);
+                }
+                self.judged.send_replace(Some(Instant::now()));
+                Some(alerts)
+            }
+            Ok(Err(error)) => {
+                let error: LedgerError = error;
+                self.metrics.ledger_failed(error.operation().as_str());
+                tracing::error!(%error, "failed to judge alerts; nothing is told of what changed");
+                None
+            }
+            Err(gone) => {
+                tracing::error!(error = %gone, "failed to judge alerts");
+                None
+            }
         }
     }
 }

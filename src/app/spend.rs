@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::sync::watch;
 
 use crate::analyse::band::{BandSource, SourceHistory, judge};
 use crate::analyse::gpu_bill::{GpuBill, SourceBill};
 use crate::analyse::gpu_picture::{GpuBooks, picture};
 use crate::analyse::gpu_price::PriceBook;
+use crate::analyse::restated::restated_periods;
 use crate::analyse::spend::{
     DailySeries, KnownDays, Selection, SeriesFold, SourceRules, SpendFold, complete_days,
 };
@@ -26,7 +27,7 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use crate::domain::price::SkuPrice;
-use crate::domain::spend::{SourceSpend, SourceStatus};
+use crate::domain::spend::{RestatedPeriod, SourceSpend, SourceStatus};
 use crate::store::{Ledger, LedgerError};
 
 /// What reading needs of a setup, cheap to hand to the ledger's thread.
@@ -45,6 +46,9 @@ struct ReadSource {
     bands: Vec<usize>,
     selections: Vec<Selection>,
 }
+
+/// How long what moved after it was complete is told.
+const RESTATED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// How far back forecasts look: a year and the month that it began in.
 const HISTORY_DAYS: i32 = 400;
@@ -344,14 +348,15 @@ fn read_source(ledger: &Ledger, source: &ReadSource, now: Timestamp) -> Result<T
         .last_success
         .is_some()
         .then(|| {
-            Ok::<_, LedgerError>(spend.into_source(
+            let spend = spend.into_source(
                 rules,
                 schedule.data_through,
                 names,
                 ledger.budgets(id)?,
                 ledger.list_prices(id)?,
                 ledger.restatements_total(id)?,
-            ))
+            );
+            Ok::<_, LedgerError>(SourceSpend { restated: restated(ledger, rules, now)?, ..spend })
         })
         .transpose()?;
     let status = SourceStatus {
@@ -367,8 +372,26 @@ fn read_source(ledger: &Ledger, source: &ReadSource, now: Timestamp) -> Result<T
         next_poll: schedule.next_poll,
         spent: ledger.spent(id, now)?,
         monthly_cap: source.monthly_cap,
+        lag: rules.lag,
     };
     Ok(Told { spend, bill, series, status })
+}
+
+/// What moved of late, held against the months that it is of.
+fn restated(
+    ledger: &Ledger,
+    rules: &SourceRules,
+    now: Timestamp,
+) -> Result<Vec<RestatedPeriod>, LedgerError> {
+    let since = now.checked_sub(RESTATED_FOR).unwrap_or(Timestamp::MIN);
+    let moved = ledger.restatements(&rules.id, since)?;
+    let periods: BTreeSet<BillingPeriod> =
+        moved.iter().map(|moved| BillingPeriod::containing(moved.day)).collect();
+    let mut readings = Vec::new();
+    for period in periods {
+        readings.extend(ledger.day_readings(&rules.id, &period.window())?);
+    }
+    Ok(restated_periods(&moved, &readings, rules.provider.billing_zone()))
 }
 
 /// A breakdown that is neither told nor selected need not be read.

@@ -10,9 +10,10 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use crate::analyse::gpu_picture::{GpuBooks, GpuTimes};
+use crate::app::alerts::{self, AlertPort, AlertRoom};
 use crate::app::central::CentralAsker;
 use crate::app::gpu_history::LedgerHistory;
 use crate::app::gpu_time::{self, GpuTimekeeper};
@@ -24,17 +25,20 @@ use crate::app::polling::Polling;
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
-use crate::app::trends::{TrendReader, Trends};
+use crate::app::trends::{GpuWindow, TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
 use crate::config::{GpuSource, WebhookConfig};
+use crate::domain::alert::Severity;
 use crate::domain::gpu_time::GpuMark;
 use crate::domain::node::NodeInventory;
-use crate::domain::ports::Clock;
+use crate::domain::notice::{Recipient, Takes};
+use crate::domain::ports::{Clock, OutboxLedger};
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
 use crate::notify::webhook::Webhook;
-use crate::outbox::Outbox;
+use crate::outbox::alive::Refresher;
+use crate::outbox::{Outbox, Receivers};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::supervisor::{Supervisor, TaskDied};
 use crate::store::{LedgerError, LedgerHandle};
@@ -124,7 +128,7 @@ impl Tasks {
             .build()
             .context("failed to set up TLS; install `ca-certificates`, or name a bundle in `SSL_CERT_FILE`")?;
         let clock = &lasting.clock.clone();
-        let bell = Arc::new(Notify::new());
+        let (bell, rung) = watch::channel(0);
         let (reports, gpus) = watch::channel(GpuReports::new());
         let (mut supervisor, mut finishing) = (Supervisor::new(), Supervisor::new());
 
@@ -187,23 +191,37 @@ impl Tasks {
                 reading.await;
             });
         }
-        let receivers: HashMap<String, Arc<dyn Receiver>> = setup
+        let receivers: Receivers = setup
             .config
             .webhooks
             .iter()
             .map(|webhook| (webhook.name.clone(), receiver(webhook, &client)))
             .collect();
+        let recipients = receivers.keys().map(|name| Recipient {
+            name: name.clone(),
+            takes: Takes::Groups,
+            minimum_severity: Severity::Info,
+            resolved: true,
+        });
+        let room = AlertRoom {
+            policies: Arc::default(),
+            recipients: Arc::new(recipients.collect()),
+            group_wait: alerts::GROUP_WAIT,
+        };
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
+        let (gpu_windows, gpu_window) = watch::channel(GpuWindow::default());
         let trend_reader = TrendReader {
             location: setup.ledger.clone(),
             reader: reader.clone(),
             clock: clock.clone(),
             changed: polling.changed.subscribe(),
             told,
+            gpu_window: gpu_windows,
             metrics: polling.metrics.clone(),
         };
         spawn(&mut supervisor, "trends", trend_reader.run());
+        let judged = watch::Sender::new(None);
         let publisher = Publisher {
             ledger: polling.handle.clone(),
             reader: reader.clone(),
@@ -212,9 +230,11 @@ impl Tasks {
             gpus,
             gpu_books,
             trends,
-            queues: true,
-            receivers: receivers.keys().cloned().collect(),
-            bell: bell.clone(),
+            gpu_window,
+            alerts: Some(room),
+            known_alerts: Arc::default(),
+            bell,
+            judged: judged.clone(),
             published: lasting.published.clone(),
             readiness: lasting.readiness.clone(),
             metrics: polling.metrics.clone(),
@@ -226,12 +246,24 @@ impl Tasks {
             publisher.run().await;
             drop(kept);
         });
+        let messages: Arc<dyn OutboxLedger> = Arc::new(OutboxPort(polling.handle.clone()));
+        for receiver in receivers.values() {
+            if let Some(every) = receiver.refresh_every() {
+                let refresher = Refresher {
+                    ledger: messages.clone(),
+                    receiver: receiver.clone(),
+                    every,
+                    metrics: polling.metrics.clone(),
+                };
+                spawn(&mut supervisor, format!("refresh:{}", receiver.name()), refresher.run());
+            }
+        }
         let outbox = Outbox {
-            ledger: Arc::new(OutboxPort(polling.handle.clone())),
+            ledger: messages,
             receivers,
             clock: clock.clone(),
             metrics: polling.metrics.clone(),
-            bell,
+            bell: rung,
         };
         for poller in &polling.pollers {
             let name = format!("poller:{}", poller.source.descriptor().id);
@@ -280,7 +312,13 @@ fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader
         clock: lasting.clock.clone(),
         turn: Arc::new(Semaphore::new(1)),
     };
+    let alerts = AlertPort {
+        ledger: polling.handle.clone(),
+        clock: lasting.clock.clone(),
+        changed: polling.changed.clone(),
+    };
     Face {
+        alerts: Arc::new(alerts),
         published: lasting.published.subscribe(),
         readiness: lasting.readiness.clone(),
         self_metrics: polling.metrics.clone(),

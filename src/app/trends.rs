@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::sync::watch;
 
 use crate::analyse::trend::{since_last_week, trends};
-use crate::app::series;
 use crate::app::spend::SpendReader;
-use crate::domain::period::{BillingPeriod, Window, next_day};
+use crate::app::{gpu_history, series};
+use crate::domain::gpu_money::GpuRange;
+use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use crate::domain::ports::Clock;
 use crate::domain::trend::{BandChange, SourceTrends};
 use crate::store::{Ledger, LedgerError, Location};
@@ -29,6 +30,14 @@ const LEAST_REST: Duration = Duration::from_secs(1);
 /// Days become complete without any commit.
 const READ_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// GPU money that does nothing is looked for in so many of the newest whole days,
+const GPU_DAYS: i32 = 7;
+/// and not more often than this: a day changes it little.
+const GPU_EVERY: SignedDuration = SignedDuration::from_mins(15);
+
+/// GPU time and money of the newest whole days; none before they were read.
+pub type GpuWindow = Option<Arc<GpuRange>>;
+
 /// What every source costs from day to day, in configured order.
 pub type Trends = Arc<Vec<SourceTrends>>;
 
@@ -44,6 +53,8 @@ pub struct TrendReader {
     pub changed: watch::Receiver<u64>,
     /// Where trends go.
     pub told: watch::Sender<Trends>,
+    /// Where GPU time and money of the newest whole days go.
+    pub gpu_window: watch::Sender<GpuWindow>,
     /// Counts what the ledger refuses.
     pub metrics: SelfMetrics,
 }
@@ -60,9 +71,16 @@ impl TrendReader {
             let begun = Instant::now();
             let (location, reader, now) =
                 (self.location.clone(), self.reader.clone(), self.clock.now());
-            let work = move || read(&reader, &Ledger::open_read_only(location)?, now);
+            let window = self.gpu_window.borrow().clone();
+            let work = move || {
+                let ledger = Ledger::open_read_only(location)?;
+                let window = gpu_window(&reader, &ledger, window, now)?;
+                Ok::<_, LedgerError>((read(&reader, &ledger, now)?, window))
+            };
             match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(trends)) => {
+                Ok(Ok((trends, window))) => {
+                    // Who listens to trends then finds both.
+                    self.gpu_window.send_replace(window);
                     self.told.send_replace(Arc::new(trends));
                 }
                 Ok(Err(error)) => {
@@ -78,6 +96,27 @@ impl TrendReader {
             }
         }
     }
+}
+
+/// GPU time and money of the newest whole days; those that were read just now as they are.
+fn gpu_window(
+    reader: &SpendReader,
+    ledger: &Ledger,
+    before: GpuWindow,
+    now: Timestamp,
+) -> Result<GpuWindow, LedgerError> {
+    // A day of Google Cloud ends up to eight hours after the day of all others.
+    let end = BillingZone::Pacific.day_of(now);
+    let window = Window::new(end.saturating_sub(GPU_DAYS.days()), end);
+    if let Some(range) = &before
+        && range.window == window
+        && now.duration_since(range.as_of).abs() < GPU_EVERY
+    {
+        return Ok(before);
+    }
+    let range = gpu_history::read(reader, ledger, window, now)?;
+    // No rule looks at a pod or a node; a large fleet has many.
+    Ok(Some(Arc::new(GpuRange { pods: Vec::new(), nodes: Vec::new(), ..range })))
 }
 
 /// The trends of every source that has rows.

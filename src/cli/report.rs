@@ -112,15 +112,16 @@ impl Report {
         let books = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let gpu = Arc::new(reader.gpu(&reading, &books, now));
         let moved = read_trends(&reader, &ledger, now).map_err(anyhow::Error::from)?;
+        let alerts = ledger.alerts().map_err(anyhow::Error::from)?;
         let snapshot = Snapshot {
             at: now,
+            alerts: Arc::new(alerts),
             bands: Arc::new(reader.judge(&reading, &history, &gpu, now)),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             gpus: Arc::new(Vec::new()),
             gpu,
             trends: Arc::new(moved),
             sources: Arc::new(reading.sources),
-            alerts: Arc::default(),
         };
         print(&self.render(&snapshot)?)?;
         let open = || snapshot.bands.iter().filter(|band| band.label == PeriodLabel::Current);

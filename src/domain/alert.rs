@@ -447,6 +447,8 @@ pub struct Told {
     pub at: Timestamp,
     /// How many times, since it fired.
     pub times: u32,
+    /// How much it mattered then; what has become graver is told again.
+    pub severity: Severity,
 }
 
 /// What is counted towards firing and towards the end.

@@ -198,6 +198,8 @@ pub struct BandJudgement {
     pub zone: BillingZone,
     /// Whether every source of the scope calls the period final.
     pub is_final: bool,
+    /// The sources of its scope.
+    pub sources: Vec<SourceId>,
     /// The basis.
     pub basis: CostBasis,
     /// The least that is expected.

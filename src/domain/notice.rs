@@ -6,37 +6,56 @@ use serde::{Deserialize, Serialize};
 use crate::domain::alert::{
     Acknowledgement, AlertDetails, AlertEnd, AlertId, AlertKey, AlertPhase, AlertState, Severity,
 };
-use crate::domain::band::{BandStatus, BandView};
-use crate::domain::period::BillingPeriod;
 
-/// Where a view of a band stands in a period, as it was last told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BandState {
-    /// The status.
-    pub status: BandStatus,
-    /// The sentence that went with it.
-    pub reason: String,
-    /// Since when.
-    pub since: Timestamp,
+/// What became of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertEventKind {
+    /// It fires.
+    Fired,
+    /// It is over.
+    Ended,
+    /// Somebody has taken it.
+    Acknowledged,
+    /// Nobody has taken it any more.
+    Unacknowledged,
 }
 
-/// A view of a band that moved from one status to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BandStateChange {
-    /// The band's name.
-    pub band: String,
-    /// The billing period.
-    pub period: BillingPeriod,
-    /// The view.
-    pub view: BandView,
-    /// The status that was kept so far; none where none was.
-    pub before: Option<BandStatus>,
-    /// The status from now on.
-    pub after: BandStatus,
-    /// A sentence for people.
-    pub reason: String,
-    /// When it moved.
+impl AlertEventKind {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fired => "fired",
+            Self::Ended => "ended",
+            Self::Acknowledged => "acknowledged",
+            Self::Unacknowledged => "unacknowledged",
+        }
+    }
+}
+
+/// What became of an alert, and how it was then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertEvent {
+    /// When.
     pub at: Timestamp,
+    /// What.
+    pub kind: AlertEventKind,
+    /// The alert.
+    pub state: AlertState,
+}
+
+/// What is kept of an alert after an evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlertChange {
+    /// It is as it is.
+    Kept {
+        /// How.
+        state: AlertState,
+        /// What became of it, for its history.
+        event: Option<AlertEventKind>,
+    },
+    /// It was pending and is no more.
+    Passed(AlertId),
 }
 
 /// A message for one receiver.
@@ -64,6 +83,8 @@ pub struct QueuedNotice {
     pub queued_at: Timestamp,
     /// Why the newest attempt failed.
     pub last_error: Option<String>,
+    /// When it was handed over by somebody who did not live to note what came of it.
+    pub handed_at: Option<Timestamp>,
 }
 
 /// Why a message is sent.

@@ -1,13 +1,16 @@
 //! The narrow doors through which pure code and collectors reach a clock and the ledger.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
 use crate::domain::gpu_money::GpuRange;
 use crate::domain::identity::SourceId;
 use crate::domain::money::Money;
-use crate::domain::notice::QueuedNotice;
+use crate::domain::notice::{AlertEvent, AlertNotice, QueuedNotice};
 use crate::domain::period::Window;
 use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
@@ -174,6 +177,51 @@ pub trait PollObserver: Send + Sync {
     );
 }
 
+/// The ledger as the face needs it for alerts. Errors are the ledger's own text.
+#[async_trait]
+pub trait AlertLedger: Send + Sync {
+    /// The present instant, by the agent's clock.
+    fn now(&self) -> Timestamp;
+
+    /// Why nobody is told of some of the alerts that fire, as one word each.
+    fn mutes(&self, alerts: &[AlertState], silences: &[Silence])
+    -> BTreeMap<AlertId, &'static str>;
+
+    /// What became of alerts, the newest first; of one of them, or of all.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    async fn history(&self, of: Option<AlertId>, most: u32) -> Result<Vec<AlertEvent>, String>;
+
+    /// Silences that hold or are to come.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    async fn silences(&self) -> Result<Vec<Silence>, String>;
+
+    /// Keeps who has taken an alert; none where no such alert is pending or fires.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn acknowledge(
+        &self,
+        id: AlertId,
+        taken: Option<Acknowledgement>,
+    ) -> Result<Option<AlertState>, String>;
+
+    /// Keeps a silence.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn add_silence(&self, silence: Silence) -> Result<(), String>;
+
+    /// Ends a silence; false where there is none of that name.
+    ///
+    /// # Errors
+    /// The ledger could not be written.
+    async fn end_silence(&self, id: String) -> Result<bool, String>;
+}
+
 /// The ledger as the outbox needs it. Errors are the ledger's own text.
 #[async_trait]
 pub trait OutboxLedger: Send + Sync {
@@ -183,17 +231,36 @@ pub trait OutboxLedger: Send + Sync {
     /// The ledger could not be read.
     async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String>;
 
+    /// Keeps that a message is about to be handed over.
+    ///
+    /// # Errors
+    /// The ledger could not be written; it is not handed over then.
+    async fn handed(&self, id: i64, at: Timestamp) -> Result<(), String>;
+
+    /// The alerts that fire and that a receiver was told of.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    async fn firing(&self, receiver: &str) -> Result<Vec<AlertNotice>, String>;
+
     /// Keeps that a message was taken.
     ///
     /// # Errors
     /// The ledger could not be written.
     async fn sent(&self, id: i64, at: Timestamp) -> Result<(), String>;
 
-    /// Keeps that an attempt failed and when the next one is.
+    /// Keeps that an attempt failed, when the next one is, and whether the message may have arrived
+    /// all the same.
     ///
     /// # Errors
     /// The ledger could not be written.
-    async fn failed(&self, id: i64, next_attempt: Timestamp, reason: &str) -> Result<(), String>;
+    async fn failed(
+        &self,
+        id: i64,
+        next_attempt: Timestamp,
+        reason: &str,
+        may_have_arrived: bool,
+    ) -> Result<(), String>;
 
     /// Keeps that a message will not be tried again.
     ///

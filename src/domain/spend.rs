@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
@@ -38,6 +38,25 @@ pub struct SourceSpend {
     pub list_prices: Vec<SkuPrice>,
     /// How often a day moved after it had been complete, since the ledger began.
     pub restatements_total: u64,
+    /// What moved of late, by billing period and currency.
+    pub restated: Vec<RestatedPeriod>,
+}
+
+/// What moved of a billing period after it had been complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestatedPeriod {
+    /// The period.
+    pub period: BillingPeriod,
+    /// The currency.
+    pub currency: Currency,
+    /// The period's total before it moved after it was closed.
+    pub before: Decimal,
+    /// The period's total now; the same as before where nothing moved after it was closed.
+    pub after: Decimal,
+    /// The day whose total fell by the largest part, with the total before and after.
+    pub fall: Option<(Date, Decimal, Decimal)>,
+    /// When the newest of it was read.
+    pub newest: Timestamp,
 }
 
 /// One source's money in one billing period.
@@ -95,4 +114,7 @@ pub struct SourceStatus {
     pub spent: Vec<Money>,
     /// The monthly cap.
     pub monthly_cap: Option<Money>,
+    /// How long after a day's end its costs may still arrive.
+    #[serde(skip)]
+    pub lag: SignedDuration,
 }

@@ -1,12 +1,14 @@
 //! What a source, its services, sub-accounts and regions cost from day to day: where each one's
 //! month will end, what stood out, and what moved since last week.
 
+use jiff::civil::Date;
+
 use crate::domain::anomaly::Anomaly;
 use crate::domain::breakdown::Dimension;
 use crate::domain::change::Change;
 use crate::domain::forecast::Forecast;
 use crate::domain::identity::SourceId;
-use crate::domain::money::CostBasis;
+use crate::domain::money::{CostBasis, Money};
 use crate::domain::period::BillingPeriod;
 
 /// One series: a whole source, or one value of a dimension of it.
@@ -20,6 +22,19 @@ pub struct Trend {
     pub forecast: Result<Forecast, String>,
     /// What stood out, oldest first: all that lasts, and what ended in the last five weeks.
     pub anomalies: Vec<Anomaly>,
+    /// Since when it costs; none where it never cost anything.
+    pub seen: Option<Seen>,
+}
+
+/// Since when something costs, as far back as the ledger looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The first day with a cost.
+    pub first: Date,
+    /// The newest complete day.
+    pub newest_complete: Option<Date>,
+    /// What its complete days cost in all.
+    pub cost: Money,
 }
 
 /// The series of one source.

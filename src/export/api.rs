@@ -2,8 +2,6 @@
 //! description as OpenAPI. Amounts are exact decimals in text.
 
 use rust_decimal::Decimal;
-use schemars::SchemaGenerator;
-use serde_json::{Value, json};
 
 use crate::domain::band::BandJudgement;
 use crate::domain::breakdown::Amounts;
@@ -14,16 +12,23 @@ use crate::domain::price::SkuPrice;
 use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 
+mod alerts;
 mod anomalies;
 mod documents;
 mod forecast;
 mod gpu;
 mod gpu_range;
+mod openapi;
 
+pub use alerts::{
+    AcknowledgementRequest, AlertHistory, AlertView, Alerts, MatchersView, SilenceRequest,
+    SilenceView, Silences, alert, alert_history, alerts, silence, silences,
+};
 pub use anomalies::{Anomalies, anomalies};
 pub use forecast::{Forecasts, forecasts};
 pub use gpu::{NodeDocument, node_named};
 pub use gpu_range::{GpuRangeDocument, gpu_range};
+pub use openapi::openapi;
 
 pub use documents::{
     Band, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
@@ -250,102 +255,4 @@ fn gpu_source(report: &GpuReport) -> GpuSourceView {
             })
             .collect(),
     }
-}
-
-/// The documents of the API: path, summary, schema.
-fn documents(generator: &mut SchemaGenerator) -> Vec<(&'static str, &'static str, Value)> {
-    let of = |path, summary, schema: schemars::Schema| (path, summary, schema.to_value());
-    vec![
-        of(
-            "/api/v1/bands",
-            "Every band against its open and its previous billing period",
-            generator.subschema_for::<Bands>(),
-        ),
-        of(
-            "/api/v1/forecast",
-            "Where every band's month will end, and that of what it is made of",
-            generator.subschema_for::<Forecasts>(),
-        ),
-        of(
-            "/api/v1/anomalies",
-            "What stood out in the cost by day, and what moved since last week",
-            generator.subschema_for::<Anomalies>(),
-        ),
-        of("/api/v1/spend", "What every source has billed", generator.subschema_for::<Spend>()),
-        of("/api/v1/sources", "How polling goes", generator.subschema_for::<Sources>()),
-        of(
-            "/api/v1/gpu",
-            "GPUs: what they are, what they do and what they cost",
-            generator.subschema_for::<Gpus>(),
-        ),
-        of(
-            "/api/v1/gpu/range",
-            "GPU time and money of some days: by cloud, cluster, fleet, node, workload and pod",
-            generator.subschema_for::<GpuRangeDocument>(),
-        ),
-        of(
-            "/api/v1/nodes/{name}",
-            "One node with GPUs: machine type, prices, tier, states",
-            generator.subschema_for::<NodeDocument>(),
-        ),
-    ]
-}
-
-/// The description of the API (OpenAPI 3.1).
-pub fn openapi() -> Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.contract = schemars::generate::Contract::Serialize;
-    });
-    let mut generator = settings.into_generator();
-    let paths: serde_json::Map<String, Value> = documents(&mut generator)
-        .into_iter()
-        .map(|(path, summary, schema)| {
-            let parameters = if path.ends_with("/{name}") {
-                json!([{"name": "name", "in": "path", "required": true,
-                        "schema": {"type": "string"}}])
-            } else if path.ends_with("/range") {
-                let day = |name, description| {
-                    json!({"name": name, "in": "query", "required": true,
-                           "description": description,
-                           "schema": {"type": "string", "format": "date"}})
-                };
-                json!([day("from", "The first billing day"), day("to", "The day after the last")])
-            } else {
-                json!([])
-            };
-            let operation = json!({
-                "summary": summary,
-                "parameters": parameters,
-                "responses": {
-                    "200": {
-                        "description": "The answer",
-                        "content": {"application/json": {"schema": schema}},
-                    },
-                    "400": {"description": "A parameter is missing or wrong; the answer says which"},
-                    "404": {"description": "There is nothing of that name"},
-                    "401": {"description": "A bearer token is configured and was not sent"},
-                    "429": {"description": "Another range is being read"},
-                    "503": {"description": "The first snapshot is not published yet"},
-                },
-            });
-            (path.to_owned(), json!({"get": operation}))
-        })
-        .collect();
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "costband",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Cloud spend of a GPU fleet, held against its monthly bands.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "paths": paths,
-        // Either is enough: a token is asked only where one is configured.
-        "security": [{}, {"bearer": []}],
-        "components": {
-            "schemas": generator.take_definitions(true),
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-        },
-    })
 }

@@ -13,6 +13,7 @@ use reqwest::header::RETRY_AFTER;
 
 use crate::config::WebhookAddress;
 use crate::config::secret::{Secret, SecretRef};
+use crate::domain::notice::Notice;
 use crate::notify::{DeliveryError, Receiver};
 
 /// A receiver of signed webhooks.
@@ -36,8 +37,19 @@ impl Receiver for Webhook {
         &self.name
     }
 
-    async fn deliver(&self, id: &str, payload: &str, now: Timestamp) -> Result<(), DeliveryError> {
-        let here = |reason: String| DeliveryError { reason, is_temporary: true, retry_after: None };
+    async fn deliver(
+        &self,
+        id: &str,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> Result<(), DeliveryError> {
+        let payload = &serde_json::to_string(notice).unwrap_or_default();
+        let here = |reason: String| DeliveryError {
+            reason,
+            is_temporary: true,
+            may_have_arrived: false,
+            retry_after: None,
+        };
         let address = self.address.read().map_err(|error| here(error.to_string()))?;
         let secret = self.secret.read().map_err(|error| here(error.to_string()))?;
         let key = signing_key(&secret).map_err(|reason| here(reason.to_owned()))?;
@@ -50,7 +62,7 @@ impl Receiver for Webhook {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature(&key, id, timestamp, payload))
-            .body(payload.to_owned())
+            .body(payload.clone())
             .send()
             .await
             .map_err(|error| here(format!("failed to deliver: {}", error.without_url())))?;
@@ -66,8 +78,13 @@ impl Receiver for Webhook {
         Err(DeliveryError {
             reason: format!("failed to deliver: the receiver answers {status}"),
             is_temporary: is_temporary(status),
+            may_have_arrived: false,
             retry_after,
         })
+    }
+
+    async fn beat(&self, _: Duration, _: Timestamp) -> Result<(), DeliveryError> {
+        Ok(())
     }
 }
 

@@ -6,7 +6,6 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
-use crate::domain::band::BandStatus;
 use crate::domain::identity::Provider;
 pub use database::DatabaseError;
 #[cfg(feature = "postgres")]
@@ -25,8 +24,8 @@ pub enum Operation {
     Reserve,
     /// Reading anything.
     Read,
-    /// Keeping a band's status with its messages.
-    BandState,
+    /// Keeping alerts with their messages.
+    Alerts,
     /// Keeping what became of a message.
     Outbox,
     /// Keeping GPU time.
@@ -52,7 +51,7 @@ impl Operation {
             Self::Schedule => "schedule",
             Self::Reserve => "reserve",
             Self::Read => "read",
-            Self::BandState => "band_state",
+            Self::Alerts => "alerts",
             Self::Outbox => "outbox",
             Self::GpuTime => "gpu_time",
             Self::Prune => "prune",
@@ -70,7 +69,7 @@ impl Operation {
             Self::Schedule => "keep the schedule in",
             Self::Reserve => "keep a reservation in",
             Self::Read => "read",
-            Self::BandState => "keep a band's status in",
+            Self::Alerts => "keep alerts in",
             Self::Outbox => "keep the outcome of a message in",
             Self::GpuTime => "keep GPU time in",
             Self::Prune => "remove old days from",
@@ -302,19 +301,6 @@ pub enum LedgerError {
         /// The provider of the report.
         is: Provider,
     },
-    /// A band's status is not what the change starts from.
-    #[error(
-        "failed to change the status of band `{band}`: the ledger holds {}, the change starts from \
-         {}; judge again", status(*kept), status(*expected)
-    )]
-    StateMoved {
-        /// The band.
-        band: String,
-        /// The status in the ledger.
-        kept: Option<BandStatus>,
-        /// The status that the change starts from.
-        expected: Option<BandStatus>,
-    },
 }
 
 impl LedgerError {
@@ -340,13 +326,8 @@ impl LedgerError {
             | Self::MalformedReport { .. }
             | Self::ProviderChanged { .. } => Operation::Commit,
             Self::NotEmpty { .. } | Self::CopyDiffers { .. } => Operation::Copy,
-            Self::StateMoved { .. } => Operation::BandState,
         }
     }
-}
-
-fn status(status: Option<BandStatus>) -> String {
-    status.map_or_else(|| "none".to_owned(), |status| format!("`{}`", status.as_str()))
 }
 
 /// What fails within an operation, before it is known in which one and on which file.

@@ -1,99 +1,47 @@
-//! Where bands stand, and the messages about it that wait to be delivered: changed together.
+//! The messages that wait to be delivered, and what became of them.
 
 use jiff::Timestamp;
 
-use crate::domain::band::BandView;
-use crate::domain::notice::{BandState, BandStateChange, OutboxEntry, QueuedNotice};
-use crate::domain::period::BillingPeriod;
+use crate::domain::notice::{OutboxEntry, QueuedNotice};
 use crate::store::engine::{Connection, Parameter, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
-use crate::store::sql::{all, band_status, band_view, count, parsed, run, stamp};
+use crate::store::sql::{all, count, parsed, parsed_option, run, stamp};
+
+/// How deliveries to a receiver go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The receiver's name.
+    pub receiver: String,
+    /// How many messages wait.
+    pub waiting: u64,
+    /// Since when it takes none: the oldest that was tried in vain, or the first that was dropped
+    /// since one was taken.
+    pub failing_since: Option<Timestamp>,
+    /// What it said.
+    pub last_error: Option<String>,
+}
+
+/// Queues messages, and tells how many. One whose dedupe key the outbox holds already is not queued
+/// again.
+pub(super) fn queue(
+    connection: &Connection,
+    entries: &[OutboxEntry],
+    at: Timestamp,
+) -> Result<usize, Fault> {
+    let mut queued = 0;
+    for entry in entries {
+        queued += run(
+            connection,
+            "INSERT INTO outbox (dedupe_key, receiver, payload, queued_at, next_attempt)
+             VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (dedupe_key) DO NOTHING",
+            params![&entry.dedupe_key, &entry.receiver, &entry.payload, stamp(at)],
+        )?;
+    }
+    Ok(queued)
+}
 
 impl Ledger {
-    /// Where the views of a band stand in a period, in the order of [`BandView::ALL`]. A view that
-    /// was never told is missing.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the ledger cannot be read.
-    pub fn band_states(
-        &self,
-        band: &str,
-        period: BillingPeriod,
-    ) -> Result<Vec<(BandView, BandState)>, LedgerError> {
-        self.read(|connection| {
-            let mut states = states(connection, band, period)?;
-            states.sort_by_key(|&(view, _)| BandView::ALL.iter().position(|&other| other == view));
-            Ok(states)
-        })
-    }
-
-    /// Where one view of a band stands in a period.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the ledger cannot be read.
-    pub fn band_state(
-        &self,
-        band: &str,
-        period: BillingPeriod,
-        view: BandView,
-    ) -> Result<Option<BandState>, LedgerError> {
-        let states = self.band_states(band, period)?;
-        Ok(states.into_iter().find(|&(other, _)| other == view).map(|(_, state)| state))
-    }
-
-    /// Keeps changes of status together with the messages about them, and tells how many messages
-    /// were queued. A message whose dedupe key the outbox holds already is not queued again.
-    ///
-    /// # Errors
-    /// [`LedgerError::StateMoved`] when the ledger holds another status than a change starts from;
-    /// nothing is changed and nothing queued then.
-    pub fn change_band_state(
-        &mut self,
-        changes: &[BandStateChange],
-        outbox: &[OutboxEntry],
-        at: Timestamp,
-    ) -> Result<usize, LedgerError> {
-        self.write(Operation::BandState, |connection| {
-            for change in changes {
-                let kept = states(connection, &change.band, change.period)?
-                    .into_iter()
-                    .find(|&(view, _)| view == change.view)
-                    .map(|(_, state)| state.status);
-                if kept != change.before {
-                    let band = change.band.clone();
-                    let expected = change.before;
-                    return Err(LedgerError::StateMoved { band, kept, expected }.into());
-                }
-                run(
-                    connection,
-                    "INSERT INTO band_state (band, period, view, status, reason, since)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT (band, period, view) DO UPDATE SET
-                        status = excluded.status, reason = excluded.reason, since = excluded.since",
-                    params![
-                        &change.band,
-                        change.period.to_string(),
-                        change.view.as_str(),
-                        change.after.as_str(),
-                        &change.reason,
-                        stamp(change.at)
-                    ],
-                )?;
-            }
-            let mut queued = 0;
-            for entry in outbox {
-                queued += run(
-                    connection,
-                    "INSERT INTO outbox (dedupe_key, receiver, payload, queued_at, next_attempt)
-                     VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (dedupe_key) DO NOTHING",
-                    params![&entry.dedupe_key, &entry.receiver, &entry.payload, stamp(at)],
-                )?;
-            }
-            Ok(queued)
-        })
-    }
-
     /// The messages whose next attempt is due, oldest first.
     ///
     /// # Errors
@@ -102,7 +50,7 @@ impl Ledger {
         self.read(|connection| {
             all(
                 connection,
-                "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error
+                "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error, handed_at
                  FROM outbox
                  WHERE sent_at IS NULL AND dropped_at IS NULL AND next_attempt <= ?1
                    AND NOT EXISTS (SELECT 1 FROM outbox AS older
@@ -122,6 +70,7 @@ impl Ledger {
                         attempts: count(row, 4)?,
                         queued_at: parsed(row, 5)?,
                         last_error: row.get(6)?,
+                        handed_at: parsed_option(row, 7)?,
                     })
                 },
             )
@@ -145,6 +94,49 @@ impl Ledger {
         })
     }
 
+    /// Notes that a message is about to be handed over: until its outcome is noted, the receiver may
+    /// have it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger cannot keep it.
+    pub fn outbox_handed(&mut self, id: i64, at: Timestamp) -> Result<(), LedgerError> {
+        self.outcome("UPDATE outbox SET handed_at = ?2 WHERE id = ?1", params![id, stamp(at)])
+    }
+
+    /// How deliveries to each receiver that has messages go.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger cannot be read.
+    pub fn outbox_backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
+        self.read(|connection| {
+            all(
+                connection,
+                "SELECT receiver, sum(waits), min(failing_since), max(last_error)
+                 FROM (SELECT receiver, 1 AS waits,
+                              CASE WHEN attempts > 0 THEN queued_at END AS failing_since,
+                              last_error
+                       FROM outbox WHERE sent_at IS NULL AND dropped_at IS NULL
+                       UNION ALL
+                       SELECT receiver, 0, dropped_at, last_error
+                       FROM outbox WHERE dropped_at IS NOT NULL
+                         AND NOT EXISTS (SELECT 1 FROM outbox AS newer
+                                         WHERE newer.receiver = outbox.receiver
+                                           AND newer.id > outbox.id
+                                           AND newer.sent_at IS NOT NULL)) AS messages
+                 GROUP BY receiver ORDER BY receiver",
+                params![],
+                |row| {
+                    Ok(Backlog {
+                        receiver: row.get(0)?,
+                        waiting: count(row, 1)?,
+                        failing_since: parsed_option(row, 2)?,
+                        last_error: row.get(3)?,
+                    })
+                },
+            )
+        })
+    }
+
     /// Notes that a receiver acknowledged a message.
     ///
     /// # Errors
@@ -156,7 +148,8 @@ impl Ledger {
         )
     }
 
-    /// Notes that an attempt failed and when the next one is due.
+    /// Notes that an attempt failed, when the next one is due, and whether the message may have
+    /// arrived all the same.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot keep it.
@@ -165,11 +158,12 @@ impl Ledger {
         id: i64,
         next_attempt: Timestamp,
         reason: &str,
+        may_have_arrived: bool,
     ) -> Result<(), LedgerError> {
         self.outcome(
-            "UPDATE outbox SET attempts = attempts + 1, next_attempt = ?2, last_error = ?3
-             WHERE id = ?1",
-            params![id, stamp(next_attempt), reason],
+            "UPDATE outbox SET attempts = attempts + 1, next_attempt = ?2, last_error = ?3,
+                handed_at = CASE WHEN ?4 = 1 THEN handed_at END WHERE id = ?1",
+            params![id, stamp(next_attempt), reason, i64::from(may_have_arrived)],
         )
     }
 
@@ -199,26 +193,4 @@ impl Ledger {
             Ok(())
         })
     }
-}
-
-fn states(
-    connection: &Connection,
-    band: &str,
-    period: BillingPeriod,
-) -> Result<Vec<(BandView, BandState)>, Fault> {
-    all(
-        connection,
-        "SELECT view, status, reason, since FROM band_state WHERE band = ?1 AND period = ?2",
-        params![band, period.to_string()],
-        |row| {
-            let view: String = row.get(0)?;
-            let status: String = row.get(1)?;
-            let state = BandState {
-                status: band_status(&status)?,
-                reason: row.get(2)?,
-                since: parsed(row, 3)?,
-            };
-            Ok((band_view(&view)?, state))
-        },
-    )
 }

@@ -54,8 +54,14 @@ impl Ledger {
                 let remove = format!("DELETE FROM {table} WHERE day < ?1");
                 run(connection, &remove, params![&first])?;
             }
-            let remove = "DELETE FROM band_state WHERE period < ?1";
-            run(connection, remove, params![told.to_string()])?;
+            let told = stamp(limit.min(told.start(BillingZone::Utc)));
+            for remove in [
+                "DELETE FROM alert_event WHERE at < ?1",
+                "DELETE FROM alert WHERE phase = 'resolved' AND changed_at < ?1",
+                "DELETE FROM silence WHERE ends_at < ?1",
+            ] {
+                run(connection, remove, params![&told])?;
+            }
             Ok(pruned)
         })
     }

@@ -8,7 +8,6 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::band::{BandStatus, BandView};
 use crate::domain::breakdown::Amounts;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::report::SourceErrorKind;
@@ -154,16 +153,6 @@ fn word<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result<T
 /// Reads a provider's word.
 pub(super) fn provider(text: &str) -> Result<Provider, Fault> {
     word(&Provider::ALL, Provider::as_str, text)
-}
-
-/// Reads a status' word.
-pub(super) fn band_status(text: &str) -> Result<BandStatus, Fault> {
-    word(&BandStatus::ALL, BandStatus::as_str, text)
-}
-
-/// Reads a view's word.
-pub(super) fn band_view(text: &str) -> Result<BandView, Fault> {
-    word(&BandView::ALL, BandView::as_str, text)
 }
 
 /// Reads an error kind's label.

@@ -90,7 +90,9 @@ const TABLES: &[Table] = &[
     ("entity_name", &["source", "dimension", "key", "name"], 3),
     ("native_budget", &["source", "place", "budget"], 2),
     ("reserved", &["source", "month", "operation", "currency", "requests", "amount"], 4),
-    ("band_state", &["band", "period", "view", "status", "reason", "since"], 3),
+    ("alert", &["identity", "phase", "state", "changed_at"], 1),
+    ("alert_event", &["id", "alert", "at", "kind", "state"], 1),
+    ("silence", &["name", "ends_at", "silence"], 1),
     (
         "outbox",
         &[
@@ -104,6 +106,7 @@ const TABLES: &[Table] = &[
             "last_error",
             "sent_at",
             "dropped_at",
+            "handed_at",
         ],
         1,
     ),

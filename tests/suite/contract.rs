@@ -7,7 +7,6 @@ mod caps;
 mod demo;
 mod empty_days;
 mod export_reach;
-mod first_days;
 mod forecast;
 mod gpu_money;
 mod gpu_random;

@@ -1,6 +1,8 @@
 //! The faces over real sockets: a snapshot made by hand in, what machines and people meet out.
 
+mod alerts;
 mod answers;
+mod desk;
 mod metrics;
 pub(crate) mod peers;
 pub(crate) mod series;

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use costband::domain::band::{BandStatus, BandView};
+use costband::domain::alert::{
+    Acknowledgement, AlertDetails, AlertEnd, AlertKey, AlertPhase, AlertRule, AlertState, Counted,
+    Severity, Silence, SilenceMatchers, Subject,
+};
 use costband::domain::breakdown::{
     Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
 };
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::{Currency, Money};
-use costband::domain::notice::{BandStateChange, OutboxEntry};
+use costband::domain::notice::{AlertChange, AlertEventKind, OutboxEntry};
 use costband::domain::period::{BillingPeriod, BillingZone, Window};
 use costband::domain::ports::{Clock, Meter, MeterError};
 use costband::domain::price::{CapacityType, PriceReading, SkuPrice};
@@ -55,7 +58,11 @@ contract! {
     control_totals_names_budgets_and_prices_stand_beside_the_rows,
     prices_of_machines_that_were_not_read_stand_and_the_reading_is_not_done,
     reservations_survive_hold_the_cap_and_never_mix_currencies,
-    a_status_and_its_messages_are_kept_together_or_not_at_all,
+    alerts_and_their_messages_are_kept_across_a_restart,
+    an_alert_that_fires_can_be_taken_and_given_back,
+    a_silence_is_kept_until_it_ends,
+    a_message_that_was_handed_over_is_known_until_its_outcome_is,
+    a_receiver_that_takes_nothing_is_known_by_its_backlog,
     a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other,
     a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped,
     pruning_keeps_the_two_newest_periods_and_every_counter,
@@ -609,16 +616,24 @@ fn reservations_survive_hold_the_cap_and_never_mix_currencies(path: &Location) {
     assert_eq!(ledger.spent(&SourceId::new("other"), december).unwrap(), []);
 }
 
-fn change(before: Option<BandStatus>, after: BandStatus) -> BandStateChange {
-    BandStateChange {
-        band: "training".to_owned(),
-        period: BillingPeriod::new(2026, 11).unwrap(),
-        view: BandView::Actual,
-        before,
-        after,
-        reason: "because".to_owned(),
-        at: at(NEXT),
+fn alert(phase: AlertPhase) -> AlertState {
+    let key = AlertKey::new(AlertRule::CeilingExceeded).of(Subject::Band, "training");
+    AlertState {
+        key: key.within(BillingPeriod::new(2026, 11).unwrap()),
+        phase,
+        since: at(NEXT),
+        fired_at: None,
+        ended_at: None,
+        end: None,
+        counted: Counted { day: Some(date(2026, 11, 1)), met_days: 1, ..Counted::default() },
+        details: AlertDetails::new(Severity::Critical),
+        told: BTreeMap::new(),
+        acknowledged: None,
     }
+}
+
+fn kept(state: &AlertState, event: Option<AlertEventKind>) -> AlertChange {
+    AlertChange::Kept { state: state.clone(), event }
 }
 
 fn message(key: &str) -> OutboxEntry {
@@ -629,47 +644,142 @@ fn message(key: &str) -> OutboxEntry {
     }
 }
 
-fn a_status_and_its_messages_are_kept_together_or_not_at_all(path: &Location) {
+fn alerts_and_their_messages_are_kept_across_a_restart(path: &Location) {
     let mut ledger = Ledger::open(path).unwrap();
-    let period = BillingPeriod::new(2026, 11).unwrap();
     let now = at(NEXT);
-    let above = change(None, BandStatus::Above);
-    let queued = ledger
-        .change_band_state(std::slice::from_ref(&above), &[message("a"), message("b")], now)
-        .unwrap();
-    assert_eq!(queued, 2);
-
-    let error = ledger.change_band_state(&[above], &[message("c")], now).unwrap_err();
-    assert!(matches!(error, LedgerError::StateMoved { .. }), "{error}");
+    let firing = alert(AlertPhase::Firing);
+    let mut pending = alert(AlertPhase::Pending);
+    pending.key.rule = AlertRule::PaceSlow;
+    let changes = [kept(&firing, Some(AlertEventKind::Fired)), kept(&pending, None)];
+    assert_eq!(ledger.change_alerts(&changes, &[message("a"), message("b")], now).unwrap(), 2);
     drop(ledger);
 
     let mut ledger = Ledger::open(path).unwrap();
-    let state = ledger.band_state("training", period, BandView::Actual).unwrap().unwrap();
-    assert_eq!((state.status, state.since), (BandStatus::Above, now));
-    assert_eq!(ledger.band_state("training", period, BandView::Pace).unwrap(), None);
-    assert_eq!(ledger.band_state("training", period.next(), BandView::Actual).unwrap(), None);
+    let held = ledger.alerts().unwrap();
+    assert_eq!(held.len(), 2);
+    assert!(held.contains(&firing) && held.contains(&pending));
     let due = ledger.outbox_due(now).unwrap();
     let keys: Vec<_> = due.iter().map(|notice| notice.entry.dedupe_key.as_str()).collect();
     assert_eq!(keys, ["a", "b"]);
 
     // The same key again is not another message, also after it was sent.
     ledger.outbox_sent(due[0].id, now).unwrap();
-    let resolved = change(Some(BandStatus::Above), BandStatus::Within);
-    assert_eq!(ledger.change_band_state(&[resolved], &[message("a")], now).unwrap(), 0);
+    let mut over = firing.clone();
+    (over.phase, over.end) = (AlertPhase::Resolved, Some(AlertEnd::Cleared));
+    let changes = [kept(&over, Some(AlertEventKind::Ended)), AlertChange::Passed(pending.key.id())];
+    assert_eq!(ledger.change_alerts(&changes, &[message("a")], now).unwrap(), 0);
     assert_eq!(ledger.outbox_due(now).unwrap().len(), 1);
+    assert_eq!(ledger.alerts().unwrap(), []);
+    assert_eq!(ledger.alert(&over.key.id()).unwrap(), Some(over.clone()));
+    let history = ledger.alert_events(Some(&over.key.id()), 10).unwrap();
+    let told: Vec<_> = history.iter().map(|event| (event.kind, &event.state)).collect();
+    assert_eq!(told, [(AlertEventKind::Ended, &over), (AlertEventKind::Fired, &firing)]);
+    assert_eq!(ledger.alert_events(None, 1).unwrap().len(), 1);
+    assert_eq!(ledger.alert_events(Some(&pending.key.id()), 10).unwrap(), []);
+
+    let keep = SignedDuration::from_hours(93 * 24);
+    ledger.prune(now + SignedDuration::from_hours(400 * 24), keep).unwrap();
+    assert_eq!(ledger.alert_events(None, 10).unwrap(), []);
+    assert_eq!(ledger.alert(&over.key.id()).unwrap(), None);
+}
+
+fn an_alert_that_fires_can_be_taken_and_given_back(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let now = at(NEXT);
+    let firing = alert(AlertPhase::Firing);
+    let id = firing.key.id();
+    let taken = Acknowledgement { by: "jin".to_owned(), comment: Some("mine".to_owned()), at: now };
+    assert_eq!(ledger.acknowledge_alert(&id, Some(&taken), now).unwrap(), None, "there is none");
+    ledger.change_alerts(&[kept(&firing, Some(AlertEventKind::Fired))], &[], now).unwrap();
+    let state = ledger.acknowledge_alert(&id, Some(&taken), now).unwrap().unwrap();
+    assert_eq!(state.acknowledged.as_ref(), Some(&taken));
+    assert_eq!(ledger.alerts().unwrap(), [state]);
+    let state = ledger.acknowledge_alert(&id, None, now).unwrap().unwrap();
+    assert_eq!(state, firing);
+    let kinds: Vec<_> = ledger.alert_events(None, 10).unwrap().iter().map(|e| e.kind).collect();
+    use AlertEventKind::{Acknowledged, Fired, Unacknowledged};
+    assert_eq!(kinds, [Unacknowledged, Acknowledged, Fired]);
+}
+
+fn a_silence_is_kept_until_it_ends(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let now = at("2026-11-12T08:00:00Z");
+    let silence = Silence {
+        id: "quiet".to_owned(),
+        matchers: SilenceMatchers {
+            rule: Some(AlertRule::PaceSlow),
+            subject: BTreeMap::from([(Subject::Band, "it's \"quoted\"".to_owned())]),
+            alert: None,
+        },
+        starts_at: now,
+        ends_at: now + 2.hours(),
+        created_by: "jin".to_owned(),
+        comment: "a planned move".to_owned(),
+    };
+    ledger.add_silence(&silence).unwrap();
+    assert_eq!(ledger.silences(now).unwrap(), std::slice::from_ref(&silence));
+    assert_eq!(ledger.silences(silence.ends_at).unwrap(), []);
+    assert!(!ledger.end_silence("other", now).unwrap());
+    assert!(ledger.end_silence("quiet", now + 1.hour()).unwrap());
+    assert_eq!(ledger.silences(now + 1.hour()).unwrap(), []);
+    assert!(!ledger.end_silence("quiet", now + 1.hour()).unwrap(), "it is over already");
+}
+
+fn a_message_that_was_handed_over_is_known_until_its_outcome_is(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let now = at("2026-11-12T08:00:00Z");
+    ledger.change_alerts(&[], &[message("a")], now).unwrap();
+    let handed = |ledger: &Ledger| {
+        let [due] = ledger.outbox_due(now + 1.hour()).unwrap().try_into().unwrap();
+        (due.id, due.handed_at)
+    };
+    let (id, before) = handed(&ledger);
+    assert_eq!(before, None);
+    ledger.outbox_handed(id, now).unwrap();
+    drop(ledger);
+    let mut ledger = Ledger::open(path).unwrap();
+    assert_eq!(handed(&ledger).1, Some(now), "nobody lived to note the outcome");
+    ledger.outbox_failed(id, now, "the answer was lost", true).unwrap();
+    assert_eq!(handed(&ledger).1, Some(now), "it may have arrived");
+    ledger.outbox_failed(id, now, "503", false).unwrap();
+    assert_eq!(handed(&ledger).1, None, "it did not");
+}
+
+fn a_receiver_that_takes_nothing_is_known_by_its_backlog(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let now = at("2026-11-12T08:00:00Z");
+    let chat = |key: &str| OutboxEntry { receiver: "chat".to_owned(), ..message(key) };
+    ledger.change_alerts(&[], &[message("a"), message("b"), chat("c")], now).unwrap();
+    let backlog = |ledger: &Ledger| -> Vec<(String, u64, Option<Timestamp>)> {
+        let held = ledger.outbox_backlogs().unwrap();
+        held.into_iter().map(|one| (one.receiver, one.waiting, one.failing_since)).collect()
+    };
+    let of = |name: &str, waiting, since| (name.to_owned(), waiting, since);
+    assert_eq!(backlog(&ledger), [of("chat", 1, None), of("webhook", 2, None)]);
+    let due = ledger.outbox_due(now).unwrap();
+    ledger.outbox_failed(due[0].id, now + 1.minute(), "503", false).unwrap();
+    ledger.outbox_dropped(due[2].id, now + 2.minutes(), "410").unwrap();
+    let failing = [of("chat", 0, Some(now + 2.minutes())), of("webhook", 2, Some(now))];
+    assert_eq!(backlog(&ledger), failing);
+    // What is taken next ends both.
+    ledger.outbox_sent(due[0].id, now + 3.minutes()).unwrap();
+    ledger.change_alerts(&[], &[chat("d")], now).unwrap();
+    let newest = ledger.outbox_due(now).unwrap().into_iter().find(|one| one.entry == chat("d"));
+    ledger.outbox_sent(newest.unwrap().id, now + 3.minutes()).unwrap();
+    assert_eq!(backlog(&ledger), [of("webhook", 1, None)]);
 }
 
 fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other(path: &Location) {
     let mut ledger = Ledger::open(path).unwrap();
     let (now, later) = (at("2026-11-03T12:00:00Z"), at("2026-11-03T12:10:00Z"));
     let other = OutboxEntry { receiver: "chat".to_owned(), ..message("c") };
-    ledger.change_band_state(&[], &[message("a"), message("b"), other], now).unwrap();
+    ledger.change_alerts(&[], &[message("a"), message("b"), other], now).unwrap();
     let keys = |ledger: &Ledger, at| -> Vec<String> {
         ledger.outbox_due(at).unwrap().into_iter().map(|due| due.entry.dedupe_key).collect()
     };
     assert_eq!(keys(&ledger, now), ["a", "b", "c"]);
     let first = ledger.outbox_due(now).unwrap()[0].id;
-    ledger.outbox_failed(first, later, "503").unwrap();
+    ledger.outbox_failed(first, later, "503", false).unwrap();
     assert_eq!(keys(&ledger, now), ["c"]);
     assert_eq!(keys(&ledger, later), ["a", "b", "c"]);
     ledger.outbox_sent(first, later).unwrap();
@@ -680,10 +790,10 @@ fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped(path: &Locat
     let mut ledger = Ledger::open(path).unwrap();
     let now = at("2026-11-12T08:00:00Z");
     let later = now + 1.minute();
-    ledger.change_band_state(&[], &[message("a")], now).unwrap();
+    ledger.change_alerts(&[], &[message("a")], now).unwrap();
     assert_eq!(ledger.outbox_due(now - 1.nanosecond()).unwrap(), []);
     let id = ledger.outbox_due(now).unwrap()[0].id;
-    ledger.outbox_failed(id, later, "503").unwrap();
+    ledger.outbox_failed(id, later, "503", false).unwrap();
     assert_eq!(ledger.outbox_due(later - 1.nanosecond()).unwrap(), []);
     assert_eq!(ledger.outbox_next().unwrap(), Some(later));
     let [waiting] = ledger.outbox_due(later).unwrap().try_into().unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{Lasting, Tasks, face, renderer, spawn, watch_nodes};
@@ -15,7 +15,7 @@ use crate::app::polling::Polling;
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
-use crate::app::trends::{TrendReader, Trends};
+use crate::app::trends::{GpuWindow, TrendReader, Trends};
 use crate::domain::ports::Clock;
 use crate::runtime::supervisor::Supervisor;
 use crate::store::{LedgerError, LedgerHandle};
@@ -86,12 +86,14 @@ fn show<K: Send + 'static>(
     );
     spawn(supervisor, "revision", look);
     let (told, trends) = watch::channel(Trends::default());
+    let (gpu_windows, gpu_window) = watch::channel(GpuWindow::default());
     let trend_reader = TrendReader {
         location: setup.ledger.clone(),
         reader: reader.clone(),
         clock: clock.clone(),
         changed: polling.changed.subscribe(),
         told,
+        gpu_window: gpu_windows,
         metrics: polling.metrics.clone(),
     };
     spawn(supervisor, "trends", trend_reader.run());
@@ -104,9 +106,11 @@ fn show<K: Send + 'static>(
         gpus,
         gpu_books,
         trends,
-        queues: false,
-        receivers: Vec::new(),
-        bell: Arc::new(Notify::new()),
+        gpu_window,
+        alerts: None,
+        known_alerts: Arc::default(),
+        bell: watch::Sender::new(0),
+        judged: watch::Sender::new(None),
         published: lasting.published.clone(),
         readiness: lasting.readiness.clone(),
         metrics: polling.metrics.clone(),

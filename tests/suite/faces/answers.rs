@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::peers::{peer, script};
 use super::world::{HOSTILE, Shown, snapshot};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "/api/v1/bands",
     "/api/v1/forecast",
     "/api/v1/anomalies",
     "/api/v1/spend",
     "/api/v1/sources",
     "/api/v1/gpu",
+    "/api/v1/alerts",
 ];
 
 #[tokio::test]
@@ -155,7 +156,12 @@ async fn openapi_describes_every_answer() {
     let Some(python) = peer("COSTBAND_PEERS_PYTHON") else { return };
     let shown = Shown::start().await;
     let told = script(&python, "openapi.py", &[&shown.url]).await;
-    for path in DOCUMENTS.into_iter().chain(["/api/v1/gpu/range", "/api/v1/nodes/{name}"]) {
+    for path in DOCUMENTS.into_iter().chain([
+        "/api/v1/gpu/range",
+        "/api/v1/nodes/{name}",
+        "/api/v1/alerts/history",
+        "/api/v1/silences",
+    ]) {
         assert!(told.contains(&format!("{path} ok")), "{told}");
     }
 }

@@ -8,9 +8,6 @@ use costband::analyse;
 use costband::analyse::trend::NamedSeries;
 use costband::config::file::Language;
 use costband::config::secret::SecretRef;
-use costband::domain::alert::{
-    AlertDetails, AlertKey, AlertPhase, AlertRule, AlertState, Counted, Severity, Subject,
-};
 use costband::domain::band::{
     BandJudgement, BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement,
 };
@@ -47,6 +44,8 @@ use costband::telemetry::self_metrics::SelfMetrics;
 use costband::web::{Face, Published, router};
 use rust_decimal::Decimal;
 use tokio::sync::watch;
+
+use super::desk::{Desk, alerts};
 
 /// How many values of one dimension have a series of their own.
 pub(crate) const LIMIT: usize = 3;
@@ -164,6 +163,7 @@ fn aws() -> SourceSpend {
         }],
         list_prices: Vec::new(),
         restatements_total: 2,
+        restated: Vec::new(),
     }
 }
 
@@ -210,6 +210,7 @@ fn gcp() -> SourceSpend {
             read_at: Some("2026-11-15T08:00:00Z".parse().unwrap()),
         }],
         restatements_total: 0,
+        restated: Vec::new(),
     }
 }
 
@@ -229,6 +230,7 @@ fn bands() -> Vec<BandJudgement> {
         label: PeriodLabel::Current,
         zone: BillingZone::Utc,
         is_final: false,
+        sources: vec![SourceId::new("aws-main")],
         basis: CostBasis::Effective,
         floor: money("50000 USD"),
         ceiling: money("100000 USD"),
@@ -545,6 +547,7 @@ fn sources() -> Vec<SourceStatus> {
         next_poll: Some("2025-10-16T20:11:00Z".parse().unwrap()),
         spent: vec![money("0.24 USD")],
         monthly_cap: Some(money("30 USD")),
+        lag: jiff::SignedDuration::from_hours(48),
     };
     let failed = SourceStatus {
         last_error: Some((SourceErrorKind::Forbidden, format!("failed to read {HOSTILE}"))),
@@ -560,39 +563,17 @@ fn sources() -> Vec<SourceStatus> {
     vec![status("aws-main", Provider::Aws, Some(true)), failed, waiting]
 }
 
-/// One that is over, one that waits and two that fire.
-fn alerts() -> Vec<AlertState> {
-    let state = |rule, band: &str, phase| AlertState {
-        key: AlertKey::new(rule).of(Subject::Band, band),
-        phase,
-        since: "2025-10-14T12:00:00Z".parse().unwrap(),
-        fired_at: None,
-        ended_at: None,
-        end: None,
-        counted: Counted::default(),
-        details: AlertDetails::new(Severity::Warning),
-        told: BTreeMap::new(),
-        acknowledged: None,
-    };
-    vec![
-        state(AlertRule::CeilingExceeded, "aws", AlertPhase::Firing),
-        state(AlertRule::CeilingExceeded, HOSTILE, AlertPhase::Firing),
-        state(AlertRule::CeilingForecast, "aws", AlertPhase::Resolved),
-        state(AlertRule::PaceSlow, "aws", AlertPhase::Pending),
-    ]
-}
-
 /// The snapshot: a source that is well, one that fails, one that was never read.
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         at: "2025-10-16T12:00:00Z".parse().unwrap(),
+        alerts: Arc::new(alerts()),
         spend: Arc::new(vec![aws(), gcp()]),
         bands: Arc::new(bands()),
         gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
         gpu: Arc::new(picture()),
         trends: Arc::new(vec![trends()]),
         sources: Arc::new(sources()),
-        alerts: Arc::new(alerts()),
     }
 }
 
@@ -663,12 +644,14 @@ impl Shown {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (published, snapshots) = watch::channel(None);
         let readiness = Arc::new(Readiness::default());
+        let desk = Desk::default();
         let face = Face {
             published: snapshots,
             readiness: readiness.clone(),
             self_metrics: self_metrics(),
             bearer_token,
             language: Language::En,
+            alerts: Arc::new(desk),
             gpu_history: Arc::new(Past),
             demo: false,
             leadership: Arc::new(|| Leadership::Alone),

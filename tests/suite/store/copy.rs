@@ -116,11 +116,11 @@ fn what_is_added_after_a_copy_is_numbered_on() {
     let mut old = Ledger::open(&path).unwrap();
     commit(&mut old, &report(&[1], &[(1, "EC2", "10")], "2026-11-02T08:00:00Z"));
     let entries = [message("first"), message("second")];
-    old.change_band_state(&[], &entries, at(NEXT)).unwrap();
+    old.change_alerts(&[], &entries, at(NEXT)).unwrap();
     let Some(place) = place::Place::database() else { return };
     let mut new = Ledger::open(&place.location).unwrap();
     new.copy_from(&old, |_, _| {}).unwrap();
-    new.change_band_state(&[], &[message("third")], at(NEXT)).unwrap();
+    new.change_alerts(&[], &[message("third")], at(NEXT)).unwrap();
     let ids: Vec<i64> = new.outbox_due(at(NEXT)).unwrap().iter().map(|queued| queued.id).collect();
     assert_eq!(ids.len(), 3);
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");

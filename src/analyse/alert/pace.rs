@@ -1,0 +1,64 @@
+//! Rules of a band's pace: how fast the last complete days burn the ceiling of their month.
+
+use super::band::{details, key, part};
+use super::{Eye, limit, verdict};
+use crate::domain::alert::{AlertDetails, AlertRule, Figure, FigureName, Verdict};
+use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
+
+pub(super) fn look(eye: &mut Eye<'_>) {
+    for band in eye.facts.bands.iter().filter(|band| !band.is_final) {
+        fast(eye, band);
+        slow(eye, band);
+    }
+}
+
+/// The days of a month that is over can be slowed no more: nothing begins there, and what began may
+/// end.
+fn within_month(band: &BandJudgement, verdict: Verdict) -> Verdict {
+    match (band.label, verdict) {
+        (PeriodLabel::Previous, Verdict::Met) => Verdict::Between,
+        (_, verdict) => verdict,
+    }
+}
+
+fn with_burn(details: AlertDetails, band: &BandJudgement) -> AlertDetails {
+    details
+        .with_known(FigureName::BurnOneDay, band.burn.one_day.map(Figure::Ratio))
+        .with_known(FigureName::BurnThreeDays, band.burn.three_days.map(Figure::Ratio))
+        .with_known(FigureName::BurnSevenDays, band.burn.seven_days.map(Figure::Ratio))
+}
+
+fn is_known(band: &BandJudgement) -> bool {
+    band.status(BandView::Pace) != BandStatus::Unknown
+}
+
+fn fast(eye: &mut Eye<'_>, band: &BandJudgement) {
+    let key = key(AlertRule::PaceFast, band);
+    let Some(policy) = eye.policies.pace_fast.on(&key) else { return };
+    let of = &policy.thresholds;
+    let rates = band.burn.one_day.zip(band.burn.three_days).filter(|_| is_known(band));
+    let verdict = rates.map_or(Verdict::Unknown, |(one, three)| {
+        verdict(one >= of.one_day && three >= of.three_days, one < of.clear_below)
+    });
+    let verdict = within_month(band, verdict);
+    let details = with_burn(details(eye, band, policy.severity, verdict), band);
+    let details = limit(details, Figure::Ratio(of.one_day));
+    eye.tell(key, policy, verdict, band.newest_complete_day, details);
+}
+
+fn slow(eye: &mut Eye<'_>, band: &BandJudgement) {
+    let key = key(AlertRule::PaceSlow, band);
+    let Some(policy) = eye.policies.pace_slow.on(&key) else { return };
+    let of = &policy.thresholds;
+    let median = band.outlook.as_ref().and_then(|outlook| outlook.forecast.at(0.5));
+    let known = band.burn.seven_days.zip(median).filter(|_| is_known(band));
+    let verdict = known.map_or(Verdict::Unknown, |(seven, median)| {
+        let met = seven >= of.seven_days && median > band.ceiling.amount;
+        let low = part(band.ceiling.amount, of.clear_at).is_some_and(|limit| median <= limit);
+        verdict(met, seven < of.clear_below || low)
+    });
+    let verdict = within_month(band, verdict);
+    let details = with_burn(details(eye, band, policy.severity, verdict), band);
+    let details = limit(details, Figure::Ratio(of.seven_days));
+    eye.tell(key, policy, verdict, band.newest_complete_day, details);
+}

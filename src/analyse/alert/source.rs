@@ -1,0 +1,194 @@
+//! Rules of the way that figures come and go: bills that are late, sources that fail, months that
+//! moved, totals that differ, caps that are nearly spent, receivers that take nothing.
+
+use jiff::SignedDuration;
+use rust_decimal::Decimal;
+
+use super::{Eye, limit, money, ratio, source_key, verdict};
+use crate::domain::alert::{
+    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Subject, Verdict,
+};
+use crate::domain::money::{CostBasis, Currency};
+use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::report::SourceErrorKind;
+use crate::domain::spend::{PeriodSpend, RestatedPeriod, SourceSpend, SourceStatus};
+
+pub(super) fn look(eye: &mut Eye<'_>) {
+    for status in eye.facts.sources {
+        let refused = identity_wrong(eye, status);
+        source_failing(eye, status, refused);
+        cap_nearly_spent(eye, status);
+        let Some(spend) = eye.spend.get(&status.source).copied() else { continue };
+        billing_data_late(eye, status, spend);
+        for of in &spend.restated {
+            restatement(eye, spend, of);
+        }
+        for period in spend.periods.iter().filter(|period| !period.is_final) {
+            reconciliation_difference(eye, spend, period);
+        }
+    }
+    receiver_failing(eye);
+}
+
+fn hours_of(time: SignedDuration) -> Figure {
+    Figure::Hours(time.as_secs_f64() / 3600.0)
+}
+
+fn billing_data_late(eye: &mut Eye<'_>, status: &SourceStatus, spend: &SourceSpend) {
+    let key = source_key(AlertRule::BillingDataLate, &status.source, status.provider);
+    let Some(policy) = eye.policies.billing_data_late.on(&key) else { return };
+    let of = &policy.thresholds;
+    let newest = spend.complete_days.last().copied();
+    let age =
+        newest.map(|day| eye.facts.now.duration_since(status.provider.billing_zone().end_of(day)));
+    let late = age.map(|age| age.saturating_sub(status.lag));
+    let verdict =
+        late.map_or(Verdict::Unknown, |late| verdict(late >= of.late_after, late < of.late_after));
+    let severity = late.map_or(policy.severity, |late| of.severity(late, policy.severity));
+    let details = AlertDetails::new(severity)
+        .with(FigureName::Limit, hours_of(status.lag.saturating_add(of.late_after)))
+        .with_known(FigureName::Age, age.map(hours_of))
+        .with_known(FigureName::NewestDay, newest.map(Figure::Day))
+        .with_known(FigureName::LastSuccess, status.last_success.map(Figure::At));
+    eye.tell(key, policy, verdict, None, details);
+}
+
+fn failure(details: AlertDetails, status: &SourceStatus) -> AlertDetails {
+    let error = status.last_error.as_ref();
+    details
+        .with_known(FigureName::LastSuccess, status.last_success.map(Figure::At))
+        .with_known(
+            FigureName::ErrorKind,
+            error.map(|(kind, _)| Figure::Text(kind.as_str().to_owned())),
+        )
+        .with_known(FigureName::Error, error.map(|(_, text)| Figure::Text(text.clone())))
+}
+
+/// Whether the source refuses who asks; told by a rule of its own where that is on.
+fn identity_wrong(eye: &mut Eye<'_>, status: &SourceStatus) -> bool {
+    let key = source_key(AlertRule::IdentityWrong, &status.source, status.provider);
+    let Some(policy) = eye.policies.identity_wrong.on(&key) else { return false };
+    let refused = status.up == Some(false)
+        && status.last_error.as_ref().is_some_and(|(kind, _)| {
+            matches!(kind, SourceErrorKind::Auth | SourceErrorKind::Forbidden)
+        });
+    let verdict = match status.up {
+        None => Verdict::Unknown,
+        Some(true) => Verdict::Clear,
+        // A source that is down does not say whether it would know who asks.
+        Some(false) if refused => Verdict::Met,
+        Some(false) => Verdict::Between,
+    };
+    let details = failure(AlertDetails::new(policy.severity), status);
+    eye.tell(key, policy, verdict, None, details);
+    refused
+}
+
+fn source_failing(eye: &mut Eye<'_>, status: &SourceStatus, refused: bool) {
+    let key = source_key(AlertRule::SourceFailing, &status.source, status.provider);
+    let Some(policy) = eye.policies.source_failing.on(&key) else { return };
+    let verdict = match status.up {
+        None => Verdict::Unknown,
+        Some(true) => Verdict::Clear,
+        Some(false) if refused => Verdict::Between,
+        Some(false) => Verdict::Met,
+    };
+    let details = failure(AlertDetails::new(policy.severity), status);
+    eye.tell(key, policy, verdict, None, details);
+}
+
+fn cap_nearly_spent(eye: &mut Eye<'_>, status: &SourceStatus) {
+    let Some(cap) = status.monthly_cap else { return };
+    let key = source_key(AlertRule::CapNearlySpent, &status.source, status.provider)
+        .within(BillingPeriod::at(eye.facts.now, BillingZone::Utc));
+    let Some(policy) = eye.policies.cap_nearly_spent.on(&key) else { return };
+    let spent = status
+        .spent
+        .iter()
+        .filter(|spent| spent.currency == cap.currency)
+        .try_fold(Decimal::ZERO, |sum, spent| sum.checked_add(spent.amount));
+    let share = spent.and_then(|spent| ratio(spent, cap.amount));
+    let of = policy.thresholds.share;
+    let verdict = share.map_or(Verdict::Unknown, |share| verdict(share >= of, share < of));
+    let details = limit(AlertDetails::new(policy.severity), Figure::Ratio(of))
+        .with(FigureName::Cap, Figure::Money(cap))
+        .with_known(FigureName::Spent, spent.map(|spent| money(spent, cap.currency)))
+        .with_known(FigureName::Share, share.map(Figure::Ratio));
+    eye.tell(key, policy, verdict, None, details);
+}
+
+fn restatement(eye: &mut Eye<'_>, spend: &SourceSpend, of: &RestatedPeriod) {
+    let key = source_key(AlertRule::Restatement, &spend.source, spend.provider)
+        .of(Subject::Currency, of.currency.as_str())
+        .within(of.period);
+    let Some(policy) = eye.policies.restatement.on(&key) else { return };
+    let wanted = &policy.thresholds;
+    let lasts = eye.facts.now.duration_since(of.newest) < wanted.told_for;
+    let moved = |before: Decimal, after: Decimal, least: f64| {
+        let change = after.saturating_sub(before).abs();
+        change >= wanted.least_amount
+            && ratio(change, before.abs()).is_none_or(|share| share > least)
+    };
+    let month = moved(of.before, of.after, wanted.month_share);
+    let day = of.fall.filter(|(_, before, after)| moved(*before, *after, wanted.day_fall));
+    let met = lasts && (month || day.is_some());
+    let mut details =
+        AlertDetails::new(policy.severity).with(FigureName::Since, Figure::At(of.newest));
+    details = match day.filter(|_| !month) {
+        Some((day, before, after)) => details
+            .with(FigureName::FirstDay, Figure::Day(day))
+            .with(FigureName::Before, money(before, of.currency))
+            .with(FigureName::After, money(after, of.currency))
+            .with(FigureName::Limit, Figure::Ratio(wanted.day_fall)),
+        None => details
+            .with(FigureName::Before, money(of.before, of.currency))
+            .with(FigureName::After, money(of.after, of.currency))
+            .with(FigureName::Limit, Figure::Ratio(wanted.month_share)),
+    };
+    eye.tell(key, policy, verdict(met, !met), None, details);
+}
+
+/// The period's total on the basis that differences are told on.
+fn total(period: &PeriodSpend, currency: Currency) -> Option<Decimal> {
+    let amounts = period.totals.get(&currency)?;
+    amounts.on(CostBasis::Effective).or_else(|| amounts.on(CostBasis::Billed))
+}
+
+fn reconciliation_difference(eye: &mut Eye<'_>, spend: &SourceSpend, period: &PeriodSpend) {
+    let newest = spend.complete_days.iter().rev().find(|day| period.period.contains(**day));
+    for (currency, difference) in &period.reconciliation_difference {
+        let key = source_key(AlertRule::ReconciliationDifference, &spend.source, spend.provider)
+            .of(Subject::Currency, currency.as_str())
+            .within(period.period);
+        let Some(policy) = eye.policies.reconciliation_difference.on(&key) else { continue };
+        let of = &policy.thresholds;
+        let total = total(period, *currency);
+        let verdict = match (newest, total) {
+            (Some(_), Some(total)) => {
+                let share = ratio(difference.abs(), total.abs()).unwrap_or(f64::INFINITY);
+                let met = share > of.relative && difference.abs() > of.absolute;
+                verdict(met, !met)
+            }
+            _ => Verdict::Unknown,
+        };
+        let after = total.and_then(|total| total.checked_add(*difference));
+        let details = limit(AlertDetails::new(policy.severity), Figure::Ratio(of.relative))
+            .with(FigureName::Excess, money(*difference, *currency))
+            .with_known(FigureName::Before, total.map(|total| money(total, *currency)))
+            .with_known(FigureName::After, after.map(|after| money(after, *currency)));
+        eye.tell(key, policy, verdict, newest.copied(), details);
+    }
+}
+
+fn receiver_failing(eye: &mut Eye<'_>) {
+    for of in eye.facts.receivers {
+        let key = AlertKey::new(AlertRule::ReceiverFailing).of(Subject::Receiver, of.name.as_str());
+        let Some(policy) = eye.policies.receiver_failing.on(&key) else { continue };
+        let fails = of.failing_since.is_some();
+        let details = AlertDetails::new(policy.severity)
+            .with_known(FigureName::Since, of.failing_since.map(Figure::At))
+            .with_known(FigureName::Error, of.error.clone().map(Figure::Text))
+            .with(FigureName::Count, Figure::Count(of.waiting.try_into().unwrap_or(i64::MAX)));
+        eye.tell(key, policy, verdict(fails, !fails), None, details);
+    }
+}

@@ -1,0 +1,227 @@
+//! Judges alerts: what rules observe is held against what the ledger keeps of them, and what became
+//! of them is kept there together with the messages about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+
+use crate::analyse::alert::state::{AlertStates, Move, fold};
+use crate::analyse::alert::tell::{Message, Telling, mutes, tell};
+use crate::analyse::alert::{Absence, AlertFacts, ReceiverHealth, observe};
+use crate::app::trends::{GpuWindow, Trends};
+use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
+use crate::domain::alert_policy::AlertPolicies;
+use crate::domain::band::BandJudgement;
+use crate::domain::gpu_money::GpuPicture;
+use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Recipient};
+use crate::domain::ports::{AlertLedger, Clock};
+use crate::domain::spend::{SourceSpend, SourceStatus};
+use crate::store::{Ledger, LedgerError, LedgerHandle};
+
+/// How long alerts wait for others that come up with them, so that people get one message.
+pub const GROUP_WAIT: SignedDuration = SignedDuration::from_secs(30);
+
+/// What is configured of alerts.
+#[derive(Debug, Clone)]
+pub struct AlertRoom {
+    /// Which rules look at what, and who is told.
+    pub policies: Arc<AlertPolicies>,
+    /// Everybody who may be told.
+    pub recipients: Arc<Vec<Recipient>>,
+    /// How long alerts wait for others.
+    pub group_wait: SignedDuration,
+}
+
+/// What rules look at, shared with the snapshot that is made of it.
+#[derive(Debug, Clone)]
+pub struct AlertInput {
+    /// Every band against its open and its previous period.
+    pub bands: Arc<Vec<BandJudgement>>,
+    /// Every billing source that was ever read.
+    pub spend: Arc<Vec<SourceSpend>>,
+    /// How polling goes.
+    pub sources: Arc<Vec<SourceStatus>>,
+    /// GPU time and money.
+    pub gpu: Arc<GpuPicture>,
+    /// GPU time and money of the newest whole days; none until they were read first.
+    pub gpu_window: GpuWindow,
+    /// Every source's series; none until they were read first.
+    pub trends: Option<Trends>,
+}
+
+/// What one evaluation came to.
+#[derive(Debug, Clone)]
+pub struct JudgedAlerts {
+    /// Every alert that is pending or fires, with the newest details.
+    pub alerts: Vec<AlertState>,
+    /// How many messages were queued.
+    pub queued: usize,
+}
+
+/// Judges every alert and keeps what became of them, with the messages about it, in one
+/// transaction.
+///
+/// # Errors
+/// When the ledger cannot be read or written; nothing is changed and nothing queued then.
+pub fn judge(
+    ledger: &mut Ledger,
+    room: &AlertRoom,
+    input: &AlertInput,
+    now: Timestamp,
+) -> Result<JudgedAlerts, LedgerError> {
+    let before: AlertStates =
+        ledger.alerts()?.into_iter().map(|state| (state.key.id(), state)).collect();
+    let silences = ledger.silences(now)?;
+    let receivers = health(ledger, &room.recipients)?;
+    let facts = AlertFacts {
+        now,
+        bands: &input.bands,
+        spend: &input.spend,
+        sources: &input.sources,
+        gpu: &input.gpu,
+        gpu_window: input.gpu_window.as_deref(),
+        trends: input.trends.as_ref().map(|trends| trends.as_slice()),
+        receivers: &receivers,
+    };
+    let observations = observe(&facts, &room.policies);
+    let mut states = before.clone();
+    let absence = Absence::new(&facts, &room.policies);
+    let moves = fold(&mut states, observations, |key| absence.of(key), now);
+    let telling = Telling {
+        recipients: &room.recipients,
+        policies: &room.policies,
+        silences: &silences,
+        group_wait: room.group_wait,
+        now,
+    };
+    let (messages, told) = tell(&mut states, &moves, &telling);
+    let changes = changes(&before, &states, &moves, &told);
+    let entries: Result<Vec<_>, _> = messages.into_iter().map(Message::into_entry).collect();
+    let entries = entries.unwrap_or_else(|error| {
+        tracing::error!(%error, "failed to write a message");
+        Vec::new()
+    });
+    let queued = if changes.is_empty() && entries.is_empty() {
+        0
+    } else {
+        ledger.change_alerts(&changes, &entries, now)?
+    };
+    let alerts = states.into_values().filter(|state| state.ended_at.is_none()).collect();
+    Ok(JudgedAlerts { alerts, queued })
+}
+
+/// How deliveries to each configured receiver go.
+fn health(ledger: &Ledger, recipients: &[Recipient]) -> Result<Vec<ReceiverHealth>, LedgerError> {
+    let backlogs = ledger.outbox_backlogs()?;
+    let of = |name: &str| {
+        let backlog = backlogs.iter().find(|backlog| backlog.receiver == name);
+        ReceiverHealth {
+            name: name.to_owned(),
+            failing_since: backlog.and_then(|backlog| backlog.failing_since),
+            error: backlog.and_then(|backlog| backlog.last_error.clone()),
+            waiting: backlog.map_or(0, |backlog| backlog.waiting),
+        }
+    };
+    Ok(recipients.iter().map(|recipient| of(&recipient.name)).collect())
+}
+
+/// What is to be kept: details that moved alone are not.
+fn changes(
+    before: &AlertStates,
+    after: &AlertStates,
+    moves: &BTreeMap<AlertId, Move>,
+    told: &BTreeSet<AlertId>,
+) -> Vec<AlertChange> {
+    let passed = before.keys().filter(|id| !after.contains_key(*id));
+    let mut changes: Vec<AlertChange> = passed.cloned().map(AlertChange::Passed).collect();
+    for (id, state) in after {
+        let counted = before.get(id).map(|held| &held.counted);
+        let moved = moves.get(id);
+        if moved.is_none() && !told.contains(id) && counted == Some(&state.counted) {
+            continue;
+        }
+        let event = match moved {
+            Some(Move::Fired) => Some(AlertEventKind::Fired),
+            Some(Move::Ended) => Some(AlertEventKind::Ended),
+            Some(Move::Began | Move::Passed) | None => None,
+        };
+        changes.push(AlertChange::Kept { state: state.clone(), event });
+    }
+    changes
+}
+
+/// The ledger as the face sees alerts.
+pub struct AlertPort {
+    /// The ledger.
+    pub ledger: LedgerHandle,
+    /// The agent's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Tells the publisher that something was kept.
+    pub changed: watch::Sender<u64>,
+}
+
+impl AlertPort {
+    async fn call<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger, Timestamp) -> Result<R, LedgerError> + Send + 'static,
+    ) -> Result<R, String> {
+        let now = self.clock.now();
+        match self.ledger.call(move |ledger| work(ledger, now)).await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(gone) => Err(gone.to_string()),
+        }
+    }
+
+    async fn write<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Ledger, Timestamp) -> Result<R, LedgerError> + Send + 'static,
+    ) -> Result<R, String> {
+        let written = self.call(work).await?;
+        self.changed.send_modify(|count| *count += 1);
+        Ok(written)
+    }
+}
+
+#[async_trait]
+impl AlertLedger for AlertPort {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn mutes(
+        &self,
+        alerts: &[AlertState],
+        silences: &[Silence],
+    ) -> BTreeMap<AlertId, &'static str> {
+        let states = alerts.iter().map(|state| (state.key.id(), state.clone())).collect();
+        let muted = mutes(&states, silences, self.clock.now());
+        muted.into_iter().map(|(id, why)| (id, why.as_str())).collect()
+    }
+
+    async fn history(&self, of: Option<AlertId>, most: u32) -> Result<Vec<AlertEvent>, String> {
+        self.call(move |ledger, _| ledger.alert_events(of.as_ref(), most)).await
+    }
+
+    async fn silences(&self) -> Result<Vec<Silence>, String> {
+        self.call(|ledger, now| ledger.silences(now)).await
+    }
+
+    async fn acknowledge(
+        &self,
+        id: AlertId,
+        taken: Option<Acknowledgement>,
+    ) -> Result<Option<AlertState>, String> {
+        self.write(move |ledger, now| ledger.acknowledge_alert(&id, taken.as_ref(), now)).await
+    }
+
+    async fn add_silence(&self, silence: Silence) -> Result<(), String> {
+        self.write(move |ledger, _| ledger.add_silence(&silence)).await
+    }
+
+    async fn end_silence(&self, id: String) -> Result<bool, String> {
+        self.write(move |ledger, now| ledger.end_silence(&id, now)).await
+    }
+}

@@ -31,6 +31,7 @@ use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
 use crate::config::secret::{Secret, SecretError, SecretRef};
 use crate::config::structure::{Findings, RENAMED};
+use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
 use crate::domain::band::Band;
 use crate::domain::exchange::ExchangeRates;
@@ -81,6 +82,8 @@ pub struct Config {
     pub bands: Vec<Band>,
     /// The dated table of exchange rates.
     pub exchange_rates: ExchangeRates,
+    /// What is alerted, at which thresholds, and who is told.
+    pub alerts: AlertPolicies,
     /// Who tells of money.
     pub alerting: Alerting,
     /// Receivers of signed webhooks; names are unique.

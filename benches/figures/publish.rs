@@ -46,6 +46,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
             cpu_of(|| Ok(reader.judge(&reading, &history, &GpuPicture::default(), now)))?;
         judge.push(took);
         let snapshot = Snapshot {
+            alerts: Arc::default(),
             at: now,
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             bands: Arc::new(judged),

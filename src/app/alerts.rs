@@ -9,11 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::analyse::alert::state::{AlertStates, Move, fold};
-use crate::analyse::alert::tell::{Message, Telling, mutes, tell};
+use crate::analyse::alert::tell::{Telling, mutes, tell};
 use crate::analyse::alert::{Absence, AlertFacts, ReceiverHealth, observe};
 use crate::app::trends::{GpuWindow, Trends};
-use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence};
+use crate::domain::alert::{
+    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertState, Observation, Silence, Verdict,
+};
 use crate::domain::alert_policy::AlertPolicies;
+use crate::domain::alerting::Alerting;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Recipient};
@@ -29,6 +32,8 @@ pub const GROUP_WAIT: SignedDuration = SignedDuration::from_secs(30);
 pub struct AlertRoom {
     /// Which rules look at what, and who is told.
     pub policies: Arc<AlertPolicies>,
+    /// Whether the agent tells of money.
+    pub alerting: Alerting,
     /// Everybody who may be told.
     pub recipients: Arc<Vec<Recipient>>,
     /// How long alerts wait for others.
@@ -61,20 +66,16 @@ pub struct JudgedAlerts {
     pub queued: usize,
 }
 
-/// Judges every alert and keeps what became of them, with the messages about it, in one
-/// transaction.
+/// Looks at what is known by every rule and keeps what became of alerts.
 ///
 /// # Errors
-/// When the ledger cannot be read or written; nothing is changed and nothing queued then.
+/// As [`keep`].
 pub fn judge(
     ledger: &mut Ledger,
     room: &AlertRoom,
     input: &AlertInput,
     now: Timestamp,
 ) -> Result<JudgedAlerts, LedgerError> {
-    let before: AlertStates =
-        ledger.alerts()?.into_iter().map(|state| (state.key.id(), state)).collect();
-    let silences = ledger.silences(now)?;
     let receivers = health(ledger, &room.recipients)?;
     let facts = AlertFacts {
         now,
@@ -86,28 +87,43 @@ pub fn judge(
         trends: input.trends.as_ref().map(|trends| trends.as_slice()),
         receivers: &receivers,
     };
-    let observations = observe(&facts, &room.policies);
-    let mut states = before.clone();
     let absence = Absence::new(&facts, &room.policies);
-    let moves = fold(&mut states, observations, |key| absence.of(key), now);
+    let observations = observe(&facts, &room.policies);
+    keep(ledger, room, observations, |key| absence.of(key), now)
+}
+
+/// Holds what was observed against what the ledger has of alerts, and keeps what became of them with
+/// the messages about it in one transaction. `absent` says what is so of an alert that nothing was
+/// observed of.
+///
+/// # Errors
+/// When the ledger cannot be read or written; nothing is changed and nothing queued then.
+pub fn keep(
+    ledger: &mut Ledger,
+    room: &AlertRoom,
+    observations: Vec<Observation>,
+    absent: impl Fn(&AlertKey) -> (Verdict, AlertEnd),
+    now: Timestamp,
+) -> Result<JudgedAlerts, LedgerError> {
+    let before: AlertStates =
+        ledger.alerts()?.into_iter().map(|state| (state.key.id(), state)).collect();
+    let silences = ledger.silences(now)?;
+    let mut states = before.clone();
+    let moves = fold(&mut states, observations, absent, now);
     let telling = Telling {
         recipients: &room.recipients,
         policies: &room.policies,
+        alerting: room.alerting,
         silences: &silences,
         group_wait: room.group_wait,
         now,
     };
     let (messages, told) = tell(&mut states, &moves, &telling);
     let changes = changes(&before, &states, &moves, &told);
-    let entries: Result<Vec<_>, _> = messages.into_iter().map(Message::into_entry).collect();
-    let entries = entries.unwrap_or_else(|error| {
-        tracing::error!(%error, "failed to write a message");
-        Vec::new()
-    });
-    let queued = if changes.is_empty() && entries.is_empty() {
+    let queued = if changes.is_empty() && messages.is_empty() {
         0
     } else {
-        ledger.change_alerts(&changes, &entries, now)?
+        ledger.change_alerts(&changes, &messages, now)?
     };
     let alerts = states.into_values().filter(|state| state.ended_at.is_none()).collect();
     Ok(JudgedAlerts { alerts, queued })

@@ -204,7 +204,8 @@ impl Tasks {
             resolved: true,
         });
         let room = AlertRoom {
-            policies: Arc::default(),
+            policies: Arc::new(setup.config.alerts.clone()),
+            alerting: setup.config.alerting,
             recipients: Arc::new(recipients.collect()),
             group_wait: alerts::GROUP_WAIT,
         };

@@ -3,6 +3,7 @@
 //! Doc comments become the descriptions of the JSON Schema. Every field may be missing here, so
 //! that what is sound of a faulty file can still be looked at; `required` stands in the schema.
 
+mod alerts;
 mod kubernetes;
 mod lease;
 mod role;
@@ -18,6 +19,7 @@ use crate::config::secret::SecretRef;
 use crate::config::values::{Amount, CurrencyCode, Day, Figure, Span};
 use crate::domain::pods::PodLabels;
 use crate::domain::price;
+pub use alerts::*;
 pub use kubernetes::{KubernetesFile, PodPortWord, PodsFile, SchemeWord};
 pub use lease::LeaseFile;
 pub use role::{CentralFile, PodFile, RoleWord};
@@ -72,6 +74,9 @@ pub struct FileConfig {
     /// Rates for bills that are not in their band's currency and whose provider tells no figure in
     /// it.
     pub exchange_rates: Option<Vec<ExchangeRateFile>>,
+    /// What is alerted: for each rule a list of entries. Without this key every rule holds with its
+    /// defaults.
+    pub alerts: Option<AlertsFile>,
     /// Who tells of money, so that nothing is told twice; `agent` by default.
     pub alerting: Option<AlertingWord>,
     /// Who is told.

@@ -1,6 +1,7 @@
 //! What a structure cannot say: meanings, references and limits. All faults at once, each with its
 //! path; what a structural fault already tells is not told again.
 
+mod alerts;
 mod bands;
 mod gpu;
 mod kubernetes;
@@ -60,6 +61,8 @@ pub(super) fn validate(
         complete: webhooks.len() == count(file.notify.as_ref()),
     };
     let bands = bands::bands(file.bands.as_deref(), &sources, &receivers, findings);
+    let names = alerts::Names { bands: &bands, sources: &sources, receivers: &receivers };
+    let alerts = alerts::alerts(file.alerts.as_ref(), &names, findings);
     let log = file.log.unwrap_or_default();
     Config {
         listen: listen(file.listen.as_deref(), findings),
@@ -81,6 +84,7 @@ pub(super) fn validate(
             file.exchange_rates.as_deref().unwrap_or_default(),
             findings,
         ),
+        alerts,
         alerting: match file.alerting.unwrap_or_default() {
             AlertingWord::Agent => Alerting::Agent,
             AlertingWord::Prometheus => Alerting::Prometheus,

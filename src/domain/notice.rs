@@ -165,6 +165,17 @@ impl AlertNotice {
     }
 }
 
+/// A message for one receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The receiver's name.
+    pub receiver: String,
+    /// The same for every copy of the message.
+    pub dedupe_key: String,
+    /// The message.
+    pub notice: Notice,
+}
+
 /// Somebody who may be told, as the choice of who is told what needs to know them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::alert::{Acknowledgement, AlertId, AlertPhase, AlertState, Silence};
-use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, OutboxEntry};
+use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Message};
 use crate::store::engine::{Connection, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
@@ -68,7 +68,7 @@ impl Ledger {
     pub fn change_alerts(
         &mut self,
         changes: &[AlertChange],
-        outbox: &[OutboxEntry],
+        messages: &[Message],
         at: Timestamp,
     ) -> Result<usize, LedgerError> {
         self.write(Operation::Alerts, |connection| {
@@ -86,7 +86,7 @@ impl Ledger {
                     }
                 }
             }
-            queue(connection, outbox, at)
+            queue(connection, messages, at)
         })
     }
 

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::domain::notice::{OutboxEntry, QueuedNotice};
+use crate::domain::notice::{Message, OutboxEntry, QueuedNotice};
 use crate::store::engine::{Connection, Parameter, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
-use crate::store::sql::{all, count, parsed, parsed_option, run, stamp};
+use crate::store::sql::{all, count, json, parsed, parsed_option, run, stamp};
 
 /// How deliveries to a receiver go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,16 +26,16 @@ pub struct Backlog {
 /// again.
 pub(super) fn queue(
     connection: &Connection,
-    entries: &[OutboxEntry],
+    messages: &[Message],
     at: Timestamp,
 ) -> Result<usize, Fault> {
     let mut queued = 0;
-    for entry in entries {
+    for message in messages {
         queued += run(
             connection,
             "INSERT INTO outbox (dedupe_key, receiver, payload, queued_at, next_attempt)
              VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (dedupe_key) DO NOTHING",
-            params![&entry.dedupe_key, &entry.receiver, &entry.payload, stamp(at)],
+            params![&message.dedupe_key, &message.receiver, json(&message.notice)?, stamp(at)],
         )?;
     }
     Ok(queued)

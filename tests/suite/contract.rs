@@ -7,6 +7,7 @@ mod caps;
 mod demo;
 mod empty_days;
 mod export_reach;
+mod first_days;
 mod forecast;
 mod gpu_money;
 mod gpu_random;

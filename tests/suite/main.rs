@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod agent;
+mod alerts;
 mod architecture;
 mod aws;
 mod azure;

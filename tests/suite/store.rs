@@ -13,7 +13,9 @@ use costband::domain::breakdown::{
 };
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::money::{Currency, Money};
-use costband::domain::notice::{AlertChange, AlertEventKind, OutboxEntry};
+use costband::domain::notice::{
+    AlertChange, AlertEventKind, AlertNotice, Message, Notice, NoticeKind, OutboxEntry,
+};
 use costband::domain::period::{BillingPeriod, BillingZone, Window};
 use costband::domain::ports::{Clock, Meter, MeterError};
 use costband::domain::price::{CapacityType, PriceReading, SkuPrice};
@@ -636,12 +638,19 @@ fn kept(state: &AlertState, event: Option<AlertEventKind>) -> AlertChange {
     AlertChange::Kept { state: state.clone(), event }
 }
 
-fn message(key: &str) -> OutboxEntry {
-    OutboxEntry {
+fn message(key: &str) -> Message {
+    let alert = AlertNotice::of(&alert(AlertPhase::Firing));
+    Message {
         dedupe_key: key.to_owned(),
         receiver: "webhook".to_owned(),
-        payload: r#"{"a":1}"#.to_owned(),
+        notice: Notice { kind: NoticeKind::Firing, at: at(NEXT), alerts: vec![alert] },
     }
+}
+
+/// As the outbox holds it.
+fn entry(message: Message) -> OutboxEntry {
+    let payload = serde_json::to_string(&message.notice).unwrap();
+    OutboxEntry { dedupe_key: message.dedupe_key, receiver: message.receiver, payload }
 }
 
 fn alerts_and_their_messages_are_kept_across_a_restart(path: &Location) {
@@ -748,7 +757,7 @@ fn a_message_that_was_handed_over_is_known_until_its_outcome_is(path: &Location)
 fn a_receiver_that_takes_nothing_is_known_by_its_backlog(path: &Location) {
     let mut ledger = Ledger::open(path).unwrap();
     let now = at("2026-11-12T08:00:00Z");
-    let chat = |key: &str| OutboxEntry { receiver: "chat".to_owned(), ..message(key) };
+    let chat = |key: &str| Message { receiver: "chat".to_owned(), ..message(key) };
     ledger.change_alerts(&[], &[message("a"), message("b"), chat("c")], now).unwrap();
     let backlog = |ledger: &Ledger| -> Vec<(String, u64, Option<Timestamp>)> {
         let held = ledger.outbox_backlogs().unwrap();
@@ -764,7 +773,8 @@ fn a_receiver_that_takes_nothing_is_known_by_its_backlog(path: &Location) {
     // What is taken next ends both.
     ledger.outbox_sent(due[0].id, now + 3.minutes()).unwrap();
     ledger.change_alerts(&[], &[chat("d")], now).unwrap();
-    let newest = ledger.outbox_due(now).unwrap().into_iter().find(|one| one.entry == chat("d"));
+    let newest =
+        ledger.outbox_due(now).unwrap().into_iter().find(|one| one.entry == entry(chat("d")));
     ledger.outbox_sent(newest.unwrap().id, now + 3.minutes()).unwrap();
     assert_eq!(backlog(&ledger), [of("webhook", 1, None)]);
 }
@@ -772,7 +782,7 @@ fn a_receiver_that_takes_nothing_is_known_by_its_backlog(path: &Location) {
 fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other(path: &Location) {
     let mut ledger = Ledger::open(path).unwrap();
     let (now, later) = (at("2026-11-03T12:00:00Z"), at("2026-11-03T12:10:00Z"));
-    let other = OutboxEntry { receiver: "chat".to_owned(), ..message("c") };
+    let other = Message { receiver: "chat".to_owned(), ..message("c") };
     ledger.change_alerts(&[], &[message("a"), message("b"), other], now).unwrap();
     let keys = |ledger: &Ledger, at| -> Vec<String> {
         ledger.outbox_due(at).unwrap().into_iter().map(|due| due.entry.dedupe_key).collect()
@@ -798,7 +808,7 @@ fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped(path: &Locat
     assert_eq!(ledger.outbox_next().unwrap(), Some(later));
     let [waiting] = ledger.outbox_due(later).unwrap().try_into().unwrap();
     assert_eq!((waiting.attempts, waiting.last_error.as_deref()), (1, Some("503")));
-    assert_eq!((waiting.entry, waiting.queued_at), (message("a"), now));
+    assert_eq!((waiting.entry, waiting.queued_at), (entry(message("a")), now));
 
     ledger.outbox_dropped(id, later, "410").unwrap();
     assert_eq!(ledger.outbox_due(later).unwrap(), []);

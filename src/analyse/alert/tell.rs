@@ -10,7 +10,8 @@ use crate::domain::alert::{
     AlertId, AlertKey, AlertRule, AlertState, Severity, Silence, Subject, Told,
 };
 use crate::domain::alert_policy::AlertPolicies;
-use crate::domain::notice::{AlertNotice, Notice, NoticeKind, OutboxEntry, Recipient, Takes};
+use crate::domain::alerting::Alerting;
+use crate::domain::notice::{AlertNotice, Message, Notice, NoticeKind, Recipient, Takes};
 use crate::domain::period::BillingPeriod;
 
 /// What decides who is told.
@@ -20,6 +21,8 @@ pub struct Telling<'a> {
     pub recipients: &'a [Recipient],
     /// Who is told of which alert, and how often.
     pub policies: &'a AlertPolicies,
+    /// Whether the agent tells of money.
+    pub alerting: Alerting,
     /// What is not told for a while.
     pub silences: &'a [Silence],
     /// How long an alert waits for others that come up with it.
@@ -47,28 +50,6 @@ impl Mute {
     }
 }
 
-/// A message for one recipient.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// The receiver's name.
-    pub receiver: String,
-    /// The same for every copy of the message.
-    pub dedupe_key: String,
-    /// The message.
-    pub notice: Notice,
-}
-
-impl Message {
-    /// As the outbox keeps it.
-    ///
-    /// # Errors
-    /// When it cannot be written as JSON.
-    pub fn into_entry(self) -> Result<OutboxEntry, serde_json::Error> {
-        let payload = serde_json::to_string(&self.notice)?;
-        Ok(OutboxEntry { dedupe_key: self.dedupe_key, receiver: self.receiver, payload })
-    }
-}
-
 /// Decides what is told now, notes it in the states, and tells which of them that changed.
 pub fn tell(
     states: &mut AlertStates,
@@ -80,6 +61,7 @@ pub fn tell(
     let routes: BTreeMap<AlertId, _> = states
         .iter()
         .filter(|(id, state)| state.fires() && !muted.contains_key(*id))
+        .filter(|(_, state)| telling.alerting.tells(state.key.rule))
         .map(|(id, state)| (id.clone(), telling.policies.routing(&state.key)))
         .collect();
     for recipient in telling.recipients {
@@ -91,7 +73,9 @@ pub fn tell(
                 .receivers
                 .as_ref()
                 .is_none_or(|names| names.iter().any(|name| *name == recipient.name));
-            if !is_wanted || state.details.severity > recipient.minimum_severity {
+            // Nobody learns from the one who does not listen that he does not.
+            let is_itself = state.key.about(Subject::Receiver) == Some(&recipient.name);
+            if !is_wanted || is_itself || state.details.severity > recipient.minimum_severity {
                 continue;
             }
             match state.told.get(&recipient.name) {

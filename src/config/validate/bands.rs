@@ -100,7 +100,7 @@ fn name(
     names.take(&name, &path, findings).then_some(name)
 }
 
-fn provider_of(cloud: CloudName) -> Provider {
+pub(super) fn provider_of(cloud: CloudName) -> Provider {
     match cloud {
         CloudName::Aws => Provider::Aws,
         CloudName::Gcp => Provider::Gcp,
@@ -154,7 +154,7 @@ fn scope(entry: &BandFile, path: &str, sources: &[SourceEntry], findings: &mut F
     }
 }
 
-fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let hint = nearest(name, known).map(|meant| format!(": did you mean `{meant}`?"));
     match label_safe(name) {
         Ok(()) => format!("no {what} is named `{name}`{}", hint.unwrap_or_default()),

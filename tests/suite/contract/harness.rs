@@ -463,7 +463,7 @@ impl Bench {
     }
 
     /// What forecasts learn from, of which only what has changed since the last time is read.
-    async fn history(&self) -> Arc<History> {
+    pub async fn history(&self) -> Arc<History> {
         let before = self.kept.lock().unwrap().clone();
         let history = Arc::new(self.history_after(Some(before)).await);
         *self.kept.lock().unwrap() = history.clone();
@@ -501,7 +501,6 @@ impl Bench {
             gpu: Arc::default(),
             trends: Arc::default(),
             sources: Arc::new(reading.sources),
-            alerts: Arc::default(),
         };
         Renderer::new(200).render(&snapshot)
     }

@@ -38,11 +38,13 @@ struct World {
     recipients: Vec<Recipient>,
     silences: Vec<Silence>,
     states: AlertStates,
+    alerting: Alerting,
 }
 
 impl World {
     fn of(recipients: Vec<Recipient>, all: Vec<AlertState>) -> Self {
-        Self { recipients, silences: Vec::new(), states: states(all) }
+        let alerting = Alerting::Agent;
+        Self { recipients, silences: Vec::new(), states: states(all), alerting }
     }
 
     fn tell(&mut self, hour: i64) -> Vec<Message> {
@@ -54,6 +56,7 @@ impl World {
         let telling = Telling {
             recipients: &self.recipients,
             policies: &policies,
+            alerting: self.alerting,
             silences: &self.silences,
             group_wait: SignedDuration::ZERO,
             now: at(hour),
@@ -123,6 +126,7 @@ fn alerts_that_come_up_together_wait_for_one_another() {
     let mut telling = Telling {
         recipients: &world.recipients,
         policies: &policies,
+        alerting: Alerting::Agent,
         silences: &[],
         group_wait: SignedDuration::from_hours(2),
         now: at(1),
@@ -228,4 +232,25 @@ fn a_silence_holds_back_what_it_matches_until_it_ends() {
     assert_eq!(bands(&world.tell(0)), ["gcp"]);
     assert!(world.tell(4).is_empty());
     assert_eq!(bands(&world.tell(5)), ["aws"]);
+}
+
+#[test]
+fn beside_a_prometheus_the_agent_tells_of_itself_alone() {
+    let mut failing = state(AlertRule::SourceFailing, "aws", Severity::Warning);
+    failing.key = AlertKey::new(AlertRule::SourceFailing).of(Subject::Source, "payer");
+    let all = vec![state(CeilingExceeded, "aws", Severity::Critical), failing];
+    let mut world = World::of(vec![recipient("chat", Takes::Groups)], all);
+    world.alerting = Alerting::Prometheus;
+    let messages = world.tell(0);
+    assert_eq!(told(&messages), [("chat", NoticeKind::Firing, vec![AlertRule::SourceFailing])]);
+}
+
+#[test]
+fn a_receiver_that_fails_is_told_of_through_the_others() {
+    let mut failing = state(AlertRule::ReceiverFailing, "aws", Severity::Warning);
+    failing.key = AlertKey::new(AlertRule::ReceiverFailing).of(Subject::Receiver, "chat");
+    let recipients = vec![recipient("chat", Takes::Groups), recipient("mail", Takes::Groups)];
+    let mut world = World::of(recipients, vec![failing]);
+    let firing = NoticeKind::Firing;
+    assert_eq!(told(&world.tell(0)), [("mail", firing, vec![AlertRule::ReceiverFailing])]);
 }

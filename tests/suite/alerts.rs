@@ -1,0 +1,3 @@
+//! Alerts from what rules say to what receivers hear.
+
+mod crash;

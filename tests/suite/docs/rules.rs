@@ -35,8 +35,10 @@ fn alert_of(rule: AlertRule) -> String {
 fn rules() -> Vec<(String, String, String)> {
     let names = files("dashboards/rules").into_iter().filter(|path| !path.contains("/tests/"));
     let named = names.map(|path| {
-        let tests = path.replace("rules/", "rules/tests/");
-        (path.clone(), read(&path), read(&tests))
+        let stem = path.trim_end_matches(".yaml").replace("rules/", "rules/tests/");
+        let tests =
+            files("dashboards/rules/tests").into_iter().filter(|test| test.starts_with(&stem));
+        (path.clone(), read(&path), tests.map(|test| read(&test)).collect())
     });
     named.collect()
 }

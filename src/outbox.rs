@@ -78,8 +78,11 @@ impl Outbox {
         };
         // A receiver checks the age of the signature against the calendar's clock.
         let stamp = Timestamp::now();
-        let outcome =
-            receiver.deliver(&notice.entry.dedupe_key, &notice.entry.payload, stamp).await;
+        let Ok(message) = serde_json::from_str(&notice.entry.payload) else {
+            self.drop_notice(notice, "the message in the ledger cannot be read").await;
+            return true;
+        };
+        let outcome = receiver.deliver(&notice.entry.dedupe_key, &message, stamp).await;
         let now = self.clock.now();
         let is_done = outcome.is_ok();
         let kept = match outcome {

@@ -27,13 +27,12 @@ use crate::app::spend::SpendReader;
 use crate::app::trends::{TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
-use crate::config::{GpuSource, WebhookConfig};
+use crate::config::GpuSource;
 use crate::domain::gpu_time::GpuMark;
 use crate::domain::node::NodeInventory;
 use crate::domain::ports::Clock;
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
-use crate::notify::webhook::Webhook;
 use crate::outbox::Outbox;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::supervisor::{Supervisor, TaskDied};
@@ -187,12 +186,9 @@ impl Tasks {
                 reading.await;
             });
         }
-        let receivers: HashMap<String, Arc<dyn Receiver>> = setup
-            .config
-            .webhooks
-            .iter()
-            .map(|webhook| (webhook.name.clone(), receiver(webhook, &client)))
-            .collect();
+        let named = |one: &Arc<dyn Receiver>| (one.name().to_owned(), one.clone());
+        let receivers: HashMap<String, Arc<dyn Receiver>> =
+            setup.receivers.iter().map(named).collect();
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
         let trend_reader = TrendReader {
@@ -381,14 +377,4 @@ async fn retention(handle: LedgerHandle, clock: Arc<dyn Clock>, keep: jiff::Sign
             Err(_) => return,
         }
     }
-}
-
-fn receiver(webhook: &WebhookConfig, client: &reqwest::Client) -> Arc<dyn Receiver> {
-    Arc::new(Webhook {
-        name: webhook.name.clone(),
-        address: webhook.address.clone(),
-        secret: webhook.secret.clone(),
-        timeout: webhook.timeout,
-        client: client.clone(),
-    })
 }

@@ -17,6 +17,7 @@ mod check;
 mod copy;
 #[cfg(feature = "simulate")]
 mod demo;
+mod notify;
 mod report;
 mod run;
 mod schema;
@@ -56,6 +57,8 @@ enum Command {
     Copy(copy::Copy),
     /// Scores the forecasts on the stored history.
     Backtest(backtest::BacktestCommand),
+    /// Tries the way to receivers.
+    Notify(notify::Notify),
     /// Prints the configuration's JSON Schema.
     Schema(schema::Schema),
 }
@@ -138,6 +141,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Backfill(backfill) => block_on(backfill.run()),
         Command::Copy(copy) => copy.run(),
         Command::Backtest(backtest) => backtest.run(),
+        Command::Notify(notify) => block_on(notify.run()),
         Command::Schema(schema) => schema.run(),
     }
 }

@@ -29,7 +29,7 @@ use crate::config::address::Address;
 use crate::config::file::{FileConfig, Language, LogFormat};
 use crate::config::problems::{Problem, Problems};
 pub use crate::config::schema::{SourceSchema, schema};
-use crate::config::secret::{Secret, SecretError, SecretRef};
+use crate::config::secret::SecretRef;
 use crate::config::structure::{Findings, RENAMED};
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
@@ -86,8 +86,14 @@ pub struct Config {
     pub alerts: AlertPolicies,
     /// Who tells of money.
     pub alerting: Alerting,
-    /// Receivers of signed webhooks; names are unique.
-    pub webhooks: Vec<WebhookConfig>,
+    /// Who is told, by kind and then in the order of the file; names are unique.
+    pub receivers: Vec<ReceiverEntry>,
+    /// The sign of life; none is sent without it.
+    pub heartbeat: Option<HeartbeatConfig>,
+    /// Where people open the page.
+    pub external_url: Option<Url>,
+    /// A dashboard that messages link to.
+    pub dashboard_url: Option<Url>,
     /// How many values of one dimension become series.
     pub series_limit_per_dimension: u32,
 }
@@ -319,71 +325,77 @@ pub struct PrometheusConfig {
     pub delay: Duration,
 }
 
-/// A receiver of signed webhooks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebhookConfig {
+/// One entry under `notify`, to be built by its kind. Its structure is that of the kind's schema;
+/// variables in its addresses are replaced.
+#[derive(Clone, PartialEq)]
+pub struct ReceiverEntry {
+    /// The kind: the key under `notify`.
+    pub kind: String,
     /// Its unique name.
     pub name: String,
-    /// Where messages go.
-    pub address: WebhookAddress,
-    /// The signing key: `whsec_` and base64 (Standard Webhooks).
-    pub secret: SecretRef,
-    /// How long one delivery may take.
-    pub timeout: Duration,
+    /// `notify.slack[0]`, for problems.
+    pub path: String,
+    /// The entry. An address in it may hold a token.
+    pub value: Value,
 }
 
-/// Where a webhook goes. It may hold a token, so it is not printed.
-#[derive(Clone, PartialEq, Eq)]
-pub enum WebhookAddress {
-    /// An address, http or https.
-    Url(Url),
-    /// An address that is kept as a secret.
-    Secret(SecretRef),
-}
-
-impl WebhookAddress {
-    /// The address, read now where it is kept as a secret.
-    ///
-    /// # Errors
-    /// [`SecretError`] where the file or variable cannot be read.
-    pub fn read(&self) -> Result<Secret, SecretError> {
-        match self {
-            Self::Url(url) => Ok(Secret::new(url.as_str())),
-            Self::Secret(secret) => secret.read(),
-        }
-    }
-}
-
-impl fmt::Debug for WebhookAddress {
+impl fmt::Debug for ReceiverEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[address]")
+        write!(f, "{} `{}`", self.kind, self.name)
     }
 }
 
-/// Reads a configuration: its text, the environment as it is, and the kinds of billing sources in
-/// this build.
+/// The sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeartbeatConfig {
+    /// How often it is sent.
+    pub every: Duration,
+    /// The receivers that are sent it.
+    pub receivers: Vec<String>,
+}
+
+/// The kinds of entries that a configuration may hold.
+#[derive(Clone, Copy, Default)]
+pub struct Kinds<'a> {
+    /// Under `sources`.
+    pub sources: &'a [SourceSchema],
+    /// Under `notify`.
+    pub receivers: &'a [SourceSchema],
+}
+
+/// An entry whose structure is sound, to be built by its kind.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// Of `sources`.
+    Source(&'a SourceEntry),
+    /// Of `notify`.
+    Receiver(&'a ReceiverEntry),
+}
+
+/// Reads a configuration: its text, the environment as it is, and the kinds of entries in this
+/// build.
 ///
 /// # Errors
 /// Every fault at once, in the order of their paths.
 pub fn load(
     text: &str,
     environment: impl Iterator<Item = (String, String)>,
-    kinds: &[SourceSchema],
+    kinds: Kinds<'_>,
 ) -> Result<Config, Problems> {
-    load_and_build(text, environment, kinds, |_, _| {})
+    load_and_build(text, environment, kinds, |_, _, _| {})
 }
 
-/// Reads a configuration as [`load`] does, and hands each entry under `sources` whose structure is
-/// sound to `build`, which makes a source of it or notes what is wrong, so that these faults are
-/// told together with all others.
+/// Reads a configuration as [`load`] does, and hands each entry under `sources` and `notify` whose
+/// structure is sound to `build`, which makes something of it or notes what is wrong, so that these
+/// faults are told together with all others.
 ///
 /// # Errors
 /// Every fault at once, in the order of their paths.
 pub fn load_and_build(
     text: &str,
     environment: impl Iterator<Item = (String, String)>,
-    kinds: &[SourceSchema],
-    mut build: impl FnMut(&SourceEntry, &mut Problems),
+    kinds: Kinds<'_>,
+    mut build: impl FnMut(Entry<'_>, &Config, &mut Problems),
 ) -> Result<Config, Problems> {
     let environment: BTreeMap<String, String> = environment.collect();
     let schema = schema(kinds);
@@ -404,12 +416,17 @@ pub fn load_and_build(
             None
         }
     };
-    for entry in config.iter().flat_map(|config| &config.sources) {
-        if !findings.is_sound(&entry.path) {
+    let entries = config.iter().flat_map(|config| {
+        let sources = config.sources.iter().map(|one| (&one.path, Entry::Source(one)));
+        let receivers = config.receivers.iter().map(|one| (&one.path, Entry::Receiver(one)));
+        sources.chain(receivers).map(move |(path, entry)| (path, entry, config))
+    });
+    for (path, entry, config) in entries {
+        if !findings.is_sound(path) {
             continue;
         }
         let mut found = Problems::new();
-        build(entry, &mut found);
+        build(entry, config, &mut found);
         for problem in found.iter() {
             if findings.problems.iter().all(|known| known.path != problem.path) {
                 findings.problems.add(&problem.path, &problem.message);

@@ -81,11 +81,7 @@ fn band(number: usize) -> BandJudgement {
         complete_days: 20,
         newest_complete_day: Some(date(2026, 11, 20)),
         last_day: Some(usd(9_000)),
-        burn: BurnRates {
-            one_day: Some(2.7),
-            three_days: Some(2.0),
-            seven_days: Some(1.6),
-        },
+        burn: BurnRates { one_day: Some(2.7), three_days: Some(2.0), seven_days: Some(1.6) },
         run_rate: Some(usd(148_000)),
         outlook: Some(outlook()),
         ceiling_used_ratio: Some(1.01),

@@ -1,7 +1,7 @@
 //! Judges alerts: what rules observe is held against what the ledger keeps of them, and what became
 //! of them is kept there together with the messages about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,11 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::analyse::alert::state::{AlertStates, Move, fold};
-use crate::analyse::alert::tell::{Telling, mutes, tell};
+use crate::analyse::alert::tell::{Muting, Telling, tell};
 use crate::analyse::alert::{Absence, AlertFacts, ReceiverHealth, observe};
 use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::alert::{
-    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertState, Observation, Silence, Verdict,
+    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertState, Counted, Observation, Silence,
+    Verdict,
 };
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
@@ -105,10 +106,11 @@ pub fn keep(
     absent: impl Fn(&AlertKey) -> (Verdict, AlertEnd),
     now: Timestamp,
 ) -> Result<JudgedAlerts, LedgerError> {
-    let before: AlertStates =
-        ledger.alerts()?.into_iter().map(|state| (state.key.id(), state)).collect();
+    let mut states: AlertStates =
+        ledger.alerts()?.into_iter().map(|state| (state.key.clone(), state)).collect();
+    let before: HashMap<AlertKey, Counted> =
+        states.iter().map(|(key, state)| (key.clone(), state.counted.clone())).collect();
     let silences = ledger.silences(now)?;
-    let mut states = before.clone();
     let moves = fold(&mut states, observations, absent, now);
     let telling = Telling {
         recipients: &room.recipients,
@@ -125,7 +127,9 @@ pub fn keep(
     } else {
         ledger.change_alerts(&changes, &messages, now)?
     };
-    let alerts = states.into_values().filter(|state| state.ended_at.is_none()).collect();
+    let mut alerts: Vec<AlertState> =
+        states.into_values().filter(|state| state.ended_at.is_none()).collect();
+    alerts.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(JudgedAlerts { alerts, queued })
 }
 
@@ -146,20 +150,25 @@ fn health(ledger: &Ledger, recipients: &[Recipient]) -> Result<Vec<ReceiverHealt
 
 /// What is to be kept: details that moved alone are not.
 fn changes(
-    before: &AlertStates,
+    before: &HashMap<AlertKey, Counted>,
     after: &AlertStates,
-    moves: &BTreeMap<AlertId, Move>,
-    told: &BTreeSet<AlertId>,
+    moves: &BTreeMap<AlertKey, Move>,
+    told: &BTreeSet<AlertKey>,
 ) -> Vec<AlertChange> {
-    let passed = before.keys().filter(|id| !after.contains_key(*id));
-    let mut changes: Vec<AlertChange> = passed.cloned().map(AlertChange::Passed).collect();
-    for (id, state) in after {
-        let counted = before.get(id).map(|held| &held.counted);
-        let moved = moves.get(id);
-        if moved.is_none() && !told.contains(id) && counted == Some(&state.counted) {
-            continue;
-        }
-        let event = match moved {
+    let passed = moves.iter().filter(|(_, moved)| **moved == Move::Passed);
+    let mut changes: Vec<AlertChange> =
+        passed.map(|(key, _)| AlertChange::Passed(key.id())).collect();
+    let mut kept: Vec<&AlertState> = after
+        .values()
+        .filter(|state| {
+            before.get(&state.key) != Some(&state.counted)
+                || moves.contains_key(&state.key)
+                || told.contains(&state.key)
+        })
+        .collect();
+    kept.sort_by(|a, b| a.key.cmp(&b.key));
+    for state in kept {
+        let event = match moves.get(&state.key) {
             Some(Move::Fired) => Some(AlertEventKind::Fired),
             Some(Move::Ended) => Some(AlertEventKind::Ended),
             Some(Move::Began | Move::Passed) | None => None,
@@ -212,9 +221,10 @@ impl AlertLedger for AlertPort {
         alerts: &[AlertState],
         silences: &[Silence],
     ) -> BTreeMap<AlertId, &'static str> {
-        let states = alerts.iter().map(|state| (state.key.id(), state.clone())).collect();
-        let muted = mutes(&states, silences, self.clock.now());
-        muted.into_iter().map(|(id, why)| (id, why.as_str())).collect()
+        let states = alerts.iter().map(|state| (state.key.clone(), state.clone())).collect();
+        let muting = Muting::new(&states, silences, self.clock.now());
+        let firing = alerts.iter().filter(|state| state.fires());
+        firing.filter_map(|state| Some((state.key.id(), muting.why(&state.key)?.as_str()))).collect()
     }
 
     async fn history(&self, of: Option<AlertId>, most: u32) -> Result<Vec<AlertEvent>, String> {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::analyse::scope::{self, Answer};
 use crate::analyse::spend::{Selection, SourceRules};
 use crate::collect::plan::{Plan, plan};
-use crate::collect::{Descriptor, SOURCES, Source};
+use crate::collect::{Descriptor, SOURCES, Source, SourceKind};
 use crate::config::problems::Problems;
-use crate::config::{Config, SourceSchema, SslMode, StorePlace, load_and_build};
+use crate::config::{Config, Entry, Kinds, SourceSchema, SslMode, StorePlace, load_and_build};
 use crate::domain::band::{Band, Scope};
 use crate::domain::identity::SourceId;
+use crate::domain::notice::Recipient;
 use crate::domain::period::Window;
+use crate::notify::{self, RECEIVERS, Receiver};
 use crate::store::location::Password;
 use crate::store::{Encryption, Ledger, LedgerError, Location, Server};
 
@@ -25,6 +27,10 @@ pub struct Setup {
     /// For each source, in the same order, what each band selects of it: the band's index and the
     /// selection.
     pub selections: Vec<Vec<(usize, Selection)>>,
+    /// Who is told, in configured order.
+    pub receivers: Vec<Arc<dyn Receiver>>,
+    /// What each of them is told of, in the same order.
+    pub recipients: Vec<Recipient>,
     /// Where the ledger is.
     pub ledger: Location,
 }
@@ -65,22 +71,33 @@ impl Setup {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
         let mut built: Vec<Box<dyn Source>> = Vec::new();
-        let config = load_and_build(text, environment, &schemas(), |entry, problems| {
-            let kind = SOURCES.iter().find(|kind| kind.name == entry.kind);
-            if let Some(kind) = kind
-                && let Some(source) = (kind.build)(&entry.value, &entry.path, problems)
-            {
-                built.push(source);
-            }
-        })?;
+        let (mut receivers, mut recipients) = (Vec::new(), Vec::new());
+        let (sources, told) = (schemas(), receiver_schemas());
+        let kinds = Kinds { sources: &sources, receivers: &told };
+        let config =
+            load_and_build(text, environment, kinds, |entry, config, problems| match entry {
+                Entry::Source(entry) => {
+                    let kind = SOURCES.iter().find(|kind| kind.name == entry.kind);
+                    let build =
+                        |kind: &SourceKind| (kind.build)(&entry.value, &entry.path, problems);
+                    built.extend(kind.and_then(build));
+                }
+                Entry::Receiver(entry) => {
+                    if let Some((receiver, recipient)) = notify::build(entry, config, problems) {
+                        receivers.push(receiver);
+                        recipients.push(recipient);
+                    }
+                }
+            })?;
         let mut problems = Problems::new();
+        notify::check_heartbeat(&config, &mut problems);
         let selections = answer_bands(&config.bands, &mut built, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         let sources = built.into_iter().map(Arc::from).collect();
         let ledger = location(&config.store.place);
-        Ok(Self { config, sources, selections, ledger })
+        Ok(Self { config, sources, selections, receivers, recipients, ledger })
     }
 
     /// What judging needs to know of each source.
@@ -148,6 +165,11 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 /// The schemas of the kinds of sources in this build.
 pub fn schemas() -> Vec<SourceSchema> {
     SOURCES.iter().map(|kind| SourceSchema { name: kind.name, schema: kind.schema }).collect()
+}
+
+/// The schemas of the kinds of receivers.
+pub fn receiver_schemas() -> Vec<SourceSchema> {
+    RECEIVERS.iter().map(|kind| SourceSchema { name: kind.name, schema: kind.schema }).collect()
 }
 
 fn rules(descriptor: &Descriptor) -> SourceRules {

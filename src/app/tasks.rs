@@ -28,16 +28,13 @@ use crate::app::spend::SpendReader;
 use crate::app::trends::{GpuWindow, TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
-use crate::config::{GpuSource, WebhookConfig};
-use crate::domain::alert::Severity;
+use crate::config::GpuSource;
 use crate::domain::gpu_time::GpuMark;
 use crate::domain::node::NodeInventory;
-use crate::domain::notice::{Recipient, Takes};
 use crate::domain::ports::{Clock, OutboxLedger};
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
-use crate::notify::webhook::Webhook;
-use crate::outbox::alive::Refresher;
+use crate::outbox::alive::{Heartbeat, Refresher};
 use crate::outbox::{Outbox, Receivers};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::supervisor::{Supervisor, TaskDied};
@@ -191,22 +188,12 @@ impl Tasks {
                 reading.await;
             });
         }
-        let receivers: Receivers = setup
-            .config
-            .webhooks
-            .iter()
-            .map(|webhook| (webhook.name.clone(), receiver(webhook, &client)))
-            .collect();
-        let recipients = receivers.keys().map(|name| Recipient {
-            name: name.clone(),
-            takes: Takes::Groups,
-            minimum_severity: Severity::Info,
-            resolved: true,
-        });
+        let named = |one: &Arc<dyn Receiver>| (one.name().to_owned(), one.clone());
+        let receivers: Receivers = setup.receivers.iter().map(named).collect();
         let room = AlertRoom {
             policies: Arc::new(setup.config.alerts.clone()),
             alerting: setup.config.alerting,
-            recipients: Arc::new(recipients.collect()),
+            recipients: Arc::new(setup.recipients.clone()),
             group_wait: alerts::GROUP_WAIT,
         };
         let reader = SpendReader::new(setup).with_inventory(nodes);
@@ -257,6 +244,18 @@ impl Tasks {
                     metrics: polling.metrics.clone(),
                 };
                 spawn(&mut supervisor, format!("refresh:{}", receiver.name()), refresher.run());
+            }
+        }
+        if let Some(heartbeat) = &setup.config.heartbeat {
+            for name in &heartbeat.receivers {
+                let Some(receiver) = receivers.get(name) else { continue };
+                let beating = Heartbeat {
+                    receiver: receiver.clone(),
+                    every: heartbeat.every,
+                    judged: judged.subscribe(),
+                    metrics: polling.metrics.clone(),
+                };
+                spawn(&mut supervisor, format!("heartbeat:{name}"), beating.run());
             }
         }
         let outbox = Outbox {
@@ -420,14 +419,4 @@ async fn retention(handle: LedgerHandle, clock: Arc<dyn Clock>, keep: jiff::Sign
             Err(_) => return,
         }
     }
-}
-
-fn receiver(webhook: &WebhookConfig, client: &reqwest::Client) -> Arc<dyn Receiver> {
-    Arc::new(Webhook {
-        name: webhook.name.clone(),
-        address: webhook.address.clone(),
-        secret: webhook.secret.clone(),
-        timeout: webhook.timeout,
-        client: client.clone(),
-    })
 }

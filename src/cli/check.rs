@@ -8,6 +8,7 @@ use crate::app::plan::{at_most, price, span, usual_window};
 use crate::app::setup::Setup;
 use crate::cli::{ConfigFile, Failure, print};
 use crate::collect::proof::Outcome;
+use crate::domain::alert::Severity;
 use crate::domain::alerting::Alerting;
 use crate::domain::gpu::Pod;
 use crate::domain::period::{BillingPeriod, Window};
@@ -168,10 +169,32 @@ fn describe(setup: &Setup, clock: &dyn Clock) -> String {
             }
         });
     }
-    for webhook in &setup.config.webhooks {
-        let _ = writeln!(out, "\nreceiver `{}`: a signed webhook", webhook.name);
-    }
+    describe_receivers(setup, &mut out);
     out
+}
+
+/// Who is told of what. No address is shown: some hold a secret.
+fn describe_receivers(setup: &Setup, out: &mut String) {
+    if !setup.recipients.is_empty() {
+        out.push_str("\nreceivers\n");
+    }
+    for recipient in &setup.recipients {
+        let entry = setup.config.receivers.iter().find(|entry| entry.name == recipient.name);
+        let kind = entry.map_or("", |entry| entry.kind.as_str());
+        let of = match recipient.minimum_severity {
+            Severity::Critical => "critical alerts",
+            Severity::Warning => "alerts from warning on",
+            Severity::Info => "every alert",
+        };
+        let ends = if recipient.resolved { "and when it is over" } else { "not when it is over" };
+        let beat = setup.config.heartbeat.as_ref();
+        let beat = beat.filter(|beat| beat.receivers.contains(&recipient.name));
+        let _ = write!(out, "  {} ({kind}): told of {of}, {ends}", recipient.name);
+        if let Some(beat) = beat {
+            let _ = write!(out, "; a heartbeat every {}", span(beat.every));
+        }
+        out.push('\n');
+    }
 }
 
 /// What several replicas do.

@@ -1,6 +1,6 @@
 //! `costband schema`: the configuration's JSON Schema, generated from its types.
 
-use crate::app::setup::schemas;
+use crate::app::setup::{receiver_schemas, schemas};
 use crate::cli::{Failure, print};
 use crate::config;
 
@@ -13,7 +13,8 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let schema = config::schema(&schemas());
+        let schema =
+            config::schema(config::Kinds { sources: &schemas(), receivers: &receiver_schemas() });
         let text = serde_json::to_string_pretty(&schema).map_err(anyhow::Error::from)?;
         print(&format!("{text}\n"))
     }

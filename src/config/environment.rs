@@ -160,10 +160,11 @@ mod tests {
     use super::*;
 
     fn schema() -> Value {
-        crate::config::schema::schema(&[crate::config::schema::SourceSchema {
+        let sources = &[crate::config::schema::SourceSchema {
             name: "aws",
             schema: |_| schemars::json_schema!({"type": "object"}),
-        }])
+        }];
+        crate::config::schema::schema(crate::config::Kinds { sources, ..Default::default() })
     }
 
     fn apply_to(mut value: Value, variables: &[(&str, &str)]) -> (Value, Vec<String>) {
@@ -215,7 +216,7 @@ mod tests {
             json!({}),
             &[
                 ("COSTBAND__STORE__PAHT", "hunter2"),
-                ("COSTBAND__NOTIFY__WEBHOOKS__FIRST__NAME", "hunter2"),
+                ("COSTBAND__NOTIFY__WEBHOOK__FIRST__NAME", "hunter2"),
                 ("COSTBAND__", "hunter2"),
                 ("COSTBAND__BANDS__3__NAME", "hunter2"),
                 ("COSTBAND__LISTEN__0", "hunter2"),
@@ -230,7 +231,7 @@ mod tests {
                 "the environment variable `COSTBAND__` matches no key",
                 "`bands[3].name`: the list has 0 entries, the next one has the index 0, from the environment variable `COSTBAND__BANDS__3__NAME`",
                 "the environment variable `COSTBAND__LISTEN__0` matches no key",
-                "the environment variable `COSTBAND__NOTIFY__WEBHOOKS__FIRST__NAME` matches no key",
+                "the environment variable `COSTBAND__NOTIFY__WEBHOOK__FIRST__NAME` matches no key",
                 "`series`: failed to read YAML: unclosed bracket '[' at line 1, column 1, from the environment variable `COSTBAND__SERIES`",
                 "the environment variable `COSTBAND__STORE__PAHT` matches no key: did you mean `COSTBAND__STORE__PATH`?",
                 "`store.path`: is set by two environment variables, `COSTBAND__STORE__PATH` and `COSTBAND__store__path`",

@@ -79,8 +79,15 @@ pub struct FileConfig {
     pub alerts: Option<AlertsFile>,
     /// Who tells of money, so that nothing is told twice; `agent` by default.
     pub alerting: Option<AlertingWord>,
-    /// Who is told.
-    pub notify: Option<NotifyFile>,
+    /// Who is told: for each kind of receiver a list of entries.
+    pub notify: Option<BTreeMap<String, Vec<Value>>>,
+    /// A sign of life, sent again and again, so that its absence is noticed.
+    pub heartbeat: Option<HeartbeatFile>,
+    /// Where people open the page, for the links of messages; messages have none without it.
+    /// `$(VARIABLE)` is replaced from the environment.
+    pub external_url: Option<String>,
+    /// A dashboard that messages link to. `$(VARIABLE)` is replaced from the environment.
+    pub dashboard_url: Option<String>,
     /// Limits on the number of exported series.
     pub series: Option<SeriesFile>,
 }
@@ -440,31 +447,15 @@ pub struct ExchangeRateFile {
     pub rate: Option<Figure>,
 }
 
-/// Who is told.
+/// A sign of life.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NotifyFile {
-    /// Receivers of signed webhooks (Standard Webhooks).
-    pub webhooks: Option<Vec<WebhookFile>>,
-}
-
-/// A receiver of signed webhooks.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookFile {
-    /// A unique name: the `receiver` label.
-    #[schemars(with = "String")]
-    pub name: Option<String>,
-    /// Where messages go; `$(VARIABLE)` is replaced from the environment. An address that holds a
-    /// token belongs into `url_from`.
-    pub url: Option<String>,
-    /// Where messages go, kept as a secret, instead of `url`.
-    pub url_from: Option<SecretRef>,
-    /// The signing key: `whsec_` and base64, as in the Standard Webhooks specification.
-    #[schemars(with = "SecretRef")]
-    pub secret: Option<SecretRef>,
-    /// How long one delivery may take; `10s` by default.
-    pub timeout: Option<Span>,
+pub struct HeartbeatFile {
+    /// How often it is sent; `1m` by default.
+    pub every: Option<Span>,
+    /// The receivers that are sent it, by name: of the kinds `alertmanager` and `webhook`.
+    #[schemars(with = "Vec<String>")]
+    pub receivers: Option<Vec<String>>,
 }
 
 /// Limits on the number of exported series.

@@ -4,41 +4,42 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::config::Kinds;
 use crate::config::file::FileConfig;
 
-/// One kind of billing source as the configuration sees it.
+/// One kind of billing source or receiver as the configuration sees it.
 #[derive(Clone, Copy)]
 pub struct SourceSchema {
-    /// The key under `sources`.
+    /// The key under `sources` or `notify`.
     pub name: &'static str,
     /// The JSON Schema of one entry.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-/// The JSON Schema (draft 2020-12) of a configuration with these kinds of sources.
-pub fn schema(kinds: &[SourceSchema]) -> Value {
+/// The JSON Schema (draft 2020-12) of a configuration with these kinds of entries.
+pub fn schema(kinds: Kinds<'_>) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut root = FileConfig::json_schema(&mut generator).to_value();
-    let mut properties = Map::new();
-    for kind in kinds {
-        let items = (kind.schema)(&mut generator).to_value();
-        properties.insert(
-            kind.name.to_owned(),
-            json!({
-                "type": "array",
-                "items": items,
-                "description": format!("The billing sources of the kind `{}`.", kind.name),
-            }),
-        );
-    }
-    if let Some(sources) = root.pointer_mut("/properties/sources") {
-        let description = sources.get("description").cloned().unwrap_or_default();
-        *sources = json!({
-            "type": "object",
-            "description": description,
-            "properties": properties,
-            "additionalProperties": false,
-        });
+    for (key, kinds, what) in [
+        ("sources", kinds.sources, "The billing sources of the kind"),
+        ("notify", kinds.receivers, "The receivers of the kind"),
+    ] {
+        let mut properties = Map::new();
+        for kind in kinds {
+            let items = (kind.schema)(&mut generator).to_value();
+            let description = format!("{what} `{}`.", kind.name);
+            let list = json!({"type": "array", "items": items, "description": description});
+            properties.insert(kind.name.to_owned(), list);
+        }
+        if let Some(entries) = root.pointer_mut(&format!("/properties/{key}")) {
+            let description = entries.get("description").cloned().unwrap_or_default();
+            *entries = json!({
+                "type": "object",
+                "description": description,
+                "properties": properties,
+                "additionalProperties": false,
+            });
+        }
     }
     if let Value::Object(root) = &mut root {
         root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));

@@ -16,7 +16,7 @@ use crate::domain::identity::Provider;
 pub(super) type Renamed<'a> = &'a [(&'a str, &'a str)];
 
 /// Keys that had another name in a released version.
-pub(super) const RENAMED: Renamed<'static> = &[];
+pub(super) const RENAMED: Renamed<'static> = &[("notify.webhooks", "webhook")];
 
 /// What was found wrong, and where nothing more needs to be said.
 #[derive(Debug, Default)]

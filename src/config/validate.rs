@@ -6,6 +6,7 @@ mod bands;
 mod gpu;
 mod kubernetes;
 mod lease;
+mod notify;
 mod role;
 mod store;
 
@@ -14,12 +15,9 @@ use std::net::SocketAddr;
 
 use rust_decimal::Decimal;
 
-use crate::config::file::{
-    AlertingWord, ExchangeRateFile, FileConfig, LogFile, NotifyFile, RoleWord, WebhookFile,
-};
+use crate::config::file::{AlertingWord, ExchangeRateFile, FileConfig, LogFile, RoleWord};
 use crate::config::structure::Findings;
-use crate::config::values::Span;
-use crate::config::{Config, LogConfig, SourceEntry, WebhookAddress, WebhookConfig};
+use crate::config::{Config, LogConfig, SourceEntry};
 use crate::domain::alerting::Alerting;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
@@ -55,13 +53,19 @@ pub(super) fn validate(
         };
         findings.add("", message);
     }
-    let webhooks = webhooks(file.notify.as_ref(), environment, findings);
-    let receivers = Known {
-        names: webhooks.iter().map(|webhook| webhook.name.as_str()).collect(),
-        complete: webhooks.len() == count(file.notify.as_ref()),
+    let receivers = notify::receivers(&file, environment, findings);
+    let known = Known {
+        names: receivers.iter().map(|receiver| receiver.name.as_str()).collect(),
+        complete: findings.is_sound("notify"),
     };
-    let bands = bands::bands(file.bands.as_deref(), &sources, &receivers, findings);
-    let names = alerts::Names { bands: &bands, sources: &sources, receivers: &receivers };
+    let heartbeat = notify::heartbeat(file.heartbeat.as_ref(), &known, findings);
+    let link = |text: Option<&str>, path: &str, findings: &mut Findings| {
+        text.and_then(|text| gpu::address(text, path, environment, findings))
+    };
+    let external_url = link(file.external_url.as_deref(), "external_url", findings);
+    let dashboard_url = link(file.dashboard_url.as_deref(), "dashboard_url", findings);
+    let bands = bands::bands(file.bands.as_deref(), &sources, &known, findings);
+    let names = alerts::Names { bands: &bands, sources: &sources, receivers: &known };
     let alerts = alerts::alerts(file.alerts.as_ref(), &names, findings);
     let log = file.log.unwrap_or_default();
     Config {
@@ -89,7 +93,10 @@ pub(super) fn validate(
             AlertingWord::Agent => Alerting::Agent,
             AlertingWord::Prometheus => Alerting::Prometheus,
         },
-        webhooks,
+        receivers,
+        heartbeat,
+        external_url,
+        dashboard_url,
         series_limit_per_dimension: file
             .series
             .and_then(|series| series.limit_per_dimension)
@@ -158,66 +165,6 @@ fn sources(file: &FileConfig, names: &mut Names, findings: &mut Findings) -> Vec
         }
     }
     sources
-}
-
-fn count(notify: Option<&NotifyFile>) -> usize {
-    notify.and_then(|notify| notify.webhooks.as_ref()).map_or(0, Vec::len)
-}
-
-fn webhooks(
-    notify: Option<&NotifyFile>,
-    environment: &BTreeMap<String, String>,
-    findings: &mut Findings,
-) -> Vec<WebhookConfig> {
-    let entries = notify.and_then(|notify| notify.webhooks.as_deref()).unwrap_or_default();
-    let mut names = Names::default();
-    let mut webhooks = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        let path = format!("notify.webhooks[{index}]");
-        let timeout = entry.timeout.unwrap_or(Span::seconds(10)).duration();
-        if timeout.is_zero() {
-            findings.add(&format!("{path}.timeout"), "leaves no time: want one such as `10s`");
-        }
-        let address = webhook_address(entry, &path, environment, findings);
-        let name = entry
-            .name
-            .as_deref()
-            .filter(|name| names.take(name, &format!("{path}.name"), findings));
-        if let (Some(name), Some(address), Some(secret)) = (name, address, &entry.secret) {
-            webhooks.push(WebhookConfig {
-                name: name.to_owned(),
-                address,
-                secret: secret.clone(),
-                timeout,
-            });
-        }
-    }
-    webhooks
-}
-
-fn webhook_address(
-    entry: &WebhookFile,
-    path: &str,
-    environment: &BTreeMap<String, String>,
-    findings: &mut Findings,
-) -> Option<WebhookAddress> {
-    let url_path = format!("{path}.url");
-    match (&entry.url, &entry.url_from) {
-        (Some(text), None) => {
-            gpu::address(text, &url_path, environment, findings).map(WebhookAddress::Url)
-        }
-        (None, Some(secret)) => Some(WebhookAddress::Secret(secret.clone())),
-        (Some(_), Some(_)) => {
-            findings.add(&url_path, "stands beside `url_from`: want one of the two");
-            None
-        }
-        (None, None) => {
-            if findings.is_sound(&format!("{path}.url_from")) {
-                findings.add(&url_path, "is missing: want `url` or `url_from`");
-            }
-            None
-        }
-    }
 }
 
 fn listen(text: Option<&str>, findings: &mut Findings) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! A webhook signed as the Standard Webhooks specification says: `webhook-id`,
 //! `webhook-timestamp` and `webhook-signature: v1,<base64 HMAC-SHA256>` over id, time and body.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,33 +9,138 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::RETRY_AFTER;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::config::WebhookAddress;
+use crate::config::problems::Problems;
 use crate::config::secret::{Secret, SecretRef};
-use crate::domain::notice::Notice;
-use crate::notify::{DeliveryError, Receiver};
+use crate::domain::notice::{Notice, NoticeKind, Takes};
+use crate::notify::http::{Client, secret, send};
+use crate::notify::{Common, DeliveryError, Links, Receiver, ReceiverKind, read, text};
 
-/// A receiver of signed webhooks.
-#[derive(Debug)]
-pub struct Webhook {
-    /// The configured name.
-    pub name: String,
-    /// Where messages go.
-    pub address: WebhookAddress,
-    /// The signing key, `whsec_` and base64.
-    pub secret: SecretRef,
-    /// How long one delivery may take.
-    pub timeout: Duration,
-    /// The client that carries them.
-    pub client: reqwest::Client,
+/// Signed webhooks.
+pub const KIND: ReceiverKind = ReceiverKind {
+    name: "webhook",
+    schema: |generator| generator.subschema_for::<WebhookEntry>(),
+    takes: Takes::Groups,
+    beats: true,
+    build: |entry, path, links, problems| {
+        Some(Arc::new(Webhook::build(entry, path, links, problems)?))
+    },
+};
+
+/// A receiver of signed webhooks (Standard Webhooks).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+struct WebhookEntry {
+    #[serde(flatten)]
+    common: Common,
+    /// Where messages go; `$(VARIABLE)` is replaced from the environment. An address that holds a
+    /// token belongs into `url_from`.
+    #[serde(default)]
+    url: Option<String>,
+    /// Where messages go, kept as a secret, instead of `url`.
+    #[serde(default)]
+    url_from: Option<SecretRef>,
+    /// The signing key: `whsec_` and base64, as in the Standard Webhooks specification.
+    secret: SecretRef,
+}
+
+struct Webhook {
+    entry: WebhookEntry,
+    links: Links,
+    client: Client,
+}
+
+impl Webhook {
+    fn build(entry: &Value, path: &str, links: &Links, problems: &mut Problems) -> Option<Self> {
+        let entry: WebhookEntry = read(entry, path, problems)?;
+        match (&entry.url, &entry.url_from) {
+            (Some(_), Some(_)) => {
+                let message = "stands beside `url_from`: want one of the two";
+                problems.add(format!("{path}.url"), message);
+            }
+            (None, None) => {
+                problems.add(format!("{path}.url"), "is missing: want `url` or `url_from`");
+            }
+            _ => {}
+        }
+        let client = Client::new(entry.common.timeout());
+        Some(Self { client, links: links.clone(), entry })
+    }
+
+    async fn post(&self, id: &str, body: String, now: Timestamp) -> Result<(), DeliveryError> {
+        let address = match (&self.entry.url, &self.entry.url_from) {
+            (Some(url), _) => Secret::new(url.as_str()),
+            (None, Some(from)) => secret(from)?,
+            (None, None) => return Err(DeliveryError::lasting("there is no address")),
+        };
+        let key = secret(&self.entry.secret)?;
+        let key = signing_key(&key).map_err(DeliveryError::passing)?;
+        let timestamp = now.as_second();
+        let request = self
+            .client
+            .post(address.expose())?
+            .header("content-type", "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signature(&key, id, timestamp, &body))
+            .body(body);
+        send(request).await.map(drop)
+    }
+
+    /// The documented body of a message: figures with their types, and the words of people.
+    fn body(&self, notice: &Notice) -> Value {
+        let language = self.entry.common.language(&self.links);
+        let words = text::notice(notice, &self.links, language);
+        let alerts = notice.alerts.iter().zip(&words.alerts).map(|(alert, text)| {
+            json!({
+                "id": alert.id,
+                "rule": alert.key.rule,
+                "severity": alert.details.severity,
+                "subject": alert.key.subject,
+                "period": alert.key.period.map(|period| period.to_string()),
+                "phase": alert.phase,
+                "since": alert.since.to_string(),
+                "fired_at": alert.fired_at.map(|at| at.to_string()),
+                "ended_at": alert.ended_at.map(|at| at.to_string()),
+                "end": alert.end,
+                "acknowledged": alert.acknowledged,
+                "figures": alert.details.figures,
+                "causes": alert.details.causes,
+                "owner": alert.details.owner,
+                "runbook_url": alert.details.runbook_url,
+                "url": text.link,
+                "text": {
+                    "title": text.title,
+                    "summary": text.summary,
+                    "lines": text.lines,
+                    "causes": text.causes,
+                },
+            })
+        });
+        let kind = match notice.kind {
+            NoticeKind::Firing => "alert.firing",
+            NoticeKind::Reminder => "alert.reminder",
+            NoticeKind::Resolved => "alert.resolved",
+            NoticeKind::Test => "test",
+        };
+        json!({
+            "type": kind,
+            "timestamp": notice.at.to_string(),
+            "data": {
+                "title": words.title,
+                "alerts": alerts.collect::<Vec<_>>(),
+                "dashboard_url": words.dashboard,
+            },
+        })
+    }
 }
 
 #[async_trait]
 impl Receiver for Webhook {
     fn name(&self) -> &str {
-        &self.name
+        &self.entry.common.name
     }
 
     async fn deliver(
@@ -43,55 +149,17 @@ impl Receiver for Webhook {
         notice: &Notice,
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
-        let payload = &serde_json::to_string(notice).unwrap_or_default();
-        let here = |reason: String| DeliveryError {
-            reason,
-            is_temporary: true,
-            may_have_arrived: false,
-            retry_after: None,
-        };
-        let address = self.address.read().map_err(|error| here(error.to_string()))?;
-        let secret = self.secret.read().map_err(|error| here(error.to_string()))?;
-        let key = signing_key(&secret).map_err(|reason| here(reason.to_owned()))?;
-        let timestamp = now.as_second();
-        let response = self
-            .client
-            .post(address.expose())
-            .timeout(self.timeout)
-            .header("content-type", "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signature(&key, id, timestamp, payload))
-            .body(payload.clone())
-            .send()
-            .await
-            .map_err(|error| here(format!("failed to deliver: {}", error.without_url())))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(());
-        }
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
-        Err(DeliveryError {
-            reason: format!("failed to deliver: the receiver answers {status}"),
-            is_temporary: is_temporary(status),
-            may_have_arrived: false,
-            retry_after,
-        })
+        self.post(id, self.body(notice).to_string(), now).await
     }
 
-    async fn beat(&self, _: Duration, _: Timestamp) -> Result<(), DeliveryError> {
-        Ok(())
+    async fn beat(&self, every: Duration, now: Timestamp) -> Result<(), DeliveryError> {
+        let body = json!({
+            "type": "heartbeat",
+            "timestamp": now.to_string(),
+            "data": {"every_seconds": every.as_secs()},
+        });
+        self.post(&format!("heartbeat-{}", now.as_second()), body.to_string(), now).await
     }
-}
-
-/// A receiver that is gone or refuses the message will not take the same bytes later; one that
-/// refuses the caller may, once somebody has mended the address or the key.
-fn is_temporary(status: StatusCode) -> bool {
-    !matches!(status.as_u16(), 400 | 410 | 413 | 422)
 }
 
 /// Reads a signing key of the form `whsec_<base64>`.

@@ -708,8 +708,6 @@ def the_configuration_has_the_agent_s_keys():
     same(known["lease"]["properties"], "LeaseFile", "`lease`")
     same(known["web"]["properties"], "WebFile", "`web`")
     same(known["configBesideGpus"]["properties"]["central"]["properties"], "CentralFile", "`central`")
-    same(known["webhook"]["properties"], "WebhookFile", "a webhook")
-    same(known["centralConfig"]["properties"]["notify"]["properties"], "NotifyFile", "`notify`")
 
 
 def golden(name, path, values):

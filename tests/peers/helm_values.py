@@ -73,7 +73,7 @@ BILLS = {
         {"preset": "azure", "floor": 12000.5, "ceiling": "95000.123456789012345678"},
     ],
     "notify": {
-        "webhooks": [
+        "webhook": [
             {"name": "ops", "url": "https://hooks.example.com/x", "secret": {"file": "/run/secrets/costband/hook/key"}}
         ]
     },
@@ -666,8 +666,8 @@ REFUSED = {
     ),
     "an application's secret in the ConfigMap": (credentials("azure", client_secret="k"), "/credentials/client_secret"),
     "a webhook's key in the ConfigMap": (
-        bills(notify={"webhooks": [{"name": "a", "url": "https://x", "secret": "whsec_k"}]}),
-        "/central/config/notify/webhooks/0/secret",
+        bills(notify={"webhook": [{"name": "a", "url": "https://x", "secret": "whsec_k"}]}),
+        "/central/config/notify/webhook/0/secret",
     ),
     "a secret from two places": (
         bills(web={"bearer_token": {"file": "/x", "env": "Y"}}),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use costband::app::setup::Setup;
+use costband::app::setup::{Setup, receiver_schemas};
 use costband::collect::SOURCES;
 use costband::config::file::{Language, LogFormat};
 use costband::config::problems::Problems;
 use costband::config::{
-    Config, GpuFrom, SourceSchema, SslMode, StorePlace, load, load_and_build, schema,
+    Config, Entry, GpuFrom, Kinds, SourceSchema, SslMode, StorePlace, load, load_and_build, schema,
 };
 use costband::domain::band::Band;
 use costband::domain::breakdown::{ChargeCategory, Dimension};
@@ -42,7 +42,14 @@ fn free(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
 fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let environment =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    load(text, environment, FREE).map_err(lines)
+    let receivers = receiver_schemas();
+    let kinds = Kinds { sources: FREE, receivers: &receivers };
+    let build = |entry: Entry<'_>, config: &Config, problems: &mut Problems| {
+        if let Entry::Receiver(entry) = entry {
+            costband::notify::build(entry, config, problems);
+        }
+    };
+    load_and_build(text, environment, kinds, build).map_err(lines)
 }
 
 fn read(text: &str) -> Result<Config, Vec<String>> {
@@ -108,7 +115,9 @@ fn ten_faults_of_mixed_kinds_print_ten_lines_with_their_paths() {
 #[test]
 fn faults_that_only_a_kind_can_see_are_told_with_all_others() {
     let text = "sources: {aws: [{name: a}, {name: b, acount: x}]}\nlisten: x\n";
-    let faults = load_and_build(text, std::iter::empty(), FREE, |entry, problems| {
+    let kinds = Kinds { sources: FREE, ..Kinds::default() };
+    let faults = load_and_build(text, std::iter::empty(), kinds, |entry, _, problems| {
+        let Entry::Source(entry) = entry else { panic!("{entry:?}") };
         assert_eq!((entry.kind.as_str(), entry.name.as_str()), ("aws", "a"));
         problems.add(format!("{}.account", entry.path), "is of nobody");
     });
@@ -132,7 +141,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.store.place, StorePlace::Path("costband.db".into()));
     assert_eq!(config.store.retention.as_hours(), 800 * 24);
     assert_eq!(config.series_limit_per_dimension, 200);
-    assert!(config.exchange_rates.is_empty() && config.webhooks.is_empty());
+    assert!(config.exchange_rates.is_empty() && config.receivers.is_empty());
     let sources: Vec<(&str, Option<Provider>, &str)> = config
         .sources
         .iter()
@@ -508,16 +517,16 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
             "`exchange_rates[1].date`: `2026-11-01` has a rate from EUR to USD already",
         ),
         (
-            "notify: {webhooks: [{name: w, secret: {env: W}}]}",
-            "`notify.webhooks[0].url`: is missing: want `url` or `url_from`",
+            "notify: {webhook: [{name: w, secret: {env: W}}]}",
+            "`notify.webhook[0].url`: is missing: want `url` or `url_from`",
         ),
         (
-            "notify: {webhooks: [{name: w, url: 'https://h', url_from: {env: U}, secret: {env: W}}]}",
-            "`notify.webhooks[0].url`: stands beside `url_from`: want one of the two",
+            "notify: {webhook: [{name: w, url: 'https://h', url_from: {env: U}, secret: {env: W}}]}",
+            "`notify.webhook[0].url`: stands beside `url_from`: want one of the two",
         ),
         (
-            "notify: {webhooks: [{name: w, url: 'https://h', secret: whsec_hunter2}]}",
-            "`notify.webhooks[0].secret`: a secret is never written in the configuration: want `file: PATH` or `env: VARIABLE`",
+            "notify: {webhook: [{name: w, url: 'https://h', secret: whsec_hunter2}]}",
+            "`notify.webhook[0].secret`: a secret is never written in the configuration: want `file: PATH` or `env: VARIABLE`",
         ),
         (
             "web: {bearer_token: hunter2}",
@@ -533,7 +542,7 @@ fn each_meaning_that_is_wrong_is_told_once_with_its_path() {
 fn a_faulty_entry_is_not_called_unknown_where_it_is_referred_to() {
     let told = read(
         "sources: {aws: [{nmae: a}]}
-notify: {webhooks: [{name: ops, url: 5, secret: {env: W}}]}
+notify: {webhook: [{name: ops, url: 5, secret: {env: W}}]}
 bands: [{name: b, provider: aws, sources: [a], floor: 1, ceiling: 2, receiver: ops}]",
     )
     .unwrap_err();
@@ -542,7 +551,11 @@ bands: [{name: b, provider: aws, sources: [a], floor: 1, ceiling: 2, receiver: o
 
 #[test]
 fn a_kind_that_is_not_in_this_build_says_so() {
-    let told = load("sources: {gcp: [{name: g}]}", std::iter::empty(), &FREE[..1]);
+    let told = load(
+        "sources: {gcp: [{name: g}]}",
+        std::iter::empty(),
+        Kinds { sources: &FREE[..1], ..Kinds::default() },
+    );
     assert_eq!(
         lines(told.unwrap_err()),
         ["`sources.gcp`: this build has no such sources, only `aws`"]
@@ -605,7 +618,7 @@ fn gpu_pages_and_webhooks_take_their_address_from_the_environment() {
     let config = read_with(
         "gpu: [{name: node, url: 'http://$(HOST_IP):9400/metrics', every: 5s, capacity_type: spot}]
 notify:
-  webhooks:
+  webhook:
     - {name: a, url: 'https://hooks.example/$(TEAM)', secret: {env: HOOK_SECRET}, timeout: 3s}
     - {name: b, url_from: {file: /run/url}, secret: {file: /run/secret}}",
         &[("HOST_IP", "10.0.0.7"), ("TEAM", "ml")],
@@ -616,8 +629,8 @@ notify:
     assert_eq!((gpu.every.as_secs(), gpu.timeout.as_secs()), (5, 5));
     assert_eq!((gpu.cluster.as_str(), gpu.provider), ("node", None));
     assert_eq!(gpu.capacity_type, CapacityType::Spot);
-    assert_eq!(config.webhooks[0].address.read().unwrap().expose(), "https://hooks.example/ml");
-    assert!(!format!("{:?}", config.webhooks).contains("hooks.example"));
+    assert_eq!(config.receivers[0].value["url"], "https://hooks.example/ml");
+    assert!(!format!("{:?}", config.receivers).contains("hooks.example"));
     assert_eq!(config.bands, []);
 }
 
@@ -749,12 +762,16 @@ fn every_example_loads_its_sources_are_built_and_its_bands_answered() {
 fn the_examples_show_every_key_of_the_configuration() {
     let all: String = examples().values().cloned().collect();
     let mut unshown = Vec::new();
-    walk(&schema(&kinds()), "", &mut |path, _| {
-        let key = path.rsplit(['.', '/']).next().unwrap_or_default();
-        if !all.contains(&format!("{key}:")) {
-            unshown.push(path.to_owned());
-        }
-    });
+    walk(
+        &schema(Kinds { sources: &kinds(), receivers: &receiver_schemas() }),
+        "",
+        &mut |path, _| {
+            let key = path.rsplit(['.', '/']).next().unwrap_or_default();
+            if !all.contains(&format!("{key}:")) {
+                unshown.push(path.to_owned());
+            }
+        },
+    );
     assert_eq!(unshown, Vec::<String>::new());
 }
 
@@ -787,7 +804,7 @@ fn walk(schema: &Value, path: &str, each: &mut impl FnMut(&str, &Value)) {
 
 #[test]
 fn the_schema_describes_every_key_and_refuses_unknown_ones() {
-    let schema = schema(&kinds());
+    let schema = schema(Kinds { sources: &kinds(), receivers: &receiver_schemas() });
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["title"], "costband configuration");
     assert_eq!(schema["additionalProperties"], false);
@@ -802,7 +819,7 @@ fn the_schema_describes_every_key_and_refuses_unknown_ones() {
         }
     });
     assert!(keys > 50, "{keys}");
-    for section in ["store", "web", "log", "notify", "series"] {
+    for section in ["store", "web", "log", "heartbeat", "series"] {
         let reference = schema["properties"][section].to_string();
         assert!(reference.contains("$ref"), "{section}: {reference}");
     }
@@ -815,7 +832,7 @@ proptest! {
     fn no_text_makes_it_panic_or_disagree_with_its_schema(
         text in "\\PC{0,120}|[-a-c:\\[\\]{}&*!|>'\"%@`#,? \\n\\t0-9.]{0,120}",
         key in "listen|web|language|log|store|sources|gpu|kubernetes|bands|exchange_rates|notify|series",
-        inner in "name|preset|floor|limits|scope|url|secret|path|retention|from|rate|webhooks|aws",
+        inner in "name|preset|floor|limits|scope|url|secret|path|retention|from|rate|webhook|aws",
         value in "5|-1|x|''|\\[\\]|\\{\\}|\\[1, a\\]|\\{env: A\\}|\\[\\{name: a\\}\\]|null|true|50000.10|aws",
     ) {
         let _ = read(&text);

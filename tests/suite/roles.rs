@@ -341,7 +341,7 @@ fn problems(text: &str) -> Vec<String> {
 const BILL: &str = "sources: {gcp: [{name: g, billing_account: 01ABCD-2EF345-6789AB, project: p, \
                     dataset: d, credentials: {anonymous: true}, \
                     endpoints: {bigquery: 'http://b', billing: 'http://b'}}]}\nbands: [{preset: gcp}]\n\
-                    notify: {webhooks: [{name: w, url: 'https://x.example', secret: {env: X}}]}\n\
+                    notify: {webhook: [{name: w, url: 'https://x.example', secret: {env: X}}]}\n\
                     kubernetes: [{cluster: train}]\n";
 
 #[test]
@@ -366,7 +366,7 @@ fn what_a_role_may_not_have_is_told_at_once_with_its_path() {
             "`lease`: is the central agent's: with `role: node` there is one agent for each node or \
              pod; want it there"
                 .to_owned(),
-            "`notify.webhooks`: is the central agent's: with `role: node` there is nothing to \
+            "`notify`: is the central agent's: with `role: node` there is nothing to \
              notify of; want it there"
                 .to_owned(),
             "`pod`: is for `role: sidecar`, and this is a node agent".to_owned(),

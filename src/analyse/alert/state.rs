@@ -4,18 +4,18 @@
 //! nothing. Money is counted in new complete days of data, so that a day of outage is no day of
 //! patience; health is counted by the clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::domain::alert::{
-    AlertEnd, AlertId, AlertKey, AlertPhase, AlertState, Counted, Observation, Patience, Verdict,
+    AlertEnd, AlertKey, AlertPhase, AlertState, Counted, Observation, Patience, Verdict,
 };
 use crate::domain::forecast::days_between;
 
-/// Alerts by their identity.
-pub type AlertStates = BTreeMap<AlertId, AlertState>;
+/// Alerts by what identifies them.
+pub type AlertStates = HashMap<AlertKey, AlertState>;
 
 /// What became of an alert in one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,52 +30,56 @@ pub enum Move {
     Ended,
 }
 
-/// Brings alerts from what was to what is, and tells what moved, by identity. An alert that passed
-/// is taken out. `absent` says what is so of an alert that nothing was observed of.
+/// Brings alerts from what was to what is, and tells what moved. An alert that passed is taken out.
+/// `absent` says what is so of an alert that nothing was observed of.
 pub fn fold(
     states: &mut AlertStates,
     observations: Vec<Observation>,
     absent: impl Fn(&AlertKey) -> (Verdict, AlertEnd),
     now: Timestamp,
-) -> BTreeMap<AlertId, Move> {
+) -> BTreeMap<AlertKey, Move> {
     let mut moves = BTreeMap::new();
-    let mut observed = BTreeMap::new();
-    for observation in observations {
-        observed.insert(observation.key.id(), observation);
-    }
-    let silent: Vec<AlertId> = states
-        .iter()
-        .filter(|(id, state)| state.phase != AlertPhase::Resolved && !observed.contains_key(id))
-        .map(|(id, _)| id.clone())
-        .collect();
-    for id in silent {
-        let Some(state) = states.get_mut(&id) else { continue };
-        let (Verdict::Clear, end) = absent(&state.key) else { continue };
+    let observed: HashSet<&AlertKey> = observations.iter().map(|seen| &seen.key).collect();
+    let is_silent = |(key, state): &(&AlertKey, &AlertState)| {
+        state.phase != AlertPhase::Resolved && !observed.contains(*key)
+    };
+    let silent: Vec<AlertKey> =
+        states.iter().filter(is_silent).map(|(key, _)| key.clone()).collect();
+    for key in silent {
+        let (Verdict::Clear, end) = absent(&key) else { continue };
+        let Some(state) = states.get_mut(&key) else { continue };
         let moved = if state.fires() {
             over(state, end, now);
             Move::Ended
         } else {
-            states.remove(&id);
+            states.remove(&key);
             Move::Passed
         };
-        moves.insert(id, moved);
+        moves.insert(key, moved);
     }
-    for (id, observation) in observed {
-        let moved = match states.get_mut(&id).filter(|held| held.phase != AlertPhase::Resolved) {
-            Some(state) => advance(state, observation, now),
-            None => match begin(observation, now) {
-                Some(state) => {
-                    let moved = if state.fires() { Move::Fired } else { Move::Began };
-                    states.insert(id.clone(), state);
-                    Some(moved)
+    for observation in observations {
+        let held = states.get_mut(&observation.key);
+        match held.filter(|held| held.phase != AlertPhase::Resolved) {
+            Some(state) => {
+                let Some(moved) = advance(state, &observation, now) else {
+                    if observation.verdict != Verdict::Unknown {
+                        state.details = observation.details;
+                    }
+                    continue;
+                };
+                state.details = observation.details;
+                if moved == Move::Passed {
+                    states.remove(&observation.key);
                 }
-                None => None,
-            },
-        };
-        if moved == Some(Move::Passed) {
-            states.remove(&id);
+                moves.insert(observation.key, moved);
+            }
+            None => {
+                let Some(state) = begin(observation, now) else { continue };
+                let moved = if state.fires() { Move::Fired } else { Move::Began };
+                moves.insert(state.key.clone(), moved);
+                states.insert(state.key.clone(), state);
+            }
         }
-        moves.extend(moved.map(|moved| (id, moved)));
     }
     moves
 }
@@ -103,8 +107,8 @@ fn begin(observation: Observation, now: Timestamp) -> Option<AlertState> {
     Some(state)
 }
 
-fn advance(state: &mut AlertState, observation: Observation, now: Timestamp) -> Option<Move> {
-    let Observation { verdict, day, fires_after, clears_after, details, .. } = observation;
+fn advance(state: &mut AlertState, observation: &Observation, now: Timestamp) -> Option<Move> {
+    let Observation { verdict, day, fires_after, clears_after, .. } = *observation;
     if verdict == Verdict::Unknown {
         return None;
     }
@@ -117,7 +121,6 @@ fn advance(state: &mut AlertState, observation: Observation, now: Timestamp) -> 
             let is_first = counted.clear_since.is_none();
             counted.clear_days += if is_first { 1 } else { new_days };
             let since = *counted.clear_since.get_or_insert(now);
-            state.details = details;
             if is_enough(clears_after, state.counted.clear_days, since, now) {
                 over(state, AlertEnd::Cleared, now);
                 return Some(Move::Ended);
@@ -126,7 +129,6 @@ fn advance(state: &mut AlertState, observation: Observation, now: Timestamp) -> 
         Verdict::Met | Verdict::Between | Verdict::Unknown => {
             (counted.clear_days, counted.clear_since) = (0, None);
             counted.met_days = counted.met_days.saturating_add(new_days);
-            state.details = details;
             if !fires && fire_when_due(state, fires_after, now) {
                 return Some(Move::Fired);
             }

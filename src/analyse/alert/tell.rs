@@ -1,7 +1,7 @@
 //! Who is told what: which alerts are held back, which belong into one message, and when one that
 //! nobody has taken is told again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -53,94 +53,137 @@ impl Mute {
 /// Decides what is told now, notes it in the states, and tells which of them that changed.
 pub fn tell(
     states: &mut AlertStates,
-    moves: &BTreeMap<AlertId, Move>,
+    moves: &BTreeMap<AlertKey, Move>,
     telling: &Telling<'_>,
-) -> (Vec<Message>, BTreeSet<AlertId>) {
-    let muted = mutes(states, telling.silences, telling.now);
-    let (mut messages, mut changed) = (Vec::new(), BTreeSet::new());
-    let routes: BTreeMap<AlertId, _> = states
-        .iter()
-        .filter(|(id, state)| state.fires() && !muted.contains_key(*id))
-        .filter(|(_, state)| telling.alerting.tells(state.key.rule))
-        .map(|(id, state)| (id.clone(), telling.policies.routing(&state.key)))
-        .collect();
-    for recipient in telling.recipients {
-        let mut firing = Batch::default();
-        let mut repeated = Vec::new();
-        for (id, routing) in &routes {
-            let Some(state) = states.get(id) else { continue };
+) -> (Vec<Message>, BTreeSet<AlertKey>) {
+    let muted = Muting::new(states, telling.silences, telling.now);
+    let mut due: Vec<Due> = telling.recipients.iter().map(|_| Due::default()).collect();
+    for (key, state) in states.iter().filter(|(_, state)| state.fires()) {
+        if !telling.alerting.tells(key.rule) || telling.is_done_with(state) {
+            continue;
+        }
+        if muted.why(key).is_some() {
+            continue;
+        }
+        let routing = telling.policies.routing(key);
+        for (recipient, due) in telling.recipients.iter().zip(&mut due) {
             let is_wanted = routing
                 .receivers
                 .as_ref()
                 .is_none_or(|names| names.iter().any(|name| *name == recipient.name));
-            // Nobody learns from the one who does not listen that he does not.
-            let is_itself = state.key.about(Subject::Receiver) == Some(&recipient.name);
-            if !is_wanted || is_itself || state.details.severity > recipient.minimum_severity {
+            if !is_wanted || !takes(recipient, state) {
                 continue;
             }
             match state.told.get(&recipient.name) {
-                None => firing.add(id, state.fired_at.unwrap_or(telling.now)),
+                None => due.fires(key, state.fired_at.unwrap_or(telling.now)),
                 Some(told) if state.details.severity < told.severity => {
-                    firing.add(id, Timestamp::MIN);
+                    due.fires(key, Timestamp::MIN);
                 }
                 Some(told) if is_due_again(state, told, routing.repeat_after, telling.now) => {
-                    repeated.push(id.clone());
+                    due.again.push(key.clone());
                 }
                 Some(_) => {}
             }
         }
-        let ended = moves
-            .iter()
-            .filter(|(id, moved)| {
-                **moved == Move::Ended
-                    && states.get(*id).is_some_and(|state| state.told.contains_key(&recipient.name))
-            })
-            .map(|(id, _)| id.clone())
-            .filter(|_| recipient.resolved)
-            .collect();
-        let waited = telling.now.duration_since(firing.oldest) >= telling.group_wait;
-        let ripe = if waited || recipient.takes == Takes::Alerts { firing.ids } else { Vec::new() };
-        if recipient.takes == Takes::Alerts {
-            // What holds alerts by their key reminds people itself.
-            repeated.clear();
-        }
-        for (kind, ids) in [
+    }
+    let (mut messages, mut changed) = (Vec::new(), BTreeSet::new());
+    for (recipient, due) in telling.recipients.iter().zip(due) {
+        let was_told = |key: &&AlertKey| {
+            states.get(*key).is_some_and(|state| state.told.contains_key(&recipient.name))
+        };
+        let ended = moves.iter().filter(|(_, moved)| **moved == Move::Ended).map(|(key, _)| key);
+        let ended = ended.filter(|_| recipient.resolved).filter(was_told).cloned().collect();
+        let waited = telling.now.duration_since(due.oldest) >= telling.group_wait;
+        // What holds alerts by their key waits for no other, and reminds people itself.
+        let (fired, again) = match recipient.takes {
+            Takes::Alerts => (due.fired, Vec::new()),
+            Takes::Groups if waited => (due.fired, due.again),
+            Takes::Groups => (Vec::new(), due.again),
+        };
+        for (kind, keys) in [
             (NoticeKind::Resolved, ended),
-            (NoticeKind::Firing, ripe),
-            (NoticeKind::Reminder, repeated),
+            (NoticeKind::Firing, fired),
+            (NoticeKind::Reminder, again),
         ] {
-            put(states, &mut messages, recipient, kind, &ids, telling.now);
-            changed.extend(ids);
+            put(states, &mut messages, recipient, kind, &keys, telling.now);
+            changed.extend(keys);
         }
     }
-    for (id, _) in moves.iter().filter(|(_, moved)| **moved == Move::Ended) {
-        if let Some(state) = states.get_mut(id) {
+    for (key, _) in moves.iter().filter(|(_, moved)| **moved == Move::Ended) {
+        if let Some(state) = states.get_mut(key) {
             state.told.clear();
         }
     }
     (messages, changed)
 }
 
-/// Which alerts that fire are not told, and why.
-pub fn mutes(
-    states: &AlertStates,
-    silences: &[Silence],
-    now: Timestamp,
-) -> BTreeMap<AlertId, Mute> {
-    let graver: BTreeSet<Family<'_>> =
-        states.values().filter(|state| state.fires()).map(|state| Family::of(&state.key)).collect();
-    let holding: Vec<&Silence> = silences.iter().filter(|silence| silence.holds(now)).collect();
-    let why = |key: &AlertKey| {
-        let own = Family::of(key);
-        if inhibitors(key.rule).iter().any(|rule| graver.contains(&Family { rule: *rule, ..own })) {
-            Some(Mute::Inhibited)
-        } else {
-            holding.iter().any(|silence| silence.matches(key)).then_some(Mute::Silenced)
-        }
-    };
-    let firing = states.iter().filter(|(_, state)| state.fires());
-    firing.filter_map(|(id, state)| Some((id.clone(), why(&state.key)?))).collect()
+impl Telling<'_> {
+    /// Whether everybody who may be told was told lately, and of no lesser matter: most alerts, most
+    /// of the time.
+    fn is_done_with(&self, state: &AlertState) -> bool {
+        self.recipients.iter().all(|recipient| {
+            !takes(recipient, state)
+                || state.told.get(&recipient.name).is_some_and(|told| {
+                    told.severity <= state.details.severity
+                        && (recipient.takes == Takes::Alerts
+                            || self.now.duration_since(told.at) < SHORTEST_REPEAT)
+                })
+        })
+    }
 }
+
+/// Nothing is told again sooner.
+const SHORTEST_REPEAT: SignedDuration = SignedDuration::from_mins(1);
+
+/// Whether a recipient hears of what matters so much; nobody learns from one who does not listen that
+/// he does not.
+fn takes(recipient: &Recipient, state: &AlertState) -> bool {
+    state.details.severity <= recipient.minimum_severity
+        && state.key.about(Subject::Receiver) != Some(&recipient.name)
+}
+
+/// Why alerts that fire are not told.
+pub struct Muting<'a> {
+    graver: HashSet<Family>,
+    silences: Vec<&'a Silence>,
+}
+
+impl<'a> Muting<'a> {
+    /// By what fires and by the silences that hold.
+    pub fn new(states: &AlertStates, silences: &'a [Silence], now: Timestamp) -> Self {
+        let firing = states.values().filter(|state| state.fires());
+        let graver = firing.filter(|state| INHIBITORS.contains(&state.key.rule));
+        Self {
+            graver: graver.map(|state| Family::of(&state.key)).collect(),
+            silences: silences.iter().filter(|silence| silence.holds(now)).collect(),
+        }
+    }
+
+    /// Why an alert that fires is not told; none where it is.
+    pub fn why(&self, key: &AlertKey) -> Option<Mute> {
+        let rules = inhibitors(key.rule);
+        if !rules.is_empty() {
+            let mut family = Family::of(key);
+            for rule in rules {
+                family.rule = *rule;
+                if self.graver.contains(&family) {
+                    return Some(Mute::Inhibited);
+                }
+            }
+        }
+        let is_silent = self.silences.iter().any(|silence| silence.matches(key));
+        is_silent.then_some(Mute::Silenced)
+    }
+}
+
+/// The rules that hold others back.
+const INHIBITORS: [AlertRule; 5] = [
+    AlertRule::CeilingExceeded,
+    AlertRule::CeilingForecast,
+    AlertRule::PaceFast,
+    AlertRule::SourceFailing,
+    AlertRule::IdentityWrong,
+];
 
 /// The rules that say more of the same thing.
 fn inhibitors(rule: AlertRule) -> &'static [AlertRule] {
@@ -155,38 +198,41 @@ fn inhibitors(rule: AlertRule) -> &'static [AlertRule] {
 }
 
 /// Alerts that speak of the same thing in the same period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Family<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Family {
     rule: AlertRule,
-    band: Option<&'a str>,
-    source: Option<&'a str>,
+    band: Option<String>,
+    source: Option<String>,
     period: Option<BillingPeriod>,
 }
 
-impl<'a> Family<'a> {
-    fn of(key: &'a AlertKey) -> Self {
-        let band = key.about(Subject::Band);
+impl Family {
+    fn of(key: &AlertKey) -> Self {
+        let of = |subject| key.about(subject).map(str::to_owned);
+        let band = of(Subject::Band);
         // What is said of a source's health is said of no period.
         let period = key.period.filter(|_| band.is_some());
-        Self { rule: key.rule, band, source: key.about(Subject::Source), period }
+        Self { rule: key.rule, band, source: of(Subject::Source), period }
     }
 }
 
-/// Alerts for one message, and how long the first of them has waited.
-struct Batch {
-    ids: Vec<AlertId>,
+/// What is due to a recipient.
+struct Due {
+    fired: Vec<AlertKey>,
+    /// When the first of them fired.
     oldest: Timestamp,
+    again: Vec<AlertKey>,
 }
 
-impl Default for Batch {
+impl Default for Due {
     fn default() -> Self {
-        Self { ids: Vec::new(), oldest: Timestamp::MAX }
+        Self { fired: Vec::new(), oldest: Timestamp::MAX, again: Vec::new() }
     }
 }
 
-impl Batch {
-    fn add(&mut self, id: &AlertId, since: Timestamp) {
-        self.ids.push(id.clone());
+impl Due {
+    fn fires(&mut self, key: &AlertKey, since: Timestamp) {
+        self.fired.push(key.clone());
         self.oldest = self.oldest.min(since);
     }
 }
@@ -208,17 +254,18 @@ fn put(
     messages: &mut Vec<Message>,
     recipient: &Recipient,
     kind: NoticeKind,
-    ids: &[AlertId],
+    keys: &[AlertKey],
     now: Timestamp,
 ) {
     let mut told: Vec<(Severity, AlertNotice, String)> = Vec::new();
-    for id in ids {
-        let Some(state) = states.get_mut(id) else { continue };
+    for key in keys {
+        let Some(state) = states.get_mut(key) else { continue };
         let severity = state.details.severity;
         let before = state.told.get(&recipient.name).map_or(0, |told| told.times);
         let fired_at = state.fired_at.unwrap_or(state.since);
-        let mark = format!("{id}\u{1f}{}\u{1f}{before}", fired_at.as_nanosecond());
-        told.push((severity, AlertNotice::of(state), mark));
+        let alert = AlertNotice::of(state);
+        let mark = format!("{}\u{1f}{}\u{1f}{before}", alert.id, fired_at.as_nanosecond());
+        told.push((severity, alert, mark));
         let now_told = Told { at: now, times: before.saturating_add(1), severity };
         state.told.insert(recipient.name.clone(), now_told);
     }

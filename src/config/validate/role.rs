@@ -72,7 +72,6 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
         RoleWord::Sidecar => ("sidecar", "pod"),
         RoleWord::Central | RoleWord::Node => ("node", "node"),
     };
-    let webhooks = file.notify.as_ref().and_then(|notify| notify.webhooks.as_ref());
     for (key, is_there, what) in [
         (
             "sources",
@@ -82,8 +81,8 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
         ("bands", file.bands.as_ref().is_some_and(|of| !of.is_empty()), "no band is judged"),
         ("alerting", file.alerting.is_some(), "there is nothing to tell"),
         (
-            "notify.webhooks",
-            webhooks.is_some_and(|of| !of.is_empty()),
+            "notify",
+            file.notify.as_ref().is_some_and(|kinds| kinds.values().any(|of| !of.is_empty())),
             "there is nothing to notify of",
         ),
         (
@@ -96,6 +95,7 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
             file.kubernetes.as_ref().is_some_and(|of| !of.is_empty()),
             "the Kubernetes API is not asked",
         ),
+        ("heartbeat", file.heartbeat.is_some(), "there is nobody to send it to"),
         ("lease", file.lease.is_some(), "there is one agent for each node or pod"),
     ] {
         if is_there {

@@ -139,7 +139,7 @@ pub(super) fn notify(house: &House, urls: &[(&str, &str)]) -> String {
     let entry = |(name, url): &(&str, &str)| {
         format!("    - {{name: {name}, url: \"{url}\", secret: {{file: \"{}\"}}}}\n", key.display())
     };
-    format!("notify:\n  webhooks:\n{}", urls.iter().map(entry).collect::<String>())
+    format!("notify:\n  webhook:\n{}", urls.iter().map(entry).collect::<String>())
 }
 
 fn by_subject(deliveries: &[Delivery]) -> BTreeMap<(String, String, String), usize> {

@@ -495,6 +495,7 @@ impl Bench {
         let bands = self.reader.judge(&reading, &history, &gpu, at);
         let snapshot = Snapshot {
             at,
+            alerts: Arc::default(),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             bands: Arc::new(bands),
             gpus: Arc::new(Vec::new()),

@@ -39,8 +39,8 @@ fn nothing_known(_: &AlertKey) -> (Verdict, AlertEnd) {
 
 /// What one alert does when it is observed so.
 fn step(states: &mut AlertStates, observation: Observation, now: Timestamp) -> Option<Move> {
-    let id = observation.key.id();
-    fold(states, vec![observation], nothing_known, now).remove(&id)
+    let key = observation.key.clone();
+    fold(states, vec![observation], nothing_known, now).remove(&key)
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_new_period_is_another_alert_and_ends_none() {
     step(&mut states, observed(Verdict::Met, 9), at(11, 0));
     let december = Observation { key: key("2026-12"), ..observed(Verdict::Clear, 9) };
     assert_eq!(step(&mut states, december, at(12, 0)), None);
-    assert!(states.get(&key("2026-11").id()).unwrap().fires());
+    assert!(states.get(&key("2026-11")).unwrap().fires());
 
     let is_final = |_: &AlertKey| (Verdict::Clear, AlertEnd::PeriodFinal);
     let moves = fold(&mut states, Vec::new(), is_final, at(13, 0));

@@ -27,7 +27,7 @@ fn state(rule: AlertRule, band: &str, severity: Severity) -> AlertState {
 }
 
 fn states(all: Vec<AlertState>) -> AlertStates {
-    all.into_iter().map(|state| (state.key.id(), state)).collect()
+    all.into_iter().map(|state| (state.key.clone(), state)).collect()
 }
 
 fn recipient(name: &str, takes: Takes) -> Recipient {
@@ -51,7 +51,7 @@ impl World {
         self.tell_after(hour, BTreeMap::new())
     }
 
-    fn tell_after(&mut self, hour: i64, moves: BTreeMap<AlertId, Move>) -> Vec<Message> {
+    fn tell_after(&mut self, hour: i64, moves: BTreeMap<AlertKey, Move>) -> Vec<Message> {
         let policies = AlertPolicies::default();
         let telling = Telling {
             recipients: &self.recipients,
@@ -63,18 +63,18 @@ impl World {
         };
         let before = self.states.clone();
         let (messages, changed) = tell(&mut self.states, &moves, &telling);
-        for (id, state) in &self.states {
-            let differs = before.get(id) != Some(state);
-            assert_eq!(differs, changed.contains(id) || moves.contains_key(id), "{:?}", state.key);
+        for (key, state) in &self.states {
+            let differs = before.get(key) != Some(state);
+            assert_eq!(differs, changed.contains(key) || moves.contains_key(key), "{key:?}");
         }
         messages
     }
 
-    fn end(&mut self, rule: AlertRule) -> BTreeMap<AlertId, Move> {
-        let (id, state) = self.states.iter_mut().find(|(_, held)| held.key.rule == rule).unwrap();
+    fn end(&mut self, rule: AlertRule) -> BTreeMap<AlertKey, Move> {
+        let (key, state) = self.states.iter_mut().find(|(key, _)| key.rule == rule).unwrap();
         state.phase = AlertPhase::Resolved;
         state.end = Some(AlertEnd::Cleared);
-        BTreeMap::from([(id.clone(), Move::Ended)])
+        BTreeMap::from([(key.clone(), Move::Ended)])
     }
 }
 

@@ -160,7 +160,7 @@ impl House {
             let secret = folder.join("hook");
             std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
             let webhook = json!({"name": "hook", "url": url, "secret": {"file": secret}});
-            text["notify"] = json!({"webhooks": [webhook]});
+            text["notify"] = json!({"webhook": [webhook]});
         }
         text["log"] = json!({"format": "json"});
         let [duration, renew_deadline, retry_period] = self.rules;

@@ -1,0 +1,31 @@
+//! A message that tries the way to a receiver.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::domain::alert::{
+    AlertDetails, AlertId, AlertKey, AlertPhase, AlertRule, Severity, Subject,
+};
+use crate::domain::notice::{AlertNotice, Notice, NoticeKind};
+
+/// A test, marked as one: an alert of nothing, which holds no figures.
+pub fn notice(now: Timestamp) -> Notice {
+    let key = AlertKey {
+        rule: AlertRule::CeilingForecast,
+        subject: BTreeMap::from([(Subject::Band, "test".to_owned())]),
+        period: None,
+    };
+    let alert = AlertNotice {
+        id: AlertId::digest("costband test"),
+        key,
+        phase: AlertPhase::Firing,
+        since: now,
+        fired_at: Some(now),
+        ended_at: None,
+        end: None,
+        acknowledged: None,
+        details: AlertDetails::new(Severity::Info),
+    };
+    Notice { kind: NoticeKind::Test, at: now, alerts: vec![alert] }
+}

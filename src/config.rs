@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -82,7 +83,7 @@ pub struct Config {
     /// The dated table of exchange rates.
     pub exchange_rates: ExchangeRates,
     /// What is alerted, at which thresholds, and who is told.
-    pub alerts: AlertPolicies,
+    pub alerts: Arc<AlertPolicies>,
     /// Receivers of signed webhooks; names are unique.
     pub webhooks: Vec<WebhookConfig>,
     /// How many values of one dimension become series.

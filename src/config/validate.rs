@@ -11,6 +11,7 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
@@ -61,7 +62,7 @@ pub(super) fn validate(
     };
     let bands = bands::bands(file.bands.as_deref(), &sources, &receivers, findings);
     let names = alerts::Names { bands: &bands, sources: &sources, receivers: &receivers };
-    let alerts = alerts::alerts(file.alerts.as_ref(), &names, findings);
+    let alerts = Arc::new(alerts::alerts(file.alerts.as_ref(), &names, findings));
     let log = file.log.unwrap_or_default();
     Config {
         listen: listen(file.listen.as_deref(), findings),

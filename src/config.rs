@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -83,7 +84,7 @@ pub struct Config {
     /// The dated table of exchange rates.
     pub exchange_rates: ExchangeRates,
     /// What is alerted, at which thresholds, and who is told.
-    pub alerts: AlertPolicies,
+    pub alerts: Arc<AlertPolicies>,
     /// Who tells of money.
     pub alerting: Alerting,
     /// Who is told, by kind and then in the order of the file; names are unique.

@@ -191,7 +191,7 @@ impl Tasks {
         let named = |one: &Arc<dyn Receiver>| (one.name().to_owned(), one.clone());
         let receivers: Receivers = setup.receivers.iter().map(named).collect();
         let room = AlertRoom {
-            policies: Arc::new(setup.config.alerts.clone()),
+            policies: setup.config.alerts.clone(),
             alerting: setup.config.alerting,
             recipients: Arc::new(setup.recipients.clone()),
             group_wait: alerts::GROUP_WAIT,

@@ -12,6 +12,7 @@ mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
@@ -66,7 +67,7 @@ pub(super) fn validate(
     let dashboard_url = link(file.dashboard_url.as_deref(), "dashboard_url", findings);
     let bands = bands::bands(file.bands.as_deref(), &sources, &known, findings);
     let names = alerts::Names { bands: &bands, sources: &sources, receivers: &known };
-    let alerts = alerts::alerts(file.alerts.as_ref(), &names, findings);
+    let alerts = Arc::new(alerts::alerts(file.alerts.as_ref(), &names, findings));
     let log = file.log.unwrap_or_default();
     Config {
         listen: listen(file.listen.as_deref(), findings),

@@ -13,6 +13,8 @@ fn policies(text: &str) -> AlertPolicies {
         .unwrap_or_else(|problems| panic!("{problems}"))
         .config
         .alerts
+        .as_ref()
+        .clone()
 }
 
 fn example() -> String {

@@ -189,7 +189,8 @@ impl Receiver for Email {
             Ok(Err(error)) => Err(refused(&error)),
             Err(_) => Err(DeliveryError::passing(
                 "failed to deliver: the mail server does not answer in time",
-            )),
+            )
+            .perhaps_arrived(true)),
         }
     }
 }
@@ -204,9 +205,12 @@ fn refused(error: &lettre::transport::smtp::Error) -> DeliveryError {
         return DeliveryError {
             reason,
             is_temporary: is_mendable || !error.is_permanent(),
+            may_have_arrived: false,
             retry_after: None,
         };
     }
+    // The answer to the mail may be what was lost.
+    let may_have_arrived = !error.is_tls() && !error.is_client();
     DeliveryError::passing(if error.is_timeout() {
         "failed to deliver: the mail server does not answer in time".to_owned()
     } else if error.is_tls() {
@@ -218,6 +222,7 @@ fn refused(error: &lettre::transport::smtp::Error) -> DeliveryError {
     } else {
         format!("failed to deliver: {}", crate::domain::report::innermost(error))
     })
+    .perhaps_arrived(may_have_arrived)
 }
 
 fn subject(words: &NoticeText, language: crate::config::file::Language) -> String {

@@ -65,7 +65,8 @@ pub async fn send(request: RequestBuilder) -> Result<Vec<u8>, DeliveryError> {
     let status = response.status();
     let told = retry_after(&response);
     if status.is_success() {
-        return body(response).await;
+        // It was taken, whatever becomes of the rest of the answer.
+        return Ok(body(response).await.unwrap_or_default());
     }
     // The limit of some services is told in the body alone (Discord).
     let in_body = match status {
@@ -80,11 +81,14 @@ pub async fn send(request: RequestBuilder) -> Result<Vec<u8>, DeliveryError> {
     Err(DeliveryError {
         reason: format!("failed to deliver: the receiver answers {status}"),
         is_temporary: is_temporary(status),
+        may_have_arrived: false,
         retry_after: told.max(in_body),
     })
 }
 
 fn unreached(error: reqwest::Error) -> DeliveryError {
+    // Where no connection was made nothing was sent.
+    let may_have_arrived = !error.is_connect() && !error.is_builder();
     let error = error.without_url();
     let reason = if error.is_timeout() {
         "failed to deliver: the receiver does not answer in time".to_owned()
@@ -92,7 +96,7 @@ fn unreached(error: reqwest::Error) -> DeliveryError {
         let cause = crate::domain::report::innermost(&error);
         format!("failed to deliver: {cause}")
     };
-    DeliveryError::passing(reason)
+    DeliveryError::passing(reason).perhaps_arrived(may_have_arrived)
 }
 
 async fn body(response: Response) -> Result<Vec<u8>, DeliveryError> {

@@ -77,7 +77,7 @@ pub struct DeliveryError {
     pub reason: String,
     /// Whether a later attempt may do well.
     pub is_temporary: bool,
-    /// Whether the message may have arrived all the same: the answer was lost.
+    /// Whether it may have arrived all the same: the answer was lost, not the message.
     pub may_have_arrived: bool,
     /// How long the receiver asks to wait.
     pub retry_after: Option<Duration>,
@@ -86,19 +86,23 @@ pub struct DeliveryError {
 impl DeliveryError {
     /// One that a later attempt may mend.
     pub fn passing(reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        Self { reason, is_temporary: true, may_have_arrived: false, retry_after: None }
+        Self { is_temporary: true, ..Self::lasting(reason) }
     }
 
-    /// One after which nobody knows whether the message arrived.
-    pub fn without_answer(reason: impl Into<String>) -> Self {
-        Self { may_have_arrived: true, ..Self::passing(reason) }
+    /// The same, of a message that may have arrived.
+    #[must_use]
+    pub fn perhaps_arrived(self, may_have_arrived: bool) -> Self {
+        Self { may_have_arrived, ..self }
     }
 
     /// One that the same message meets again.
     pub fn lasting(reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        Self { reason, is_temporary: false, may_have_arrived: false, retry_after: None }
+        Self {
+            reason: reason.into(),
+            is_temporary: false,
+            may_have_arrived: false,
+            retry_after: None,
+        }
     }
 }
 

@@ -224,7 +224,9 @@ impl AlertLedger for AlertPort {
         let states = alerts.iter().map(|state| (state.key.clone(), state.clone())).collect();
         let muting = Muting::new(&states, silences, self.clock.now());
         let firing = alerts.iter().filter(|state| state.fires());
-        firing.filter_map(|state| Some((state.key.id(), muting.why(&state.key)?.as_str()))).collect()
+        firing
+            .filter_map(|state| Some((state.key.id(), muting.why(&state.key)?.as_str())))
+            .collect()
     }
 
     async fn history(&self, of: Option<AlertId>, most: u32) -> Result<Vec<AlertEvent>, String> {

@@ -9,6 +9,10 @@ use crate::config::problems::Problems;
 use crate::notify::{Receiver, trial};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    about = "Try the way to receivers",
+    after_help = "Example:\n  costband notify test -c costband.yaml\n\nThe exit code is 1 where a receiver does not take the test, 64 for an unknown name."
+)]
 pub(super) struct Notify {
     #[command(subcommand)]
     command: Command,

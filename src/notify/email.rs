@@ -187,9 +187,10 @@ impl Receiver for Email {
         match tokio::time::timeout(self.timeout, transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(refused(&error)),
-            Err(_) => Err(DeliveryError::without_answer(
+            Err(_) => Err(DeliveryError::passing(
                 "failed to deliver: the mail server does not answer in time",
-            )),
+            )
+            .perhaps_arrived(true)),
         }
     }
 }
@@ -208,6 +209,8 @@ fn refused(error: &lettre::transport::smtp::Error) -> DeliveryError {
             retry_after: None,
         };
     }
+    // The answer to the mail may be what was lost.
+    let may_have_arrived = !error.is_tls() && !error.is_client();
     DeliveryError::passing(if error.is_timeout() {
         "failed to deliver: the mail server does not answer in time".to_owned()
     } else if error.is_tls() {
@@ -219,6 +222,7 @@ fn refused(error: &lettre::transport::smtp::Error) -> DeliveryError {
     } else {
         format!("failed to deliver: {}", crate::domain::report::innermost(error))
     })
+    .perhaps_arrived(may_have_arrived)
 }
 
 fn subject(words: &NoticeText, language: crate::config::file::Language) -> String {

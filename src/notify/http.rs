@@ -65,7 +65,8 @@ pub async fn send(request: RequestBuilder) -> Result<Vec<u8>, DeliveryError> {
     let status = response.status();
     let told = retry_after(&response);
     if status.is_success() {
-        return body(response).await;
+        // It was taken, whatever becomes of the rest of the answer.
+        return Ok(body(response).await.unwrap_or_default());
     }
     // The limit of some services is told in the body alone (Discord).
     let in_body = match status {
@@ -86,19 +87,16 @@ pub async fn send(request: RequestBuilder) -> Result<Vec<u8>, DeliveryError> {
 }
 
 fn unreached(error: reqwest::Error) -> DeliveryError {
+    // Where no connection was made nothing was sent.
+    let may_have_arrived = !error.is_connect() && !error.is_builder();
     let error = error.without_url();
-    let is_before_the_message = error.is_connect() || error.is_builder();
     let reason = if error.is_timeout() {
         "failed to deliver: the receiver does not answer in time".to_owned()
     } else {
         let cause = crate::domain::report::innermost(&error);
         format!("failed to deliver: {cause}")
     };
-    if is_before_the_message {
-        DeliveryError::passing(reason)
-    } else {
-        DeliveryError::without_answer(reason)
-    }
+    DeliveryError::passing(reason).perhaps_arrived(may_have_arrived)
 }
 
 async fn body(response: Response) -> Result<Vec<u8>, DeliveryError> {

@@ -22,6 +22,7 @@ mod gpu_promql;
 mod image;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod notify;
 mod online;
 mod roles;
 mod simulate_aws;

@@ -1,0 +1,164 @@
+//! What there is to tell of an alert: figures by name, and what moved them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::Severity;
+use crate::domain::breakdown::Dimension;
+use crate::domain::money::Money;
+
+/// One figure of an alert; templates write it in the reader's language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+pub enum Figure {
+    /// An amount.
+    Money(Money),
+    /// A share: 0.97 is 97 %.
+    Ratio(f64),
+    /// A number of things.
+    Count(i64),
+    /// A number of hours.
+    Hours(f64),
+    /// A billing day.
+    Day(Date),
+    /// An instant.
+    At(Timestamp),
+    /// Words that are the same in every language: a name, a provider's own text.
+    Text(String),
+}
+
+words! {
+    /// What a figure tells.
+    FigureName {
+        /// Money booked in the period.
+        Spend = "spend",
+        /// The ceiling.
+        Ceiling = "ceiling",
+        /// The floor.
+        Floor = "floor",
+        /// The median of the month's end.
+        MonthEnd = "month_end",
+        /// The 0.8 quantile, or the bound that the rule looked at.
+        MonthEndHigh = "month_end_high",
+        /// The probability that the rule looked at.
+        Probability = "probability",
+        /// The expected day of crossing, by the median.
+        Crossing = "crossing",
+        /// The cautious day of crossing, by the 0.8 quantile.
+        CrossingEarly = "crossing_early",
+        /// What a day may cost from now on.
+        AllowedPerDay = "allowed_per_day",
+        /// What the newest day cost.
+        LastDay = "last_day",
+        /// Burn rate over one complete day: 1 ends the month at its ceiling.
+        BurnOneDay = "burn_1d",
+        /// Burn rate over three complete days.
+        BurnThreeDays = "burn_3d",
+        /// Burn rate over seven complete days.
+        BurnSevenDays = "burn_7d",
+        /// What a day cost.
+        ActualPerDay = "actual_per_day",
+        /// What a day should have cost.
+        ExpectedPerDay = "expected_per_day",
+        /// The difference.
+        Excess = "excess",
+        /// The difference in sigmas.
+        Sigmas = "sigmas",
+        /// Since which day.
+        FirstDay = "first_day",
+        /// Up to which day.
+        LastSeen = "last_seen",
+        /// What something cost.
+        Cost = "cost",
+        /// A share of it.
+        Share = "share",
+        /// What the rule asks for.
+        Limit = "limit",
+        /// How many GPUs.
+        Gpus = "gpus",
+        /// How many GPU-hours.
+        GpuHours = "gpu_hours",
+        /// A tier.
+        Tier = "tier",
+        /// What is missing.
+        Missing = "missing",
+        /// How old, in hours.
+        Age = "age",
+        /// The newest complete day.
+        NewestDay = "newest_day",
+        /// Since when.
+        Since = "since",
+        /// The newest good reading.
+        LastSuccess = "last_success",
+        /// The kind of an error.
+        ErrorKind = "error_kind",
+        /// An error in its source's words.
+        Error = "error",
+        /// The figure before.
+        Before = "before",
+        /// The figure after.
+        After = "after",
+        /// How many.
+        Count = "count",
+        /// A cap.
+        Cap = "cap",
+        /// Spent of it.
+        Spent = "spent",
+    }
+}
+
+/// What moved a figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertCause {
+    /// Along which dimension of the bill; none for GPU workloads.
+    pub dimension: Option<Dimension>,
+    /// The value as people know it.
+    pub name: String,
+    /// Its money.
+    pub amount: Money,
+    /// Its share of what moved, 0 to 1, where that is known.
+    pub share: Option<f64>,
+}
+
+/// What an evaluation says of one alert, for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertDetails {
+    /// How much it matters.
+    pub severity: Severity,
+    /// How much, since when, by when.
+    pub figures: BTreeMap<FigureName, Figure>,
+    /// What moved it, the largest first; three at most.
+    pub causes: Vec<AlertCause>,
+    /// Who is asked.
+    pub owner: Option<String>,
+    /// What to do: a link.
+    pub runbook_url: Option<String>,
+}
+
+impl AlertDetails {
+    /// Of a severity, with nothing to tell yet.
+    pub fn new(severity: Severity) -> Self {
+        let (figures, causes) = (BTreeMap::new(), Vec::new());
+        Self { severity, figures, causes, owner: None, runbook_url: None }
+    }
+
+    /// With one more figure.
+    #[must_use]
+    pub fn with(mut self, name: FigureName, figure: Figure) -> Self {
+        self.figures.insert(name, figure);
+        self
+    }
+
+    /// With one more figure, where it is known.
+    #[must_use]
+    pub fn with_known(self, name: FigureName, figure: Option<Figure>) -> Self {
+        match figure {
+            Some(figure) => self.with(name, figure),
+            None => self,
+        }
+    }
+}

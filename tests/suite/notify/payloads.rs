@@ -1,0 +1,141 @@
+//! What goes over the wire, held against golden files and each service's limits.
+//! `UPDATE_GOLDEN=1` writes the files anew.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::notices::{all, now};
+use super::servers::{Answer, Mail, http, mail};
+use super::{SECRET, kinds, receiver};
+
+/// What a receiver sends for a message.
+async fn sent(
+    kind: &str,
+    language: &str,
+    notice: &costband::domain::notice::Notice,
+) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, taken) = match kind {
+        "email" => mail(Mail::Takes).await,
+        _ => http(Answer::Status(200, "", "ok")).await,
+    };
+    let receiver = receiver(kind, "http", port, folder.path(), language);
+    receiver.deliver("fixed-id", notice, now()).await.unwrap();
+    let taken = taken.lock().unwrap();
+    taken.iter().map(|(_, body)| body.clone()).collect()
+}
+
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/notify").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "{name} differs; UPDATE_GOLDEN=1 writes it anew:\n{text}");
+}
+
+/// A mail without the word that parts it, which is made anew each time.
+fn without_boundary(mail: &str) -> String {
+    let start = mail.find("boundary=\"").unwrap() + "boundary=\"".len();
+    let boundary = mail[start..].split('"').next().unwrap();
+    mail.replace(boundary, "BOUNDARY").replace("\r\n", "\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_the_golden_ones() {
+    for kind in kinds() {
+        for language in ["en", "ko"] {
+            for (case, notice) in all() {
+                let bodies = sent(kind, language, &notice).await;
+                let bodies: Vec<String> = match kind {
+                    "email" => bodies.iter().map(|mail| without_boundary(mail)).collect(),
+                    _ => bodies
+                        .iter()
+                        .map(|body| {
+                            let value: Value = serde_json::from_str(body).unwrap();
+                            serde_json::to_string_pretty(&value).unwrap() + "\n"
+                        })
+                        .collect(),
+                };
+                let end = if kind == "email" { "txt" } else { "json" };
+                let text = bodies.concat().replace(SECRET, "SECRET");
+                golden(&format!("{kind}-{language}-{case}.{end}"), &text);
+            }
+        }
+    }
+}
+
+/// Every text of a value.
+fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(parts) => parts.iter().for_each(|part| texts(part, found)),
+        Value::Object(parts) => parts.values().for_each(|part| texts(part, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_keep_to_each_services_limits_and_say_what_is_left_out() {
+    let count = |text: &Value| text.as_str().unwrap().chars().count();
+    for language in ["en", "ko"] {
+        for (case, notice) in all() {
+            let what = format!("{language} {case}");
+            let one = async |kind: &str| {
+                let bodies = sent(kind, language, &notice).await;
+                (bodies[0].len(), serde_json::from_str::<Value>(&bodies[0]).unwrap())
+            };
+            let left_out = |value: &Value, shown: usize| {
+                let mut found = Vec::new();
+                texts(value, &mut found);
+                let missing = notice.alerts.len() - shown;
+                let said = found.iter().any(|text| {
+                    let has = |word: &str| text.contains(word);
+                    has(&missing.to_string()) && (has("not shown") || has("표시하지 않은"))
+                });
+                assert_eq!(said, missing > 0, "{what}: {shown} of {}", notice.alerts.len());
+            };
+
+            let (length, slack) = one("slack").await;
+            assert!(length < 30_000 && slack.to_string().chars().count() <= 13_000, "{what}");
+            assert!(count(&slack["blocks"][0]["text"]["text"]) <= 150, "{what}");
+            let shown = slack["attachments"].as_array().unwrap();
+            let blocks = |one: &Value| one["blocks"].as_array().unwrap().len();
+            assert!(blocks(&slack) + shown.iter().map(blocks).sum::<usize>() <= 50, "{what}");
+            for one in shown {
+                assert!(count(&one["blocks"][0]["text"]["text"]) <= 3_000, "{what}");
+            }
+            left_out(&slack, shown.len());
+
+            let (length, teams) = one("teams").await;
+            assert!(length <= 28_000, "{what}: {length} bytes for Teams");
+            let body = teams["attachments"][0]["content"]["body"].as_array().unwrap();
+            left_out(&teams, body.iter().filter(|part| part["type"] == "Container").count());
+
+            let (_, discord) = one("discord").await;
+            let embeds = discord["embeds"].as_array().unwrap();
+            assert!(embeds.len() <= 10 && count(&discord["content"]) <= 2_000, "{what}");
+            assert_eq!(discord["allowed_mentions"]["parse"], serde_json::json!([]));
+            let sizes = embeds.iter().map(|one| count(&one["title"]) + count(&one["description"]));
+            assert!(sizes.sum::<usize>() <= 6_000, "{what}");
+            left_out(&discord, embeds.len());
+
+            let (length, pagerduty) = one("pagerduty").await;
+            assert!(length <= 512 * 1024, "{what}");
+            assert!(count(&pagerduty["payload"]["summary"]) <= 1_024, "{what}");
+            assert!(count(&pagerduty["dedup_key"]) <= 255, "{what}");
+
+            let (_, alertmanager) = one("alertmanager").await;
+            for alert in alertmanager.as_array().unwrap() {
+                let at =
+                    |key: &str| alert[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+                assert!(at("startsAt") <= at("endsAt"), "{what}");
+                for (name, value) in alert["labels"].as_object().unwrap() {
+                    let number = value.as_str().unwrap().replace([',', ' '], "").parse::<f64>();
+                    assert!(number.is_err(), "{what}: a number is the label {name}");
+                }
+            }
+        }
+    }
+}

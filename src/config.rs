@@ -87,6 +87,8 @@ pub struct Config {
     pub alerts: Arc<AlertPolicies>,
     /// Who tells of money.
     pub alerting: Alerting,
+    /// How long an alert waits for others that come up with it.
+    pub group_wait: SignedDuration,
     /// Who is told, by kind and then in the order of the file; names are unique.
     pub receivers: Vec<ReceiverEntry>,
     /// The sign of life; none is sent without it.

@@ -19,6 +19,7 @@ use crate::domain::ports::{Clock, OutboxLedger};
 use crate::notify::{DeliveryError, Receiver};
 use crate::telemetry::self_metrics::SelfMetrics;
 
+pub mod alarm;
 pub mod alive;
 
 /// How often the outbox is looked at when nobody rings.

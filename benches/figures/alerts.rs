@@ -131,8 +131,8 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
             group_wait: SignedDuration::ZERO,
             now,
         };
-        let ((told, _), told_in) = cpu_of(|| Ok(tell(&mut states, &moves, &telling)))?;
-        messages += told.len();
+        let (told, told_in) = cpu_of(|| Ok(tell(&mut states, &moves, &telling)))?;
+        messages += told.messages.len();
         for (all, one) in took.iter_mut().zip([rules, folded, told_in]) {
             all.push(one);
         }

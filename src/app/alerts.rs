@@ -3,18 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::analyse::alert::state::{AlertStates, Move, fold};
-use crate::analyse::alert::tell::{Muting, Telling, tell};
+use crate::analyse::alert::tell::{Muting, Telling, Tellings, tell};
 use crate::analyse::alert::{Absence, AlertFacts, ReceiverHealth, observe};
+use crate::app::setup::Setup;
 use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::alert::{
-    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertState, Counted, Observation, Silence,
-    Verdict,
+    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertRule, AlertState, Counted, Observation,
+    Patience, Silence, Verdict,
 };
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
@@ -23,10 +25,9 @@ use crate::domain::gpu_money::GpuPicture;
 use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Recipient};
 use crate::domain::ports::{AlertLedger, Clock};
 use crate::domain::spend::{SourceSpend, SourceStatus};
+use crate::outbox::alarm::{LedgerAlarm, Trouble};
 use crate::store::{Ledger, LedgerError, LedgerHandle};
-
-/// How long alerts wait for others that come up with them, so that people get one message.
-pub const GROUP_WAIT: SignedDuration = SignedDuration::from_secs(30);
+use crate::telemetry::self_metrics::SelfMetrics;
 
 /// What is configured of alerts.
 #[derive(Debug, Clone)]
@@ -65,6 +66,8 @@ pub struct JudgedAlerts {
     pub alerts: Vec<AlertState>,
     /// How many messages were queued.
     pub queued: usize,
+    /// Whether alerts wait for others before they are told.
+    pub waits: bool,
 }
 
 /// Looks at what is known by every rule and keeps what became of alerts.
@@ -120,8 +123,8 @@ pub fn keep(
         group_wait: room.group_wait,
         now,
     };
-    let (messages, told) = tell(&mut states, &moves, &telling);
-    let changes = changes(&before, &states, &moves, &told);
+    let Tellings { messages, changed, waits } = tell(&mut states, &moves, &telling);
+    let changes = changes(&before, &states, &moves, &changed);
     let queued = if changes.is_empty() && messages.is_empty() {
         0
     } else {
@@ -130,7 +133,7 @@ pub fn keep(
     let mut alerts: Vec<AlertState> =
         states.into_values().filter(|state| state.ended_at.is_none()).collect();
     alerts.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(JudgedAlerts { alerts, queued })
+    Ok(JudgedAlerts { alerts, queued, waits })
 }
 
 /// How deliveries to each configured receiver go.
@@ -176,6 +179,42 @@ fn changes(
         changes.push(AlertChange::Kept { state: state.clone(), event });
     }
     changes
+}
+
+/// What says aloud, past the outbox, that the ledger keeps nothing.
+pub fn ledger_alarm(
+    setup: &Setup,
+    trouble: &watch::Sender<Option<Trouble>>,
+    clock: &Arc<dyn Clock>,
+    metrics: &SelfMetrics,
+) -> LedgerAlarm {
+    let key = AlertKey::new(AlertRule::LedgerFailing);
+    let policy = setup.config.alerts.ledger_failing.of(&key);
+    let routing = setup.config.alerts.routing(&key);
+    let after = match policy.fires_after {
+        Patience::Time(after) => Duration::try_from(after).unwrap_or_default(),
+        Patience::Days(_) => Duration::ZERO,
+    };
+    let is_told = |recipient: &&Recipient| {
+        policy.enabled
+            && policy.severity <= recipient.minimum_severity
+            && routing.receivers.as_ref().is_none_or(|names| names.contains(&recipient.name))
+    };
+    let told: Vec<&str> =
+        setup.recipients.iter().filter(is_told).map(|recipient| recipient.name.as_str()).collect();
+    LedgerAlarm {
+        trouble: trouble.subscribe(),
+        after,
+        severity: policy.severity,
+        receivers: setup
+            .receivers
+            .iter()
+            .filter(|receiver| told.contains(&receiver.name()))
+            .cloned()
+            .collect(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    }
 }
 
 /// The ledger as the face sees alerts.

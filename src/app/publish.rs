@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::analyse::gpu_picture::GpuBooks;
-use crate::app::alerts::{self, AlertInput, AlertRoom};
+use crate::app::alerts::{self, AlertInput, AlertRoom, JudgedAlerts};
 use crate::app::spend::{History, Reading, SpendReader};
 use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::alert::AlertState;
@@ -24,6 +24,7 @@ use crate::domain::ports::Clock;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::export::metrics::Renderer;
 use crate::export::page::Page;
+use crate::outbox::alarm::Trouble;
 use crate::runtime::readiness::Readiness;
 use crate::snapshot::Snapshot;
 use crate::store::{LedgerError, LedgerHandle};
@@ -80,6 +81,8 @@ pub struct Publisher {
     pub renderer: Renderer,
     /// Alerts as they were judged last; none at first.
     pub known_alerts: Arc<Vec<AlertState>>,
+    /// Since when, and why, the ledger keeps nothing of alerts.
+    pub trouble: watch::Sender<Option<Trouble>>,
 }
 
 struct Read {
@@ -101,6 +104,8 @@ struct Read {
 struct Judged {
     bands: Arc<Vec<BandJudgement>>,
     alerts: Arc<Vec<AlertState>>,
+    /// How long it stands.
+    stands: SignedDuration,
 }
 
 impl Read {
@@ -120,7 +125,7 @@ impl Read {
     fn judged(&self, now: Timestamp) -> Option<Judged> {
         let (judged, at) = self.judged.as_ref()?;
         let age = now.duration_since(*at);
-        (!age.is_negative() && age < JUDGE_EVERY).then(|| judged.clone())
+        (!age.is_negative() && age < judged.stands).then(|| judged.clone())
     }
 
     /// GPU time and money; the same as before where nothing that it is made of has changed.
@@ -141,6 +146,13 @@ impl Read {
         self.gpu = Some((books, days, picture.clone()));
         picture
     }
+}
+
+/// How long nothing but time changes anything: alerts that wait for others do not wait longer.
+fn rest(read: Option<&Read>) -> Duration {
+    let judged = read.and_then(|read| read.judged.as_ref());
+    let stands = judged.and_then(|(judged, _)| Duration::try_from(judged.stands).ok());
+    stands.unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(100), LOOK_EVERY)
 }
 
 impl Publisher {
@@ -171,6 +183,7 @@ impl Publisher {
                 self.publish(read, now).await;
             }
             let rested = Instant::now() + begun.elapsed() * REST;
+            let look = rest(read.as_ref());
             tokio::select! {
                 changed = self.changed.changed() => {
                     if changed.is_err() { return; }
@@ -185,7 +198,7 @@ impl Publisher {
                         changed = self.trends.changed() => changed,
                     }
                 } => { if changed.is_err() { return; } }
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(look) => {}
             }
         }
     }
@@ -230,10 +243,15 @@ impl Publisher {
                     gpu_window: self.gpu_window.borrow().clone(),
                     trends: Some(self.trends.borrow().clone()).filter(|told| !told.is_empty()),
                 };
-                if let Some(alerts) = self.judge_alerts(input, now).await {
-                    self.known_alerts = Arc::new(alerts);
+                let mut stands = JUDGE_EVERY;
+                if let Some(judged) = self.judge_alerts(input, now).await {
+                    self.known_alerts = Arc::new(judged.alerts);
+                    let wait = self.alerts.as_ref().map(|room| room.group_wait);
+                    if let Some(wait) = wait.filter(|_| judged.waits) {
+                        stands = stands.min(wait);
+                    }
                 }
-                let judged = Judged { bands, alerts: self.known_alerts.clone() };
+                let judged = Judged { bands, alerts: self.known_alerts.clone(), stands };
                 read.judged = Some((judged.clone(), now));
                 judged
             }
@@ -261,33 +279,33 @@ impl Publisher {
 
     /// Every alert that is pending or fires, once what became of them is kept; none where the ledger
     /// cannot keep it.
-    async fn judge_alerts(&self, input: AlertInput, now: Timestamp) -> Option<Vec<AlertState>> {
+    async fn judge_alerts(&self, input: AlertInput, now: Timestamp) -> Option<JudgedAlerts> {
         let room = self.alerts.clone();
         let judged = self.ledger.call(move |ledger| match room {
-            Some(room) => {
-                let judged = alerts::judge(ledger, &room, &input, now)?;
-                Ok((judged.alerts, judged.queued))
-            }
-            None => Ok((ledger.alerts()?, 0)),
+            Some(room) => alerts::judge(ledger, &room, &input, now),
+            None => Ok(JudgedAlerts { alerts: ledger.alerts()?, queued: 0, waits: false }),
         });
-        match judged.await {
-            Ok(Ok((alerts, queued))) => {
-                if queued > 0 {
+        let error = match judged.await {
+            Ok(Ok(judged)) => {
+                if judged.queued > 0 {
                     self.bell.send_modify(|rung| *rung += 1);
                 }
                 self.judged.send_replace(Some(Instant::now()));
-                Some(alerts)
+                self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                return Some(judged);
             }
             Ok(Err(error)) => {
-                let error: LedgerError = error;
                 self.metrics.ledger_failed(error.operation().as_str());
-                tracing::error!(%error, "failed to judge alerts; nothing is told of what changed");
-                None
+                error.to_string()
             }
-            Err(gone) => {
-                tracing::error!(error = %gone, "failed to judge alerts");
-                None
-            }
-        }
+            Err(gone) => gone.to_string(),
+        };
+        tracing::error!(%error, "failed to judge alerts; nothing is told of what changed");
+        self.trouble.send_if_modified(|trouble| {
+            let is_new = trouble.is_none();
+            trouble.get_or_insert_with(|| Trouble { since: now, error });
+            is_new
+        });
+        None
     }
 }

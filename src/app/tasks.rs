@@ -194,7 +194,7 @@ impl Tasks {
             policies: setup.config.alerts.clone(),
             alerting: setup.config.alerting,
             recipients: Arc::new(setup.recipients.clone()),
-            group_wait: alerts::GROUP_WAIT,
+            group_wait: setup.config.group_wait,
         };
         let reader = SpendReader::new(setup).with_inventory(nodes);
         let (told, trends) = watch::channel(Trends::default());
@@ -209,7 +209,7 @@ impl Tasks {
             metrics: polling.metrics.clone(),
         };
         spawn(&mut supervisor, "trends", trend_reader.run());
-        let judged = watch::Sender::new(None);
+        let (judged, trouble) = (watch::Sender::new(None), watch::Sender::new(None));
         let publisher = Publisher {
             ledger: polling.handle.clone(),
             reader: reader.clone(),
@@ -223,6 +223,7 @@ impl Tasks {
             known_alerts: Arc::default(),
             bell,
             judged: judged.clone(),
+            trouble: trouble.clone(),
             published: lasting.published.clone(),
             readiness: lasting.readiness.clone(),
             metrics: polling.metrics.clone(),
@@ -258,6 +259,11 @@ impl Tasks {
                 spawn(&mut supervisor, format!("heartbeat:{name}"), beating.run());
             }
         }
+        spawn(
+            &mut supervisor,
+            "ledger-alarm",
+            alerts::ledger_alarm(setup, &trouble, clock, &polling.metrics).run(),
+        );
         let outbox = Outbox {
             ledger: messages,
             receivers,

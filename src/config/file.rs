@@ -79,6 +79,9 @@ pub struct FileConfig {
     pub alerts: Option<AlertsFile>,
     /// Who tells of money, so that nothing is told twice; `agent` by default.
     pub alerting: Option<AlertingWord>,
+    /// How long an alert waits for others that come up with it, so that people get one message; `30s`
+    /// by default, `10m` at most.
+    pub group_wait: Option<Span>,
     /// Who is told: for each kind of receiver a list of entries.
     pub notify: Option<BTreeMap<String, Vec<Value>>>,
     /// A sign of life, sent again and again, so that its absence is noticed.

@@ -13,17 +13,21 @@ mod store;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
 use crate::config::file::{AlertingWord, ExchangeRateFile, FileConfig, LogFile, RoleWord};
 use crate::config::structure::Findings;
+use crate::config::values::Span;
 use crate::config::{Config, LogConfig, SourceEntry};
 use crate::domain::alerting::Alerting;
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::identity::{Provider, SourceId};
 
 const DEFAULT_SERIES_LIMIT: u32 = 200;
+const LONGEST_GROUP_WAIT: Duration = Duration::from_secs(600);
 
 /// Makes what the program uses of what is sound, and notes what is not.
 pub(super) fn validate(
@@ -94,6 +98,7 @@ pub(super) fn validate(
             AlertingWord::Agent => Alerting::Agent,
             AlertingWord::Prometheus => Alerting::Prometheus,
         },
+        group_wait: group_wait(file.group_wait, findings),
         receivers,
         heartbeat,
         external_url,
@@ -166,6 +171,14 @@ fn sources(file: &FileConfig, names: &mut Names, findings: &mut Findings) -> Vec
         }
     }
     sources
+}
+
+fn group_wait(written: Option<Span>, findings: &mut Findings) -> SignedDuration {
+    let wait = written.unwrap_or(Span::seconds(30)).duration();
+    if wait > LONGEST_GROUP_WAIT {
+        findings.add("group_wait", "keeps people waiting: want `10m` at most");
+    }
+    SignedDuration::try_from(wait).unwrap_or_default()
 }
 
 fn listen(text: Option<&str>, findings: &mut Findings) -> SocketAddr {

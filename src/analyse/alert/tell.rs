@@ -50,12 +50,23 @@ impl Mute {
     }
 }
 
-/// Decides what is told now, notes it in the states, and tells which of them that changed.
+/// What is told now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tellings {
+    /// The messages.
+    pub messages: Vec<Message>,
+    /// The alerts whose states note it.
+    pub changed: BTreeSet<AlertKey>,
+    /// Whether alerts wait for others that come up with them.
+    pub waits: bool,
+}
+
+/// Decides what is told now, and notes it in the states.
 pub fn tell(
     states: &mut AlertStates,
     moves: &BTreeMap<AlertKey, Move>,
     telling: &Telling<'_>,
-) -> (Vec<Message>, BTreeSet<AlertKey>) {
+) -> Tellings {
     let muted = Muting::new(states, telling.silences, telling.now);
     let mut due: Vec<Due> = telling.recipients.iter().map(|_| Due::default()).collect();
     for (key, state) in states.iter().filter(|(_, state)| state.fires()) {
@@ -86,7 +97,7 @@ pub fn tell(
             }
         }
     }
-    let (mut messages, mut changed) = (Vec::new(), BTreeSet::new());
+    let Tellings { mut messages, mut changed, mut waits } = Tellings::default();
     for (recipient, due) in telling.recipients.iter().zip(due) {
         let was_told = |key: &&AlertKey| {
             states.get(*key).is_some_and(|state| state.told.contains_key(&recipient.name))
@@ -98,7 +109,10 @@ pub fn tell(
         let (fired, again) = match recipient.takes {
             Takes::Alerts => (due.fired, Vec::new()),
             Takes::Groups if waited => (due.fired, due.again),
-            Takes::Groups => (Vec::new(), due.again),
+            Takes::Groups => {
+                waits |= !due.fired.is_empty();
+                (Vec::new(), due.again)
+            }
         };
         for (kind, keys) in [
             (NoticeKind::Resolved, ended),
@@ -114,7 +128,7 @@ pub fn tell(
             state.told.clear();
         }
     }
-    (messages, changed)
+    Tellings { messages, changed, waits }
 }
 
 impl Telling<'_> {

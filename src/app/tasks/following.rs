@@ -111,6 +111,7 @@ fn show<K: Send + 'static>(
         known_alerts: Arc::default(),
         bell: watch::Sender::new(0),
         judged: watch::Sender::new(None),
+        trouble: watch::Sender::new(None),
         published: lasting.published.clone(),
         readiness: lasting.readiness.clone(),
         metrics: polling.metrics.clone(),

@@ -80,6 +80,7 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
         ),
         ("bands", file.bands.as_ref().is_some_and(|of| !of.is_empty()), "no band is judged"),
         ("alerting", file.alerting.is_some(), "there is nothing to tell"),
+        ("group_wait", file.group_wait.is_some(), "there is nothing to tell"),
         (
             "notify",
             file.notify.as_ref().is_some_and(|kinds| kinds.values().any(|of| !of.is_empty())),

@@ -62,7 +62,7 @@ impl World {
             now: at(hour),
         };
         let before = self.states.clone();
-        let (messages, changed) = tell(&mut self.states, &moves, &telling);
+        let Tellings { messages, changed, .. } = tell(&mut self.states, &moves, &telling);
         for (key, state) in &self.states {
             let differs = before.get(key) != Some(state);
             assert_eq!(differs, changed.contains(key) || moves.contains_key(key), "{key:?}");
@@ -131,11 +131,12 @@ fn alerts_that_come_up_together_wait_for_one_another() {
         group_wait: SignedDuration::from_hours(2),
         now: at(1),
     };
-    let (messages, _) = tell(&mut world.states, &BTreeMap::new(), &telling);
+    let Tellings { messages, waits, .. } = tell(&mut world.states, &BTreeMap::new(), &telling);
     let to: Vec<&str> = messages.iter().map(|message| message.receiver.as_str()).collect();
     assert_eq!(to, ["pager", "pager"]);
+    assert!(waits);
     telling.now = at(2);
-    let (messages, _) = tell(&mut world.states, &BTreeMap::new(), &telling);
+    let Tellings { messages, .. } = tell(&mut world.states, &BTreeMap::new(), &telling);
     assert_eq!(told(&messages), [("chat", NoticeKind::Firing, vec![CeilingExceeded, NewService])]);
 }
 

@@ -1,0 +1,126 @@
+//! Says aloud that the ledger keeps nothing, past the outbox, which is in the ledger.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::domain::alert::{
+    AlertDetails, AlertEnd, AlertId, AlertKey, AlertPhase, AlertRule, Figure, FigureName, Severity,
+};
+use crate::domain::notice::{AlertNotice, Notice, NoticeKind};
+use crate::domain::ports::Clock;
+use crate::notify::Receiver;
+use crate::telemetry::self_metrics::SelfMetrics;
+
+/// How soon a receiver that did not take it is told again.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Since when, and why, the ledger keeps nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when.
+    pub since: Timestamp,
+    /// What it said.
+    pub error: String,
+}
+
+/// Tells receivers directly that the ledger fails, once, and that it keeps things again.
+pub struct LedgerAlarm {
+    /// Whether it fails.
+    pub trouble: watch::Receiver<Option<Trouble>>,
+    /// For how long it must.
+    pub after: Duration,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Who is told.
+    pub receivers: Vec<Arc<dyn Receiver>>,
+    /// The agent's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Counts outcomes.
+    pub metrics: SelfMetrics,
+}
+
+impl LedgerAlarm {
+    /// Listens for ever.
+    pub async fn run(mut self) {
+        loop {
+            let Ok(trouble) = self.trouble.wait_for(Option::is_some).await.map(|held| held.clone())
+            else {
+                std::future::pending().await
+            };
+            let Some(trouble) = trouble else { continue };
+            let due = Instant::now() + self.after;
+            tokio::select! {
+                () = sleep_until(due) => {}
+                // It was over before it was worth a word.
+                _ = self.trouble.wait_for(Option::is_none) => continue,
+            }
+            let mut told = BTreeSet::new();
+            while self.trouble.borrow().is_some() {
+                self.tell(&trouble, NoticeKind::Firing, &mut told).await;
+                if told.len() == self.receivers.len() {
+                    break;
+                }
+                sleep(RETRY_AFTER).await;
+            }
+            if self.trouble.wait_for(Option::is_none).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            // Who never heard of it need not hear of its end.
+            let mut spared: BTreeSet<String> = self
+                .receivers
+                .iter()
+                .map(|receiver| receiver.name().to_owned())
+                .filter(|name| !told.contains(name))
+                .collect();
+            self.tell(&trouble, NoticeKind::Resolved, &mut spared).await;
+        }
+    }
+
+    /// Tells everybody who is not in `told`, and adds whoever took it.
+    async fn tell(&self, trouble: &Trouble, kind: NoticeKind, told: &mut BTreeSet<String>) {
+        let notice = self.notice(trouble, kind);
+        for receiver in &self.receivers {
+            let name = receiver.name();
+            if told.contains(name) {
+                continue;
+            }
+            let mark = format!("{}\u{1f}{}\u{1f}{name}", kind.as_str(), trouble.since);
+            let id = format!("ledger-{}", AlertId::digest(&mark));
+            match receiver.deliver(&id, &notice, Timestamp::now()).await {
+                Ok(()) => {
+                    self.metrics.notified(name, "sent");
+                    told.insert(name.to_owned());
+                }
+                Err(error) => {
+                    self.metrics.notified(name, "failed");
+                    tracing::warn!(receiver = name, %error, "failed to tell that the ledger fails");
+                }
+            }
+        }
+    }
+
+    fn notice(&self, trouble: &Trouble, kind: NoticeKind) -> Notice {
+        let key = AlertKey::new(AlertRule::LedgerFailing);
+        let is_over = kind == NoticeKind::Resolved;
+        let now = self.clock.now();
+        let alert = AlertNotice {
+            id: key.id(),
+            key,
+            phase: if is_over { AlertPhase::Resolved } else { AlertPhase::Firing },
+            since: trouble.since,
+            fired_at: Some(now).filter(|_| !is_over).or(Some(trouble.since)),
+            ended_at: Some(now).filter(|_| is_over),
+            end: Some(AlertEnd::Cleared).filter(|_| is_over),
+            acknowledged: None,
+            details: AlertDetails::new(self.severity)
+                .with(FigureName::Since, Figure::At(trouble.since))
+                .with(FigureName::Error, Figure::Text(trouble.error.clone())),
+        };
+        Notice { kind, at: now, alerts: vec![alert] }
+    }
+}

@@ -36,7 +36,7 @@ macro_rules! words {
 
 mod figure;
 
-pub use figure::{AlertCause, AlertDetails, Figure, FigureName};
+pub use figure::{AlertCause, AlertDetails, Figure, FigureName, Figures};
 
 words! {
     /// What can be wrong.

@@ -39,35 +39,16 @@ pub fn fold(
     now: Timestamp,
 ) -> BTreeMap<AlertKey, Move> {
     let mut moves = BTreeMap::new();
-    let observed: HashSet<&AlertKey> = observations.iter().map(|seen| &seen.key).collect();
-    let is_silent = |(key, state): &(&AlertKey, &AlertState)| {
-        state.phase != AlertPhase::Resolved && !observed.contains(*key)
-    };
-    let silent: Vec<AlertKey> =
-        states.iter().filter(is_silent).map(|(key, _)| key.clone()).collect();
-    for key in silent {
-        let (Verdict::Clear, end) = absent(&key) else { continue };
-        let Some(state) = states.get_mut(&key) else { continue };
-        let moved = if state.fires() {
-            over(state, end, now);
-            Move::Ended
-        } else {
-            states.remove(&key);
-            Move::Passed
-        };
-        moves.insert(key, moved);
-    }
+    let silent = silent(states, &observations);
     for observation in observations {
         let held = states.get_mut(&observation.key);
         match held.filter(|held| held.phase != AlertPhase::Resolved) {
             Some(state) => {
-                let Some(moved) = advance(state, &observation, now) else {
-                    if observation.verdict != Verdict::Unknown {
-                        state.details = observation.details;
-                    }
-                    continue;
-                };
-                state.details = observation.details;
+                let moved = advance(state, &observation, now);
+                if observation.verdict != Verdict::Unknown {
+                    state.details = observation.details;
+                }
+                let Some(moved) = moved else { continue };
                 if moved == Move::Passed {
                     states.remove(&observation.key);
                 }
@@ -81,7 +62,32 @@ pub fn fold(
             }
         }
     }
+    for key in silent {
+        let (Verdict::Clear, end) = absent(&key) else { continue };
+        let Some(state) = states.get_mut(&key) else { continue };
+        let moved = if state.fires() {
+            over(state, end, now);
+            Move::Ended
+        } else {
+            states.remove(&key);
+            Move::Passed
+        };
+        moves.insert(key, moved);
+    }
     moves
+}
+
+/// The alerts that are pending or fire and of which nothing was observed.
+fn silent(states: &AlertStates, observations: &[Observation]) -> Vec<AlertKey> {
+    let active = || states.values().filter(|state| state.phase != AlertPhase::Resolved);
+    // Most of the time everything is observed: a rule that looked last time looks again.
+    let seen = observations.iter().filter(|observation| states.contains_key(&observation.key));
+    if states.len() == active().count() && seen.count() == states.len() {
+        return Vec::new();
+    }
+    let observed: HashSet<&AlertKey> = observations.iter().map(|seen| &seen.key).collect();
+    let silent = active().filter(|state| !observed.contains(&state.key));
+    silent.map(|state| state.key.clone()).collect()
 }
 
 /// A new alert, where it is met.

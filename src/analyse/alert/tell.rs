@@ -1,6 +1,7 @@
 //! Who is told what: which alerts are held back, which belong into one message, and when one that
 //! nobody has taken is told again.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -67,13 +68,14 @@ pub fn tell(
     moves: &BTreeMap<AlertKey, Move>,
     telling: &Telling<'_>,
 ) -> Tellings {
-    let muted = Muting::new(states, telling.silences, telling.now);
+    let muting = OnceCell::new();
+    let muted = || muting.get_or_init(|| Muting::new(states, telling.silences, telling.now));
     let mut due: Vec<Due> = telling.recipients.iter().map(|_| Due::default()).collect();
     for (key, state) in states.iter().filter(|(_, state)| state.fires()) {
         if !telling.alerting.tells(key.rule) || telling.is_done_with(state) {
             continue;
         }
-        if muted.why(key).is_some() {
+        if muted().why(key).is_some() {
             continue;
         }
         let routing = telling.policies.routing(key);
@@ -158,13 +160,13 @@ fn takes(recipient: &Recipient, state: &AlertState) -> bool {
 
 /// Why alerts that fire are not told.
 pub struct Muting<'a> {
-    graver: HashSet<Family>,
+    graver: HashSet<Family<'a>>,
     silences: Vec<&'a Silence>,
 }
 
 impl<'a> Muting<'a> {
     /// By what fires and by the silences that hold.
-    pub fn new(states: &AlertStates, silences: &'a [Silence], now: Timestamp) -> Self {
+    pub fn new(states: &'a AlertStates, silences: &'a [Silence], now: Timestamp) -> Self {
         let firing = states.values().filter(|state| state.fires());
         let graver = firing.filter(|state| INHIBITORS.contains(&state.key.rule));
         Self {
@@ -175,15 +177,10 @@ impl<'a> Muting<'a> {
 
     /// Why an alert that fires is not told; none where it is.
     pub fn why(&self, key: &AlertKey) -> Option<Mute> {
-        let rules = inhibitors(key.rule);
-        if !rules.is_empty() {
-            let mut family = Family::of(key);
-            for rule in rules {
-                family.rule = *rule;
-                if self.graver.contains(&family) {
-                    return Some(Mute::Inhibited);
-                }
-            }
+        let own = Family::of(key);
+        let is_there = |rule: &AlertRule| self.graver.contains(&Family { rule: *rule, ..own });
+        if inhibitors(key.rule).iter().any(is_there) {
+            return Some(Mute::Inhibited);
         }
         let is_silent = self.silences.iter().any(|silence| silence.matches(key));
         is_silent.then_some(Mute::Silenced)
@@ -212,21 +209,20 @@ fn inhibitors(rule: AlertRule) -> &'static [AlertRule] {
 }
 
 /// Alerts that speak of the same thing in the same period.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Family {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Family<'a> {
     rule: AlertRule,
-    band: Option<String>,
-    source: Option<String>,
+    band: Option<&'a str>,
+    source: Option<&'a str>,
     period: Option<BillingPeriod>,
 }
 
-impl Family {
-    fn of(key: &AlertKey) -> Self {
-        let of = |subject| key.about(subject).map(str::to_owned);
-        let band = of(Subject::Band);
+impl<'a> Family<'a> {
+    fn of(key: &'a AlertKey) -> Self {
+        let band = key.about(Subject::Band);
         // What is said of a source's health is said of no period.
         let period = key.period.filter(|_| band.is_some());
-        Self { rule: key.rule, band, source: of(Subject::Source), period }
+        Self { rule: key.rule, band, source: key.about(Subject::Source), period }
     }
 }
 

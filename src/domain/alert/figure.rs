@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Severity;
 use crate::domain::breakdown::Dimension;
@@ -111,6 +111,51 @@ words! {
     }
 }
 
+/// Figures by name. In one piece of memory: every alert has a dozen, and each evaluation makes them
+/// anew.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures(Vec<(FigureName, Figure)>);
+
+impl Figures {
+    /// Puts a figure in, in the place of one of its name.
+    pub fn insert(&mut self, name: FigureName, figure: Figure) {
+        if self.0.capacity() == 0 {
+            self.0.reserve_exact(16);
+        }
+        match self.0.binary_search_by_key(&name, |(held, _)| *held) {
+            Ok(at) => {
+                if let Some(held) = self.0.get_mut(at) {
+                    held.1 = figure;
+                }
+            }
+            Err(at) => self.0.insert(at, (name, figure)),
+        }
+    }
+
+    /// The figure of a name.
+    pub fn get(&self, name: FigureName) -> Option<&Figure> {
+        self.0.iter().find(|(held, _)| *held == name).map(|(_, figure)| figure)
+    }
+
+    /// Every figure, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (FigureName, &Figure)> {
+        self.0.iter().map(|(name, figure)| (*name, figure))
+    }
+}
+
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Figures {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let held = BTreeMap::<FigureName, Figure>::deserialize(deserializer)?;
+        Ok(Self(held.into_iter().collect()))
+    }
+}
+
 /// What moved a figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertCause {
@@ -130,7 +175,7 @@ pub struct AlertDetails {
     /// How much it matters.
     pub severity: Severity,
     /// How much, since when, by when.
-    pub figures: BTreeMap<FigureName, Figure>,
+    pub figures: Figures,
     /// What moved it, the largest first; three at most.
     pub causes: Vec<AlertCause>,
     /// Who is asked.
@@ -142,7 +187,7 @@ pub struct AlertDetails {
 impl AlertDetails {
     /// Of a severity, with nothing to tell yet.
     pub fn new(severity: Severity) -> Self {
-        let (figures, causes) = (BTreeMap::new(), Vec::new());
+        let (figures, causes) = (Figures::default(), Vec::new());
         Self { severity, figures, causes, owner: None, runbook_url: None }
     }
 

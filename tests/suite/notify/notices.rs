@@ -2,7 +2,7 @@
 
 use costband::domain::alert::{
     AlertCause, AlertDetails, AlertEnd, AlertKey, AlertPhase, AlertRule, Figure, FigureName,
-    Severity, Subject,
+    Figures, Severity, Subject,
 };
 use costband::domain::breakdown::Dimension;
 use costband::domain::notice::{AlertNotice, Notice, NoticeKind};
@@ -84,7 +84,7 @@ pub(super) fn all() -> Vec<(&'static str, Notice)> {
     hostile.details.causes[0].name = format!("a\r\nOwner: root\u{202e}\u{2028}{}", "x".repeat(300));
     hostile.details.owner = Some("\"quotes\" & <b>bold</b>\n\n.\r\nBcc: x@evil.example".to_owned());
     let mut info = forecast("gcp", Severity::Info);
-    info.details.figures.clear();
+    info.details.figures = Figures::default();
     info.details.causes.clear();
     let mixed = vec![forecast("aws", Severity::Critical), failing("azure-main"), info];
     vec![

@@ -12,7 +12,7 @@ fn booked_money_above_the_ceiling_is_told_at_once_however_old_the_reading() {
     let told = World::with(over).one(rule);
     assert_eq!((told.verdict, told.fires_after), (Verdict::Met, Patience::Days(1)));
     assert_eq!(told.details.severity, Severity::Critical);
-    assert_eq!(told.details.figures[&FigureName::Excess], Figure::Money(dollars(1)));
+    assert_eq!(*told.details.figures.get(FigureName::Excess).unwrap(), Figure::Money(dollars(1)));
     assert_eq!(told.details.owner.as_deref(), Some("team"));
     assert_eq!(told.key.about(Subject::Band), Some("main"));
     assert_eq!(told.key.period, Some(period("2026-11")));
@@ -55,9 +55,9 @@ fn a_month_that_will_end_above_the_ceiling_is_told_from_half_a_chance_on() {
     assert_eq!((told.verdict, told.day), (Verdict::Met, Some(day("2026-11-12"))));
     assert_eq!(told.fires_after, Patience::Days(2));
     let figures = &told.details.figures;
-    assert_eq!(figures[&FigureName::Crossing], Figure::Day(day("2026-11-30")));
-    assert_eq!(figures[&FigureName::CrossingEarly], Figure::Day(day("2026-11-28")));
-    assert_eq!(figures[&FigureName::Probability], Figure::Ratio(0.5));
+    assert_eq!(*figures.get(FigureName::Crossing).unwrap(), Figure::Day(day("2026-11-30")));
+    assert_eq!(*figures.get(FigureName::CrossingEarly).unwrap(), Figure::Day(day("2026-11-28")));
+    assert_eq!(*figures.get(FigureName::Probability).unwrap(), Figure::Ratio(0.5));
     assert_eq!(with(0.49, 29_900).verdict(rule), Verdict::Between);
     assert_eq!(with(0.3, 29_101).verdict(rule), Verdict::Between, "above 0.97 of the ceiling");
     assert_eq!(with(0.3, 29_100).verdict(rule), Verdict::Clear);

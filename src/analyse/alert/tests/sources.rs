@@ -48,7 +48,10 @@ fn a_source_that_fails_and_one_that_refuses_are_two_alerts() {
     let told = world.one(AlertRule::SourceFailing);
     let two_hours = jiff::SignedDuration::from_hours(2);
     assert_eq!(told.fires_after, Patience::Time(two_hours));
-    assert_eq!(told.details.figures[&FigureName::ErrorKind], Figure::Text("auth".to_owned()));
+    assert_eq!(
+        *told.details.figures.get(FigureName::ErrorKind).unwrap(),
+        Figure::Text("auth".to_owned())
+    );
 }
 
 #[test]

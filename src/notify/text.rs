@@ -201,7 +201,7 @@ fn words_of(kind: NoticeKind, alert: &AlertNotice, language: Language) -> Value 
     let figures: BTreeMap<&str, String> = details
         .figures
         .iter()
-        .map(|(name, figure)| (name.as_str(), values::figure(*name, figure, language)))
+        .map(|(name, figure)| (name.as_str(), values::figure(name, figure, language)))
         .collect();
     let subject: BTreeMap<&str, String> = alert
         .key

@@ -13,10 +13,12 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
-use crate::domain::notice::{Notice, QueuedNotice};
+use crate::domain::notice::{Notice, NoticeKind, QueuedNotice};
 use crate::domain::ports::{Clock, OutboxLedger};
 use crate::notify::{DeliveryError, Receiver};
+use crate::outbox::alive::Refresher;
 use crate::telemetry::self_metrics::SelfMetrics;
 
 pub mod alarm;
@@ -26,8 +28,12 @@ pub mod alive;
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(15 * 60);
+/// No receiver is left alone for longer, whatever it asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(6 * 60 * 60);
 /// After this long a message tells of a world that is gone.
 const KEEP_FOR: SignedDuration = SignedDuration::from_hours(72);
+/// An end that is not told leaves something open for ever.
+const KEEP_END_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Who is told, by configured name.
 pub type Receivers = BTreeMap<String, Arc<dyn Receiver>>;
@@ -56,7 +62,7 @@ impl Outbox {
                 self.drop_orphans().await;
                 tokio::select! {
                     () = leaving.clone() => return,
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = sleep(LOOK_EVERY) => {}
                 }
             }
         };
@@ -65,18 +71,22 @@ impl Outbox {
 
     async fn lane(&self, receiver: &Arc<dyn Receiver>, leaving: impl Future<Output = ()> + Clone) {
         let mut bell = self.bell.clone();
+        let mut refresher = Refresher::of(receiver);
         loop {
             bell.mark_unchanged();
             self.deliver_to(receiver, leaving.clone()).await;
+            // In turn with deliveries: what was just told to be over is not told to fire again.
+            let next = refresher.refresh(self.ledger.as_ref(), &self.metrics).await;
+            let rung = async {
+                if bell.changed().await.is_err() {
+                    // Nobody rings any more; the clock still does.
+                    std::future::pending().await
+                }
+            };
             tokio::select! {
                 () = leaving.clone() => return,
-                rung = bell.changed() => {
-                    if rung.is_err() {
-                        // Nobody rings any more; the clock still does.
-                        tokio::time::sleep(LOOK_EVERY).await;
-                    }
-                }
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = rung => {}
+                () = sleep(LOOK_EVERY.min(next)) => {}
             }
         }
     }
@@ -97,10 +107,7 @@ impl Outbox {
         receiver: &Arc<dyn Receiver>,
         leaving: impl Future<Output = ()> + Clone,
     ) {
-        for notice in self.due().await {
-            if notice.entry.receiver != receiver.name() {
-                continue;
-            }
+        for notice in self.due(receiver.name()).await {
             if leaving.clone().now_or_never().is_some() || !self.deliver(receiver, &notice).await {
                 return;
             }
@@ -108,27 +115,31 @@ impl Outbox {
             if !rest.is_zero() {
                 tokio::select! {
                     () = leaving.clone() => return,
-                    () = tokio::time::sleep(rest) => {}
+                    () = sleep(rest) => {}
                 }
             }
         }
     }
 
-    async fn due(&self) -> Vec<QueuedNotice> {
-        match self.ledger.due(self.clock.now()).await {
-            Ok(due) => due,
-            Err(error) => {
-                self.metrics.ledger_failed("outbox");
-                tracing::error!(%error, "failed to read the outbox");
-                Vec::new()
-            }
-        }
+    async fn due(&self, receiver: &str) -> Vec<QueuedNotice> {
+        self.read(self.ledger.due(receiver, self.clock.now()).await)
+    }
+
+    fn read<T>(&self, read: Result<Vec<T>, String>) -> Vec<T> {
+        read.unwrap_or_else(|error| {
+            self.metrics.ledger_failed("outbox");
+            tracing::error!(%error, "failed to read the outbox");
+            Vec::new()
+        })
     }
 
     /// Gives up what no receiver is configured for any more.
     async fn drop_orphans(&self) {
-        for notice in self.due().await {
-            if !self.receivers.contains_key(&notice.entry.receiver) {
+        for receiver in self.read(self.ledger.receivers().await) {
+            if self.receivers.contains_key(&receiver) {
+                continue;
+            }
+            for notice in self.due(&receiver).await {
                 self.drop_notice(&notice, "the receiver is not configured any more").await;
             }
         }
@@ -166,7 +177,8 @@ impl Outbox {
                 self.ledger.sent(queued.id, now).await
             }
             Err(error)
-                if !error.is_temporary || now.duration_since(queued.queued_at) > KEEP_FOR =>
+                if !error.is_temporary
+                    || now.duration_since(queued.queued_at) > keep_for(notice.kind) =>
             {
                 self.drop_notice(queued, &error.reason).await;
                 return true;
@@ -200,9 +212,16 @@ impl Outbox {
     }
 }
 
+fn keep_for(kind: NoticeKind) -> SignedDuration {
+    match kind {
+        NoticeKind::Resolved => KEEP_END_FOR,
+        NoticeKind::Firing | NoticeKind::Reminder | NoticeKind::Test => KEEP_FOR,
+    }
+}
+
 fn next_attempt(now: Timestamp, attempts: u32, error: &DeliveryError) -> Timestamp {
     let doubled = FIRST_RETRY.saturating_mul(1 << attempts.min(10)).min(LONGEST_RETRY);
-    let wait = doubled.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY));
+    let wait = doubled.max(error.retry_after.unwrap_or_default().min(LONGEST_WAIT));
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     now.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }

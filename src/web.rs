@@ -31,6 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
 mod alerts;
+mod firing;
 mod gpu;
 pub mod page;
 mod replica;

@@ -22,7 +22,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use self::causes::Causes;
 use crate::domain::alert::{
-    AlertDetails, AlertEnd, AlertKey, AlertRule, Figure, FigureName, Observation, Subject, Verdict,
+    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Observation, Subject, Verdict,
 };
 use crate::domain::alert_policy::{AlertPolicies, Policy};
 use crate::domain::band::BandJudgement;
@@ -82,16 +82,6 @@ pub fn observe(facts: &AlertFacts<'_>, policies: &AlertPolicies) -> Vec<Observat
     gpu::look(&mut eye);
     source::look(&mut eye);
     eye.told
-}
-
-/// What is so of an alert that was and that nothing was observed of: whether it is gone, or whether
-/// that cannot be told. For many alerts [`Absence`] looks things up once.
-pub fn absent(
-    key: &AlertKey,
-    facts: &AlertFacts<'_>,
-    policies: &AlertPolicies,
-) -> (Verdict, AlertEnd) {
-    Absence::new(facts, policies).of(key)
 }
 
 /// What rules look at and what they have said so far.

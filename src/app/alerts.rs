@@ -25,9 +25,13 @@ use crate::domain::gpu_money::GpuPicture;
 use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Recipient};
 use crate::domain::ports::{AlertLedger, Clock};
 use crate::domain::spend::{SourceSpend, SourceStatus};
+use crate::notify::Receiver;
 use crate::outbox::alarm::{LedgerAlarm, Trouble};
 use crate::store::{Ledger, LedgerError, LedgerHandle};
 use crate::telemetry::self_metrics::SelfMetrics;
+
+/// A receiver that dropped a message and was told nothing since is taken for mended after so long.
+const DROPPED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is configured of alerts.
 #[derive(Debug, Clone)]
@@ -80,7 +84,7 @@ pub fn judge(
     input: &AlertInput,
     now: Timestamp,
 ) -> Result<JudgedAlerts, LedgerError> {
-    let receivers = health(ledger, &room.recipients)?;
+    let receivers = health(ledger, &room.recipients, now)?;
     let facts = AlertFacts {
         now,
         bands: &input.bands,
@@ -136,9 +140,24 @@ pub fn keep(
     Ok(JudgedAlerts { alerts, queued, waits })
 }
 
+/// Every alert that is pending or fires, as it was kept last.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn open(ledger: &Ledger) -> Result<Vec<AlertState>, LedgerError> {
+    let mut alerts = ledger.alerts()?;
+    alerts.retain(|state| state.ended_at.is_none());
+    Ok(alerts)
+}
+
 /// How deliveries to each configured receiver go.
-fn health(ledger: &Ledger, recipients: &[Recipient]) -> Result<Vec<ReceiverHealth>, LedgerError> {
-    let backlogs = ledger.outbox_backlogs()?;
+fn health(
+    ledger: &Ledger,
+    recipients: &[Recipient],
+    now: Timestamp,
+) -> Result<Vec<ReceiverHealth>, LedgerError> {
+    let since = now.saturating_sub(DROPPED_WITHIN).unwrap_or(Timestamp::MIN);
+    let backlogs = ledger.outbox_backlogs(since)?;
     let of = |name: &str| {
         let backlog = backlogs.iter().find(|backlog| backlog.receiver == name);
         ReceiverHealth {
@@ -200,18 +219,15 @@ pub fn ledger_alarm(
             && policy.severity <= recipient.minimum_severity
             && routing.receivers.as_ref().is_none_or(|names| names.contains(&recipient.name))
     };
-    let told: Vec<&str> =
-        setup.recipients.iter().filter(is_told).map(|recipient| recipient.name.as_str()).collect();
+    let told = setup.recipients.iter().filter(is_told).filter_map(|recipient| {
+        let named = |receiver: &&Arc<dyn Receiver>| receiver.name() == recipient.name;
+        Some((setup.receivers.iter().find(named)?.clone(), recipient.resolved))
+    });
     LedgerAlarm {
         trouble: trouble.subscribe(),
         after,
         severity: policy.severity,
-        receivers: setup
-            .receivers
-            .iter()
-            .filter(|receiver| told.contains(&receiver.name()))
-            .cloned()
-            .collect(),
+        receivers: told.collect(),
         clock: clock.clone(),
         metrics: metrics.clone(),
     }
@@ -263,9 +279,7 @@ impl AlertLedger for AlertPort {
         let states = alerts.iter().map(|state| (state.key.clone(), state.clone())).collect();
         let muting = Muting::new(&states, silences, self.clock.now());
         let firing = alerts.iter().filter(|state| state.fires());
-        firing
-            .filter_map(|state| Some((state.key.id(), muting.why(&state.key)?.as_str())))
-            .collect()
+        firing.filter_map(|state| Some((state.key.id(), muting.why(state)?.as_str()))).collect()
     }
 
     async fn history(&self, of: Option<AlertId>, most: u32) -> Result<Vec<AlertEvent>, String> {
@@ -281,14 +295,31 @@ impl AlertLedger for AlertPort {
         id: AlertId,
         taken: Option<Acknowledgement>,
     ) -> Result<Option<AlertState>, String> {
-        self.write(move |ledger, now| ledger.acknowledge_alert(&id, taken.as_ref(), now)).await
+        let by = taken.as_ref().map(|taken| taken.by.clone());
+        let word = id.clone();
+        let state = self
+            .write(move |ledger, now| ledger.acknowledge_alert(&id, taken.as_ref(), now))
+            .await?;
+        if state.is_some() {
+            tracing::info!(alert = %word, by, "alert acknowledged, or given back where nobody is named");
+        }
+        Ok(state)
     }
 
     async fn add_silence(&self, silence: Silence) -> Result<(), String> {
-        self.write(move |ledger, _| ledger.add_silence(&silence)).await
+        let (id, by) = (silence.id.clone(), silence.created_by.clone());
+        let ends_at = silence.ends_at;
+        self.write(move |ledger, _| ledger.add_silence(&silence)).await?;
+        tracing::info!(silence = id, by, %ends_at, "alerts silenced");
+        Ok(())
     }
 
     async fn end_silence(&self, id: String) -> Result<bool, String> {
-        self.write(move |ledger, now| ledger.end_silence(&id, now)).await
+        let word = id.clone();
+        let ended = self.write(move |ledger, now| ledger.end_silence(&id, now)).await?;
+        if ended {
+            tracing::info!(silence = word, "silence ended");
+        }
+        Ok(ended)
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::analyse::period::{PeriodReadings, is_final};
 use crate::analyse::spend::SourceRules;
+use crate::domain::alerting::Alerting;
 use crate::domain::breakdown::{Amounts, Breakdown};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::Money;
@@ -224,14 +225,19 @@ pub fn open_window(
 
 /// The ledger as the outbox sees it.
 #[derive(Clone)]
-pub struct OutboxPort(pub LedgerHandle);
+pub struct OutboxPort {
+    /// The ledger.
+    pub ledger: LedgerHandle,
+    /// Whether the agent tells of money.
+    pub alerting: Alerting,
+}
 
 impl OutboxPort {
     async fn call<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Ledger) -> Result<R, LedgerError> + Send + 'static,
     ) -> Result<R, String> {
-        match self.0.call(work).await {
+        match self.ledger.call(work).await {
             Ok(outcome) => outcome.map_err(|error| error.to_string()),
             Err(gone) => Err(gone.to_string()),
         }
@@ -240,8 +246,13 @@ impl OutboxPort {
 
 #[async_trait]
 impl OutboxLedger for OutboxPort {
-    async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String> {
-        self.call(move |ledger| ledger.outbox_due(now)).await
+    async fn due(&self, receiver: &str, now: Timestamp) -> Result<Vec<QueuedNotice>, String> {
+        let receiver = receiver.to_owned();
+        self.call(move |ledger| ledger.outbox_due_to(&receiver, now)).await
+    }
+
+    async fn receivers(&self) -> Result<Vec<String>, String> {
+        self.call(|ledger| ledger.outbox_receivers()).await
     }
 
     async fn handed(&self, id: i64, at: Timestamp) -> Result<(), String> {
@@ -250,7 +261,10 @@ impl OutboxLedger for OutboxPort {
 
     async fn firing(&self, receiver: &str) -> Result<Vec<AlertNotice>, String> {
         let alerts = self.call(|ledger| ledger.alerts()).await?;
-        let told = alerts.iter().filter(|held| held.fires() && held.told.contains_key(receiver));
+        let told = alerts
+            .iter()
+            .filter(|held| held.fires() && held.told.contains_key(receiver))
+            .filter(|held| self.alerting.tells(held.key.rule));
         Ok(told.map(AlertNotice::of).collect())
     }
 

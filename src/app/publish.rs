@@ -38,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const REST: u32 = 50;
 /// How long a ledger that cannot be read is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// A ledger that refused nothing for so long keeps things again: what fails is tried each minute.
+const WELL_AFTER: Duration = Duration::from_secs(150);
 /// How long a judgement stands where only GPUs were read since.
 const JUDGE_EVERY: SignedDuration = SignedDuration::from_secs(30);
 /// How long a reading of the ledger is judged again before days may have become complete.
@@ -81,8 +83,10 @@ pub struct Publisher {
     pub renderer: Renderer,
     /// Alerts as they were judged last; none at first.
     pub known_alerts: Arc<Vec<AlertState>>,
-    /// Since when, and why, the ledger keeps nothing of alerts.
+    /// Since when, and why, the ledger keeps nothing.
     pub trouble: watch::Sender<Option<Trouble>>,
+    /// How many operations the ledger has refused, and when it was seen to last.
+    pub known_failures: (u64, Option<Instant>),
 }
 
 struct Read {
@@ -175,6 +179,7 @@ impl Publisher {
                         self.changed.mark_changed();
                         self.metrics.ledger_failed("read");
                         tracing::error!(%error, "failed to read the ledger");
+                        self.watch_ledger(Some(error), now);
                     }
                 }
             }
@@ -279,33 +284,49 @@ impl Publisher {
 
     /// Every alert that is pending or fires, once what became of them is kept; none where the ledger
     /// cannot keep it.
-    async fn judge_alerts(&self, input: AlertInput, now: Timestamp) -> Option<JudgedAlerts> {
+    async fn judge_alerts(&mut self, input: AlertInput, now: Timestamp) -> Option<JudgedAlerts> {
         let room = self.alerts.clone();
         let judged = self.ledger.call(move |ledger| match room {
             Some(room) => alerts::judge(ledger, &room, &input, now),
-            None => Ok(JudgedAlerts { alerts: ledger.alerts()?, queued: 0, waits: false }),
+            None => Ok(JudgedAlerts { alerts: alerts::open(ledger)?, queued: 0, waits: false }),
         });
-        let error = match judged.await {
-            Ok(Ok(judged)) => {
-                if judged.queued > 0 {
-                    self.bell.send_modify(|rung| *rung += 1);
-                }
-                self.judged.send_replace(Some(Instant::now()));
-                self.trouble.send_if_modified(|trouble| trouble.take().is_some());
-                return Some(judged);
-            }
+        let (judged, error) = match judged.await {
+            Ok(Ok(judged)) => (Some(judged), None),
             Ok(Err(error)) => {
                 self.metrics.ledger_failed(error.operation().as_str());
-                error.to_string()
+                (None, Some(error.to_string()))
             }
-            Err(gone) => gone.to_string(),
+            Err(gone) => (None, Some(gone.to_string())),
         };
-        tracing::error!(%error, "failed to judge alerts; nothing is told of what changed");
-        self.trouble.send_if_modified(|trouble| {
-            let is_new = trouble.is_none();
-            trouble.get_or_insert_with(|| Trouble { since: now, error });
-            is_new
-        });
-        None
+        if let Some(error) = &error {
+            tracing::error!(%error, "failed to judge alerts; nothing is told of what changed");
+        }
+        if judged.as_ref().is_some_and(|judged| judged.queued > 0) {
+            self.bell.send_modify(|rung| *rung += 1);
+        }
+        self.watch_ledger(error, now);
+        judged
+    }
+
+    /// Notes whether the ledger keeps things. An evaluation in which nothing changed writes nothing,
+    /// so what is refused elsewhere counts too.
+    fn watch_ledger(&mut self, error: Option<String>, now: Timestamp) {
+        let failures = self.metrics.ledger_failures();
+        if std::mem::replace(&mut self.known_failures.0, failures) < failures || error.is_some() {
+            self.known_failures.1 = Some(Instant::now());
+        }
+        let fails = self.known_failures.1.is_some_and(|at| at.elapsed() < WELL_AFTER);
+        if fails {
+            let because = "its operations fail; see the log";
+            self.trouble.send_if_modified(|trouble| {
+                let is_new = trouble.is_none();
+                let error = error.unwrap_or_else(|| because.to_owned());
+                trouble.get_or_insert(Trouble { since: now, error });
+                is_new
+            });
+        } else {
+            self.judged.send_replace(Some(Instant::now()));
+            self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        }
     }
 }

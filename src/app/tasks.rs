@@ -34,7 +34,7 @@ use crate::domain::node::NodeInventory;
 use crate::domain::ports::{Clock, OutboxLedger};
 use crate::export::metrics::Renderer;
 use crate::notify::Receiver;
-use crate::outbox::alive::{Heartbeat, Refresher};
+use crate::outbox::alive::Heartbeat;
 use crate::outbox::{Outbox, Receivers};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::supervisor::{Supervisor, TaskDied};
@@ -221,6 +221,7 @@ impl Tasks {
             gpu_window,
             alerts: Some(room),
             known_alerts: Arc::default(),
+            known_failures: (polling.metrics.ledger_failures(), None),
             bell,
             judged: judged.clone(),
             trouble: trouble.clone(),
@@ -235,18 +236,10 @@ impl Tasks {
             publisher.run().await;
             drop(kept);
         });
-        let messages: Arc<dyn OutboxLedger> = Arc::new(OutboxPort(polling.handle.clone()));
-        for receiver in receivers.values() {
-            if let Some(every) = receiver.refresh_every() {
-                let refresher = Refresher {
-                    ledger: messages.clone(),
-                    receiver: receiver.clone(),
-                    every,
-                    metrics: polling.metrics.clone(),
-                };
-                spawn(&mut supervisor, format!("refresh:{}", receiver.name()), refresher.run());
-            }
-        }
+        let messages: Arc<dyn OutboxLedger> = Arc::new(OutboxPort {
+            ledger: polling.handle.clone(),
+            alerting: setup.config.alerting,
+        });
         if let Some(heartbeat) = &setup.config.heartbeat {
             for name in &heartbeat.receivers {
                 let Some(receiver) = receivers.get(name) else { continue };

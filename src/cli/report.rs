@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::analyse::gpu_picture::GpuBooks;
+use crate::app::alerts;
 use crate::app::gpu_time;
 use crate::app::polling::Polling;
 use crate::app::setup::Setup;
@@ -112,7 +113,7 @@ impl Report {
         let books = GpuBooks { times: Arc::new(times), ..GpuBooks::default() };
         let gpu = Arc::new(reader.gpu(&reading, &books, now));
         let moved = read_trends(&reader, &ledger, now).map_err(anyhow::Error::from)?;
-        let alerts = ledger.alerts().map_err(anyhow::Error::from)?;
+        let alerts = alerts::open(&ledger).map_err(anyhow::Error::from)?;
         let snapshot = Snapshot {
             at: now,
             alerts: Arc::new(alerts),

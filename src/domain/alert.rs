@@ -299,6 +299,9 @@ pub struct Told {
     pub times: u32,
     /// How much it mattered then; what has become graver is told again.
     pub severity: Severity,
+    /// Whether the message was given up: it is told again while it fires.
+    #[serde(default)]
+    pub dropped: bool,
 }
 
 /// What is counted towards firing and towards the end.

@@ -225,11 +225,17 @@ pub trait AlertLedger: Send + Sync {
 /// The ledger as the outbox needs it. Errors are the ledger's own text.
 #[async_trait]
 pub trait OutboxLedger: Send + Sync {
-    /// The messages whose next attempt is due, oldest first.
+    /// The first messages for a receiver whose next attempt is due, oldest first.
     ///
     /// # Errors
     /// The ledger could not be read.
-    async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String>;
+    async fn due(&self, receiver: &str, now: Timestamp) -> Result<Vec<QueuedNotice>, String>;
+
+    /// The receivers that messages wait for.
+    ///
+    /// # Errors
+    /// The ledger could not be read.
+    async fn receivers(&self) -> Result<Vec<String>, String>;
 
     /// Keeps that a message is about to be handed over.
     ///
@@ -237,7 +243,7 @@ pub trait OutboxLedger: Send + Sync {
     /// The ledger could not be written; it is not handed over then.
     async fn handed(&self, id: i64, at: Timestamp) -> Result<(), String>;
 
-    /// The alerts that fire and that a receiver was told of.
+    /// The alerts that fire, that the agent tells of and that a receiver was told of.
     ///
     /// # Errors
     /// The ledger could not be read.

@@ -18,6 +18,8 @@ use crate::telemetry::self_metrics::SelfMetrics;
 
 /// How soon a receiver that did not take it is told again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// How often the end is tried.
+const TRIES_OF_THE_END: u32 = 60;
 
 /// Since when, and why, the ledger keeps nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +38,8 @@ pub struct LedgerAlarm {
     pub after: Duration,
     /// How much it matters.
     pub severity: Severity,
-    /// Who is told.
-    pub receivers: Vec<Arc<dyn Receiver>>,
+    /// Who is told, and whether of the end too.
+    pub receivers: Vec<(Arc<dyn Receiver>, bool)>,
     /// The agent's clock.
     pub clock: Arc<dyn Clock>,
     /// Counts outcomes.
@@ -62,29 +64,44 @@ impl LedgerAlarm {
             let mut told = BTreeSet::new();
             while self.trouble.borrow().is_some() {
                 self.tell(&trouble, NoticeKind::Firing, &mut told).await;
-                if told.len() == self.receivers.len() {
+                self.refresh(&trouble, &told).await;
+                tokio::select! {
+                    () = sleep(RETRY_AFTER) => {}
+                    _ = self.trouble.wait_for(Option::is_none) => {}
+                }
+            }
+            // Who never heard of it, or of ends at all, need not hear of its end.
+            let mut spared: BTreeSet<String> = self
+                .receivers
+                .iter()
+                .filter(|(receiver, resolved)| !resolved || !told.contains(receiver.name()))
+                .map(|(receiver, _)| receiver.name().to_owned())
+                .collect();
+            for _ in 0..TRIES_OF_THE_END {
+                self.tell(&trouble, NoticeKind::Resolved, &mut spared).await;
+                if spared.len() == self.receivers.len() || self.trouble.borrow().is_some() {
                     break;
                 }
                 sleep(RETRY_AFTER).await;
             }
-            if self.trouble.wait_for(Option::is_none).await.is_err() {
-                std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells it again to those who forget.
+    async fn refresh(&self, trouble: &Trouble, told: &BTreeSet<String>) {
+        let notice = self.notice(trouble, NoticeKind::Firing);
+        for (receiver, _) in &self.receivers {
+            if receiver.refresh_every().is_some() && told.contains(receiver.name()) {
+                // A failure is counted by what tells it of other alerts.
+                let _ = receiver.refresh(&notice.alerts, Timestamp::now()).await;
             }
-            // Who never heard of it need not hear of its end.
-            let mut spared: BTreeSet<String> = self
-                .receivers
-                .iter()
-                .map(|receiver| receiver.name().to_owned())
-                .filter(|name| !told.contains(name))
-                .collect();
-            self.tell(&trouble, NoticeKind::Resolved, &mut spared).await;
         }
     }
 
     /// Tells everybody who is not in `told`, and adds whoever took it.
     async fn tell(&self, trouble: &Trouble, kind: NoticeKind, told: &mut BTreeSet<String>) {
         let notice = self.notice(trouble, kind);
-        for receiver in &self.receivers {
+        for (receiver, _) in &self.receivers {
             let name = receiver.name();
             if told.contains(name) {
                 continue;
@@ -113,7 +130,7 @@ impl LedgerAlarm {
             key,
             phase: if is_over { AlertPhase::Resolved } else { AlertPhase::Firing },
             since: trouble.since,
-            fired_at: Some(now).filter(|_| !is_over).or(Some(trouble.since)),
+            fired_at: Some(trouble.since),
             ended_at: Some(now).filter(|_| is_over),
             end: Some(AlertEnd::Cleared).filter(|_| is_over),
             acknowledged: None,

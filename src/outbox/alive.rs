@@ -6,40 +6,52 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
+use crate::domain::notice::AlertNotice;
 use crate::domain::ports::OutboxLedger;
 use crate::notify::{DeliveryError, Receiver};
 use crate::telemetry::self_metrics::SelfMetrics;
 
-/// Tells a receiver again what fires.
+/// Tells a receiver again what fires, where it forgets.
 pub struct Refresher {
-    /// Where alerts are kept.
-    pub ledger: Arc<dyn OutboxLedger>,
-    /// Who forgets.
-    pub receiver: Arc<dyn Receiver>,
-    /// How soon it forgets.
-    pub every: Duration,
-    /// Counts outcomes.
-    pub metrics: SelfMetrics,
+    receiver: Arc<dyn Receiver>,
+    due: Instant,
+    /// What fired when the ledger could be read last: an outage of the ledger ends no alert.
+    firing: Vec<AlertNotice>,
+    told: Told,
 }
 
 impl Refresher {
-    /// Tells it for ever.
-    pub async fn run(self) {
-        let mut told = Told::new(self.receiver.name(), "refreshed", "tell again what fires");
-        loop {
-            let outcome = match self.ledger.firing(self.receiver.name()).await {
-                Ok(firing) if firing.is_empty() => Ok(()),
-                Ok(firing) => self.receiver.refresh(&firing, Timestamp::now()).await,
-                Err(error) => {
-                    self.metrics.ledger_failed("outbox");
-                    tracing::error!(%error, "failed to read the alerts that fire");
-                    Ok(())
-                }
-            };
-            told.note(&self.metrics, outcome);
-            tokio::time::sleep(self.every).await;
+    /// One for a receiver.
+    pub fn of(receiver: &Arc<dyn Receiver>) -> Self {
+        Self {
+            receiver: receiver.clone(),
+            due: Instant::now(),
+            firing: Vec::new(),
+            told: Told::new(receiver.name(), "refreshed", "tell again what fires"),
         }
+    }
+
+    /// Tells it where it is due, and gives how long it is until it is due again.
+    pub async fn refresh(&mut self, ledger: &dyn OutboxLedger, metrics: &SelfMetrics) -> Duration {
+        let Some(every) = self.receiver.refresh_every() else { return Duration::MAX };
+        let now = Instant::now();
+        if now >= self.due {
+            self.due = now + every;
+            match ledger.firing(self.receiver.name()).await {
+                Ok(firing) => self.firing = firing,
+                Err(error) => {
+                    metrics.ledger_failed("outbox");
+                    tracing::error!(%error, "failed to read the alerts that fire; those known last are told again");
+                }
+            }
+            if !self.firing.is_empty() {
+                let outcome = self.receiver.refresh(&self.firing, Timestamp::now()).await;
+                self.told.note(metrics, outcome);
+            }
+        }
+        self.due.saturating_duration_since(Instant::now())
     }
 }
 
@@ -50,8 +62,8 @@ pub struct Heartbeat {
     pub receiver: Arc<dyn Receiver>,
     /// How often it comes.
     pub every: Duration,
-    /// When alerts were judged and kept last, by the machine's own clock.
-    pub judged: watch::Receiver<Option<tokio::time::Instant>>,
+    /// When alerts were judged last with a ledger that keeps things, by the machine's own clock.
+    pub judged: watch::Receiver<Option<Instant>>,
     /// Counts outcomes.
     pub metrics: SelfMetrics,
 }
@@ -73,7 +85,7 @@ impl Heartbeat {
                 tracing::error!("no alert was judged for ten minutes; no sign of life is given");
             }
             is_well = judged || self.judged.borrow().is_none();
-            tokio::time::sleep(self.every).await;
+            sleep(self.every).await;
         }
     }
 }

@@ -2,16 +2,19 @@
 
 use jiff::Timestamp;
 
-use crate::domain::alert::{Acknowledgement, AlertId, AlertPhase, AlertState, Silence};
-use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Message};
-use crate::store::engine::{Connection, params};
+use crate::domain::alert::{
+    Acknowledgement, AlertEnd, AlertId, AlertPhase, AlertState, Silence, Told,
+};
+use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Message, Notice};
+use crate::store::engine::{Connection, Row, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::outbox::queue;
 use crate::store::sql::{all, from_json, json, parsed, run, stamp};
 
 impl Ledger {
-    /// Every alert that is pending or fires, by identity.
+    /// Every alert that is pending or fires, and those that are over with their billing period, by
+    /// identity.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot be read.
@@ -19,7 +22,7 @@ impl Ledger {
         self.read(|connection| {
             all(
                 connection,
-                "SELECT state FROM alert WHERE phase <> ?1 ORDER BY identity",
+                "SELECT state FROM alert WHERE phase <> ?1 OR is_final = 1 ORDER BY identity",
                 params![AlertPhase::Resolved.as_str()],
                 |row| from_json(row, 0),
             )
@@ -43,20 +46,20 @@ impl Ledger {
         of: Option<&AlertId>,
         most: u32,
     ) -> Result<Vec<AlertEvent>, LedgerError> {
-        self.read(|connection| {
-            all(
-                connection,
-                "SELECT at, kind, state FROM alert_event
-                 WHERE CAST(?1 AS TEXT) IS NULL OR alert = ?1 ORDER BY id DESC LIMIT ?2",
-                params![of.map(AlertId::as_str), i64::from(most)],
-                |row| {
-                    Ok(AlertEvent {
-                        at: parsed(row, 0)?,
-                        kind: from_json(row, 1)?,
-                        state: from_json(row, 2)?,
-                    })
-                },
-            )
+        let event = |row: &Row<'_>| {
+            let (kind, state) = (from_json(row, 1)?, from_json(row, 2)?);
+            Ok(AlertEvent { at: parsed(row, 0)?, kind, state })
+        };
+        let (newest, most) = ("ORDER BY id DESC LIMIT ?1", i64::from(most));
+        self.read(|connection| match of {
+            Some(id) => {
+                let select = "SELECT at, kind, state FROM alert_event WHERE alert = ?2";
+                all(connection, &format!("{select} {newest}"), params![most, id.as_str()], event)
+            }
+            None => {
+                let select = "SELECT at, kind, state FROM alert_event";
+                all(connection, &format!("{select} {newest}"), params![most], event)
+            }
         })
     }
 
@@ -169,11 +172,36 @@ fn one_alert(connection: &Connection, id: &AlertId) -> Result<Option<AlertState>
 fn keep(connection: &Connection, state: &AlertState, at: Timestamp) -> Result<(), Fault> {
     run(
         connection,
-        "INSERT INTO alert (identity, phase, state, changed_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO alert (identity, phase, state, changed_at, is_final)
+         VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (identity) DO UPDATE SET
-            phase = excluded.phase, state = excluded.state, changed_at = excluded.changed_at",
-        params![state.key.id().as_str(), state.phase.as_str(), json(state)?, stamp(at)],
+            phase = excluded.phase, state = excluded.state, changed_at = excluded.changed_at,
+            is_final = excluded.is_final",
+        params![
+            state.key.id().as_str(),
+            state.phase.as_str(),
+            json(state)?,
+            stamp(at),
+            i64::from(state.end == Some(AlertEnd::PeriodFinal))
+        ],
     )?;
+    Ok(())
+}
+
+/// Notes in the alerts of a message that their receiver did not get it after all.
+pub(super) fn unheard(
+    connection: &Connection,
+    receiver: &str,
+    notice: &Notice,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    for alert in &notice.alerts {
+        let Some(mut state) = one_alert(connection, &alert.id)? else { continue };
+        if let Some(told) = state.told.get_mut(receiver) {
+            *told = Told { at, dropped: true, ..*told };
+            keep(connection, &state, at)?;
+        }
+    }
     Ok(())
 }
 

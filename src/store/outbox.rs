@@ -1,12 +1,18 @@
 //! The messages that wait to be delivered, and what became of them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::domain::notice::{Message, OutboxEntry, QueuedNotice};
-use crate::store::engine::{Connection, Parameter, params};
+use crate::store::alerts::unheard;
+use crate::store::engine::{Connection, Parameter, Row, params};
 use crate::store::error::{Fault, LedgerError, Operation};
 use crate::store::ledger::Ledger;
 use crate::store::sql::{all, count, json, parsed, parsed_option, run, stamp};
+
+/// So many messages of a receiver are looked at together.
+const AT_ONCE: usize = 100;
 
 /// How deliveries to a receiver go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,18 +53,45 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the ledger cannot be read.
     pub fn outbox_due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, LedgerError> {
+        self.due("sent_at IS NULL", params![stamp(now)])
+    }
+
+    /// The first of them that are for one receiver.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger cannot be read.
+    pub fn outbox_due_to(
+        &self,
+        receiver: &str,
+        now: Timestamp,
+    ) -> Result<Vec<QueuedNotice>, LedgerError> {
+        let mut due = self.due("receiver = ?2", params![stamp(now), receiver])?;
+        due.truncate(AT_ONCE);
+        Ok(due)
+    }
+
+    fn due<'a>(
+        &self,
+        which: &str,
+        parameters: impl AsRef<[Parameter<'a>]>,
+    ) -> Result<Vec<QueuedNotice>, LedgerError> {
         self.read(|connection| {
             all(
                 connection,
-                "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error, handed_at
-                 FROM outbox
-                 WHERE sent_at IS NULL AND dropped_at IS NULL AND next_attempt <= ?1
-                   AND NOT EXISTS (SELECT 1 FROM outbox AS older
-                                   WHERE older.receiver = outbox.receiver AND older.id < outbox.id
-                                     AND older.sent_at IS NULL AND older.dropped_at IS NULL
-                                     AND older.next_attempt > ?1)
-                 ORDER BY id",
-                params![stamp(now)],
+                &format!(
+                    "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error,
+                        handed_at
+                     FROM outbox
+                     WHERE {which} AND sent_at IS NULL AND dropped_at IS NULL
+                       AND next_attempt <= ?1
+                       AND NOT EXISTS (SELECT 1 FROM outbox AS older
+                                       WHERE older.receiver = outbox.receiver
+                                         AND older.id < outbox.id
+                                         AND older.sent_at IS NULL AND older.dropped_at IS NULL
+                                         AND older.next_attempt > ?1)
+                     ORDER BY id"
+                ),
+                parameters,
                 |row| {
                     Ok(QueuedNotice {
                         id: row.get(0)?,
@@ -103,37 +136,58 @@ impl Ledger {
         self.outcome("UPDATE outbox SET handed_at = ?2 WHERE id = ?1", params![id, stamp(at)])
     }
 
-    /// How deliveries to each receiver that has messages go.
+    /// How deliveries to each receiver go that has messages waiting, or of which one was dropped
+    /// since an instant and none was taken after it.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot be read.
-    pub fn outbox_backlogs(&self) -> Result<Vec<Backlog>, LedgerError> {
+    pub fn outbox_backlogs(&self, since: Timestamp) -> Result<Vec<Backlog>, LedgerError> {
+        let select = "SELECT receiver, CASE WHEN dropped_at IS NULL THEN 1 ELSE 0 END,
+                CASE WHEN dropped_at IS NOT NULL THEN dropped_at
+                     WHEN attempts > 0 THEN queued_at END,
+                last_error
+             FROM outbox";
+        let waiting = "sent_at IS NULL AND dropped_at IS NULL";
+        let dropped = "dropped_at IS NOT NULL AND dropped_at >= ?1
+             AND NOT EXISTS (SELECT 1 FROM outbox AS newer
+                             WHERE newer.receiver = outbox.receiver AND newer.id > outbox.id
+                               AND newer.sent_at IS NOT NULL)";
+        let mut backlogs: BTreeMap<String, Backlog> = BTreeMap::new();
         self.read(|connection| {
-            all(
-                connection,
-                "SELECT receiver, sum(waits), min(failing_since), max(last_error)
-                 FROM (SELECT receiver, 1 AS waits,
-                              CASE WHEN attempts > 0 THEN queued_at END AS failing_since,
-                              last_error
-                       FROM outbox WHERE sent_at IS NULL AND dropped_at IS NULL
-                       UNION ALL
-                       SELECT receiver, 0, dropped_at, last_error
-                       FROM outbox WHERE dropped_at IS NOT NULL
-                         AND NOT EXISTS (SELECT 1 FROM outbox AS newer
-                                         WHERE newer.receiver = outbox.receiver
-                                           AND newer.id > outbox.id
-                                           AND newer.sent_at IS NOT NULL)) AS messages
-                 GROUP BY receiver ORDER BY receiver",
-                params![],
-                |row| {
-                    Ok(Backlog {
-                        receiver: row.get(0)?,
-                        waiting: count(row, 1)?,
-                        failing_since: parsed_option(row, 2)?,
-                        last_error: row.get(3)?,
-                    })
-                },
-            )
+            let mut read = |row: &Row<'_>| {
+                let receiver: String = row.get(0)?;
+                let backlog = backlogs.entry(receiver.clone()).or_insert(Backlog {
+                    receiver,
+                    waiting: 0,
+                    failing_since: None,
+                    last_error: None,
+                });
+                let waits: u64 = count(row, 1)?;
+                backlog.waiting += waits;
+                if let Some(since) = parsed_option(row, 2)? {
+                    let known = backlog.failing_since.get_or_insert(since);
+                    *known = since.min(*known);
+                }
+                let error: Option<String> = row.get(3)?;
+                backlog.last_error = error.or(backlog.last_error.take());
+                Ok(())
+            };
+            let ask = |which: &str| format!("{select} WHERE {which} ORDER BY id");
+            connection.each(&ask(waiting), &[], &mut read)?;
+            connection.each(&ask(dropped), &params![stamp(since)], &mut read)
+        })?;
+        Ok(backlogs.into_values().collect())
+    }
+
+    /// The receivers that messages wait for.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger cannot be read.
+    pub fn outbox_receivers(&self) -> Result<Vec<String>, LedgerError> {
+        self.read(|connection| {
+            let select = "SELECT DISTINCT receiver FROM outbox
+                WHERE sent_at IS NULL AND dropped_at IS NULL ORDER BY receiver";
+            all(connection, select, params![], |row| row.get(0))
         })
     }
 
@@ -143,7 +197,8 @@ impl Ledger {
     /// [`LedgerError`] when the ledger cannot keep it.
     pub fn outbox_sent(&mut self, id: i64, at: Timestamp) -> Result<(), LedgerError> {
         self.outcome(
-            "UPDATE outbox SET sent_at = ?2 WHERE id = ?1 AND dropped_at IS NULL",
+            // What was told is in the history of its alerts.
+            "UPDATE outbox SET sent_at = ?2, payload = '' WHERE id = ?1 AND dropped_at IS NULL",
             params![id, stamp(at)],
         )
     }
@@ -167,7 +222,7 @@ impl Ledger {
         )
     }
 
-    /// Notes that a message is given up.
+    /// Notes that a message is given up, and in its alerts that the receiver did not hear of them.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot keep it.
@@ -177,10 +232,28 @@ impl Ledger {
         at: Timestamp,
         reason: &str,
     ) -> Result<(), LedgerError> {
-        self.outcome(
-            "UPDATE outbox SET dropped_at = ?2, last_error = ?3 WHERE id = ?1 AND sent_at IS NULL",
-            params![id, stamp(at), reason],
-        )
+        self.write(Operation::Outbox, |connection| {
+            let held = all(
+                connection,
+                "SELECT receiver, payload FROM outbox
+                 WHERE id = ?1 AND sent_at IS NULL AND dropped_at IS NULL",
+                params![id],
+                |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)),
+            )?;
+            for (receiver, payload) in held {
+                // One that cannot be read is dropped for that.
+                if let Ok(notice) = serde_json::from_str(&payload) {
+                    unheard(connection, &receiver, &notice, at)?;
+                }
+            }
+            run(
+                connection,
+                "UPDATE outbox SET dropped_at = ?2, last_error = ?3, payload = ''
+                 WHERE id = ?1 AND sent_at IS NULL AND dropped_at IS NULL",
+                params![id, stamp(at), reason],
+            )?;
+            Ok(())
+        })
     }
 
     fn outcome<'a>(

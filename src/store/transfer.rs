@@ -90,7 +90,7 @@ const TABLES: &[Table] = &[
     ("entity_name", &["source", "dimension", "key", "name"], 3),
     ("native_budget", &["source", "place", "budget"], 2),
     ("reserved", &["source", "month", "operation", "currency", "requests", "amount"], 4),
-    ("alert", &["identity", "phase", "state", "changed_at"], 1),
+    ("alert", &["identity", "phase", "state", "changed_at", "is_final"], 1),
     ("alert_event", &["id", "alert", "at", "kind", "state"], 1),
     ("silence", &["name", "ends_at", "silence"], 1),
     (

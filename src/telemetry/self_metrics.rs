@@ -154,6 +154,14 @@ impl SelfMetrics {
         self.ledger_errors.with_label_values(&[operation]).inc();
     }
 
+    /// How many operations the ledger refused so far.
+    pub fn ledger_failures(&self) -> u64 {
+        let families = prometheus::core::Collector::collect(&self.ledger_errors);
+        let counted = families.iter().flat_map(|family| family.get_metric());
+        // Whole numbers that are far from what a float can hold.
+        counted.map(|metric| metric.get_counter().get_value() as u64).sum()
+    }
+
     /// Notes that the configuration as it was found is what runs.
     pub fn configuration_taken(&self, at: Timestamp) {
         self.reload_successful.set(1.0);

@@ -148,7 +148,7 @@ pub(super) async fn end_silence(State(face): State<Face>, Path(id): Path<String>
     }
 }
 
-/// Whoever may read may not change anything yet.
+/// Only whoever bore a token may change anything, and only where it is kept.
 fn may_write(face: &Face) -> Result<(), Refusal> {
     if face.bearer_token.is_none() {
         let why = "alerts are acknowledged and silenced only where a token is asked for: set \

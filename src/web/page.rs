@@ -10,7 +10,7 @@ use crate::domain::breakdown::Dimension;
 use crate::domain::money::{CostBasis, Money};
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 use crate::snapshot::Snapshot;
-use crate::web::{gpu, trends};
+use crate::web::{firing, gpu, trends};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --below: #2b7de0; --within: #2a9d5c; --above: #d64545; --unknown: #888; }
@@ -79,7 +79,7 @@ pub fn render(
     }
 }
 
-fn minute(at: jiff::Timestamp) -> String {
+pub(super) fn minute(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
@@ -96,6 +96,7 @@ fn body(snapshot: &Snapshot, language: Language) -> Markup {
             h2 { (word("Last month", "지난달")) }
             @for band in of(PeriodLabel::Previous) { (band_card(band, language)) }
         }
+        (firing::section(snapshot, language))
         (trends::section(snapshot, language))
         h2 { (word("Spend", "지출")) }
         @for spend in snapshot.spend.iter() { (spend_section(spend, language)) }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use costband::domain::alert::{
     Acknowledgement, AlertDetails, AlertEnd, AlertKey, AlertPhase, AlertRule, AlertState, Counted,
-    Severity, Silence, SilenceMatchers, Subject,
+    Severity, Silence, SilenceMatchers, Subject, Told,
 };
 use costband::domain::breakdown::{
     Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
@@ -65,6 +65,8 @@ contract! {
     a_silence_is_kept_until_it_ends,
     a_message_that_was_handed_over_is_known_until_its_outcome_is,
     a_receiver_that_takes_nothing_is_known_by_its_backlog,
+    a_dropped_message_is_noted_in_its_alerts,
+    an_alert_of_a_final_period_is_known_for_good,
     a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other,
     a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped,
     pruning_keeps_the_two_newest_periods_and_every_counter,
@@ -760,7 +762,7 @@ fn a_receiver_that_takes_nothing_is_known_by_its_backlog(path: &Location) {
     let chat = |key: &str| Message { receiver: "chat".to_owned(), ..message(key) };
     ledger.change_alerts(&[], &[message("a"), message("b"), chat("c")], now).unwrap();
     let backlog = |ledger: &Ledger| -> Vec<(String, u64, Option<Timestamp>)> {
-        let held = ledger.outbox_backlogs().unwrap();
+        let held = ledger.outbox_backlogs(now).unwrap();
         held.into_iter().map(|one| (one.receiver, one.waiting, one.failing_since)).collect()
     };
     let of = |name: &str, waiting, since| (name.to_owned(), waiting, since);
@@ -813,6 +815,33 @@ fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped(path: &Locat
     ledger.outbox_dropped(id, later, "410").unwrap();
     assert_eq!(ledger.outbox_due(later).unwrap(), []);
     assert_eq!(ledger.outbox_next().unwrap(), None);
+}
+
+fn a_dropped_message_is_noted_in_its_alerts(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let (now, later) = (at("2026-11-12T08:00:00Z"), at("2026-11-15T08:00:00Z"));
+    let mut firing = alert(AlertPhase::Firing);
+    let told = Told { at: now, times: 1, severity: Severity::Critical, dropped: false };
+    firing.told = ["webhook", "chat"].into_iter().map(|name| (name.to_owned(), told)).collect();
+    let fired = kept(&firing, Some(AlertEventKind::Fired));
+    ledger.change_alerts(&[fired], &[message("a")], now).unwrap();
+    let id = ledger.outbox_due(now).unwrap()[0].id;
+    ledger.outbox_dropped(id, later, "410").unwrap();
+    let [held] = ledger.alerts().unwrap().try_into().unwrap();
+    assert_eq!(held.told["webhook"], Told { at: later, dropped: true, ..told });
+    assert_eq!(held.told["chat"], told);
+}
+
+fn an_alert_of_a_final_period_is_known_for_good(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let mut over = alert(AlertPhase::Resolved);
+    over.end = Some(AlertEnd::PeriodFinal);
+    let mut cleared = alert(AlertPhase::Resolved);
+    cleared.key.rule = AlertRule::PaceSlow;
+    cleared.end = Some(AlertEnd::Cleared);
+    let changes = [kept(&over, Some(AlertEventKind::Ended)), kept(&cleared, None)];
+    ledger.change_alerts(&changes, &[], at(NEXT)).unwrap();
+    assert_eq!(ledger.alerts().unwrap(), [over]);
 }
 
 fn pruning_keeps_the_two_newest_periods_and_every_counter(path: &Location) {

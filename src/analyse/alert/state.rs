@@ -41,9 +41,10 @@ pub fn fold(
     let mut moves = BTreeMap::new();
     let silent = silent(states, &observations);
     for observation in observations {
-        let held = states.get_mut(&observation.key);
-        match held.filter(|held| held.phase != AlertPhase::Resolved) {
-            Some(state) => {
+        match states.get_mut(&observation.key) {
+            // What was when the period became final, was.
+            Some(held) if held.end == Some(AlertEnd::PeriodFinal) => {}
+            Some(state) if state.phase != AlertPhase::Resolved => {
                 let moved = advance(state, &observation, now);
                 if observation.verdict != Verdict::Unknown {
                     state.details = observation.details;
@@ -54,7 +55,7 @@ pub fn fold(
                 }
                 moves.insert(observation.key, moved);
             }
-            None => {
+            Some(_) | None => {
                 let Some(state) = begin(observation, now) else { continue };
                 let moved = if state.fires() { Move::Fired } else { Move::Began };
                 moves.insert(state.key.clone(), moved);
@@ -81,8 +82,10 @@ pub fn fold(
 fn silent(states: &AlertStates, observations: &[Observation]) -> Vec<AlertKey> {
     let active = || states.values().filter(|state| state.phase != AlertPhase::Resolved);
     // Most of the time everything is observed: a rule that looked last time looks again.
-    let seen = observations.iter().filter(|observation| states.contains_key(&observation.key));
-    if states.len() == active().count() && seen.count() == states.len() {
+    let is_active = |seen: &&Observation| {
+        states.get(&seen.key).is_some_and(|held| held.phase != AlertPhase::Resolved)
+    };
+    if observations.iter().filter(is_active).count() == active().count() {
         return Vec::new();
     }
     let observed: HashSet<&AlertKey> = observations.iter().map(|seen| &seen.key).collect();

@@ -2,7 +2,7 @@
 //! nobody has taken is told again.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -75,7 +75,7 @@ pub fn tell(
         if !telling.alerting.tells(key.rule) || telling.is_done_with(state) {
             continue;
         }
-        if muted().why(key).is_some() {
+        if muted().why(state).is_some() {
             continue;
         }
         let routing = telling.policies.routing(key);
@@ -92,6 +92,7 @@ pub fn tell(
                 Some(told) if state.details.severity < told.severity => {
                     due.fires(key, Timestamp::MIN);
                 }
+                Some(told) if was_dropped(told, telling.now) => due.fires(key, Timestamp::MIN),
                 Some(told) if is_due_again(state, told, routing.repeat_after, telling.now) => {
                     due.again.push(key.clone());
                 }
@@ -141,11 +142,19 @@ impl Telling<'_> {
             !takes(recipient, state)
                 || state.told.get(&recipient.name).is_some_and(|told| {
                     told.severity <= state.details.severity
+                        && !told.dropped
                         && (recipient.takes == Takes::Alerts
                             || self.now.duration_since(told.at) < SHORTEST_REPEAT)
                 })
         })
     }
+}
+
+/// What a receiver would not take is told it again after so long, while it fires.
+const TELL_DROPPED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+fn was_dropped(told: &Told, now: Timestamp) -> bool {
+    told.dropped && now.duration_since(told.at) >= TELL_DROPPED_AFTER
 }
 
 /// Nothing is told again sooner.
@@ -160,7 +169,7 @@ fn takes(recipient: &Recipient, state: &AlertState) -> bool {
 
 /// Why alerts that fire are not told.
 pub struct Muting<'a> {
-    graver: HashSet<Family<'a>>,
+    graver: HashMap<Family<'a>, Severity>,
     silences: Vec<&'a Silence>,
 }
 
@@ -170,15 +179,20 @@ impl<'a> Muting<'a> {
         let firing = states.values().filter(|state| state.fires());
         let graver = firing.filter(|state| INHIBITORS.contains(&state.key.rule));
         Self {
-            graver: graver.map(|state| Family::of(&state.key)).collect(),
+            graver: graver.map(|state| (Family::of(&state.key), state.details.severity)).collect(),
             silences: silences.iter().filter(|silence| silence.holds(now)).collect(),
         }
     }
 
     /// Why an alert that fires is not told; none where it is.
-    pub fn why(&self, key: &AlertKey) -> Option<Mute> {
+    pub fn why(&self, state: &AlertState) -> Option<Mute> {
+        let key = &state.key;
         let own = Family::of(key);
-        let is_there = |rule: &AlertRule| self.graver.contains(&Family { rule: *rule, ..own });
+        // Whoever hears of the one would hear of the other: a lesser alert holds back no graver one.
+        let is_there = |rule: &AlertRule| {
+            let held = self.graver.get(&Family { rule: *rule, ..own });
+            held.is_some_and(|severity| *severity <= state.details.severity)
+        };
         if inhibitors(key.rule).iter().any(is_there) {
             return Some(Mute::Inhibited);
         }
@@ -276,7 +290,8 @@ fn put(
         let alert = AlertNotice::of(state);
         let mark = format!("{}\u{1f}{}\u{1f}{before}", alert.id, fired_at.as_nanosecond());
         told.push((severity, alert, mark));
-        let now_told = Told { at: now, times: before.saturating_add(1), severity };
+        let times = before.saturating_add(1);
+        let now_told = Told { at: now, times, severity, dropped: false };
         state.told.insert(recipient.name.clone(), now_told);
     }
     told.sort_by(|a, b| (a.0, &a.1.key).cmp(&(b.0, &b.1.key)));

@@ -9,6 +9,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::domain::alert::AlertEnd;
 use crate::domain::alert::{Patience, Severity};
 use crate::domain::band::{BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement};
 use crate::domain::forecast::{
@@ -95,7 +96,7 @@ impl World {
     }
 
     fn absent(&self, key: &AlertKey) -> (Verdict, AlertEnd) {
-        absent(key, &self.facts(), &self.policies)
+        Absence::new(&self.facts(), &self.policies).of(key)
     }
 }
 

@@ -109,6 +109,7 @@ fn show<K: Send + 'static>(
         gpu_window,
         alerts: None,
         known_alerts: Arc::default(),
+        known_failures: (polling.metrics.ledger_failures(), None),
         bell: watch::Sender::new(0),
         judged: watch::Sender::new(None),
         trouble: watch::Sender::new(None),

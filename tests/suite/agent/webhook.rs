@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use costband::domain::alert::{AlertRule, AlertState, Subject};
 use costband::domain::band::BandStatus;
 use costband::runtime::clock::{ShiftedClock, SystemClock};
 use costband::web::Published;
@@ -35,11 +36,12 @@ impl Delivery {
         serde_json::from_str::<Value>(&self.body).unwrap()["data"].clone()
     }
 
-    /// Band, period and view.
-    fn subject(&self) -> (String, String, String) {
-        let data = self.data();
-        let word = |key: &str| data[key].as_str().unwrap().to_owned();
-        (word("band"), word("period"), word("view"))
+    /// What kind of message it is and each alert that it tells.
+    fn told(&self) -> Vec<(String, String)> {
+        let body: Value = serde_json::from_str(&self.body).unwrap();
+        let kind = body["type"].as_str().unwrap();
+        let alerts = body["data"]["alerts"].as_array().unwrap();
+        alerts.iter().map(|one| (kind.to_owned(), one["id"].as_str().unwrap().to_owned())).collect()
     }
 }
 
@@ -139,31 +141,41 @@ pub(super) fn notify(house: &House, urls: &[(&str, &str)]) -> String {
     let entry = |(name, url): &(&str, &str)| {
         format!("    - {{name: {name}, url: \"{url}\", secret: {{file: \"{}\"}}}}\n", key.display())
     };
-    format!("notify:\n  webhook:\n{}", urls.iter().map(entry).collect::<String>())
+    let entries: String = urls.iter().map(entry).collect();
+    format!("group_wait: 1s\nnotify:\n  webhook:\n{entries}")
 }
 
-fn by_subject(deliveries: &[Delivery]) -> BTreeMap<(String, String, String), usize> {
+/// How often each alert was told to fire.
+fn firing(deliveries: &[Delivery]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for delivery in deliveries {
-        *counts.entry(delivery.subject()).or_default() += 1;
+    for (kind, id) in deliveries.iter().flat_map(Delivery::told) {
+        if kind == "alert.firing" {
+            *counts.entry(id).or_default() += 1;
+        }
     }
     counts
 }
 
-/// Every view that is above, once.
-fn above(now: &Published) -> BTreeMap<(String, String, String), usize> {
-    let bands = now.snapshot.bands.iter();
-    bands
-        .flat_map(|band| band.views.iter().map(move |view| (band, view)))
-        .filter(|(_, view)| view.status == BandStatus::Above)
-        .map(|(band, view)| {
-            ((band.band.clone(), band.period.to_string(), view.view.as_str().to_owned()), 1)
-        })
+/// Every alert that fires and that all of these receivers were told of, once.
+fn told_to(now: &Published, receivers: &[&str]) -> BTreeMap<String, usize> {
+    let told = |alert: &&AlertState| {
+        alert.fires() && receivers.iter().all(|name| alert.told.contains_key(*name))
+    };
+    let alerts = now.snapshot.alerts.iter().filter(told);
+    alerts.map(|alert| (alert.key.id().to_string(), 1)).collect()
+}
+
+/// The alerts of money above a ceiling, by band.
+fn exceeded(now: &Published) -> BTreeSet<(&str, bool)> {
+    let alerts = now.snapshot.alerts.iter();
+    alerts
+        .filter(|alert| alert.key.rule == AlertRule::CeilingExceeded)
+        .map(|alert| (alert.key.about(Subject::Band).unwrap(), alert.fires()))
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_change_reaches_each_receiver_once_signed_and_with_one_id() {
+async fn each_alert_reaches_each_receiver_once_signed_and_with_one_id() {
     let clock = Arc::new(ShiftedClock::starting_at("2025-10-16T04:00:00Z".parse().unwrap()));
     let mut house = House::at(clock.clone()).await;
     // Azure is never reached: nothing is known of its band.
@@ -178,14 +190,14 @@ async fn each_change_reaches_each_receiver_once_signed_and_with_one_id() {
     house.configure(&receivers);
 
     let mut agent = house.start().await;
+    let both = ["flaky", "late"];
     let now = agent
-        .when("every source's first poll to end", |now| {
-            now.snapshot.sources.iter().all(|source| source.up.is_some())
+        .when("the alert to be told", |now| {
+            let read = now.snapshot.sources.iter().all(|source| source.up.is_some());
+            read && !told_to(now, &both).is_empty()
         })
         .await;
-    let wanted = above(&now);
-    assert!(wanted.keys().any(|(band, _, view)| band == "hot.1" && view == "actual"), "{wanted:?}");
-    assert!(wanted.keys().all(|(band, _, _)| band == "hot.1"), "{wanted:?}");
+    assert_eq!(exceeded(&now), BTreeSet::from([("hot.1", true)]));
     let status =
         |band: &str| now.snapshot.bands.iter().find(|b| b.band == band).unwrap().views[0].status;
     assert_eq!((status("cold"), status("dark")), (BandStatus::Below, BandStatus::Unknown));
@@ -200,60 +212,57 @@ async fn each_change_reaches_each_receiver_once_signed_and_with_one_id() {
     })
     .await;
     late.listen(late_port).await;
-    until("every message at both receivers", async || {
-        let taken = [&flaky, &late].map(|receiver| receiver.taken().len());
-        taken.iter().all(|taken| *taken >= wanted.len()).then_some(())
+    let wanted = told_to(&now, &both);
+    until("every alert at both receivers", async || {
+        let taken = [&flaky, &late].map(|receiver| firing(&receiver.taken()));
+        let has_all =
+            |told: &BTreeMap<String, usize>| wanted.keys().all(|id| told.contains_key(id));
+        taken.iter().all(has_all).then_some(())
     })
     .await;
-    assert_eq!(by_subject(&flaky.taken()), wanted);
-    assert_eq!(by_subject(&late.taken()), wanted);
+    for receiver in [&flaky, &late] {
+        assert!(firing(&receiver.taken()).values().all(|times| *times == 1));
+    }
 
     // The one that was refused came again as the same message.
     let all = flaky.all();
-    assert_eq!(all.len(), wanted.len() + 1);
     let again: Vec<_> = all.iter().filter(|delivery| delivery.id == all[0].id).collect();
     assert_eq!(again.len(), 2, "{all:#?}");
     assert_eq!(again[0].body, again[1].body);
-    let both: Vec<Delivery> = all.into_iter().chain(late.all()).collect();
-    let ids: BTreeSet<&str> = both.iter().map(|delivery| delivery.id.as_str()).collect();
-    assert_eq!(ids.len(), 2 * wanted.len());
+    let every: Vec<Delivery> = all.into_iter().chain(late.all()).collect();
+    let ids: BTreeSet<&str> = every.iter().map(|delivery| delivery.id.as_str()).collect();
     assert!(ids.iter().all(|id| id.is_ascii() && !id.contains('.')), "{ids:?}");
-    verify(&both).await;
-    let data = both[0].data();
-    assert_eq!((&data["owner"], &data["ceiling"]), (&"ops@example.com".into(), &"1".into()));
-    assert!(data["summary"].as_str().unwrap().contains("the ceiling of 1.00 USD"), "{data}");
+    verify(&every).await;
+    let data = every[0].data();
+    let alert = &data["alerts"][0];
+    assert_eq!(alert["rule"], "ceiling_exceeded", "the gravest first: {data}");
+    assert_eq!(alert["owner"], "ops@example.com");
+    let summary = alert["text"]["summary"].as_str().unwrap();
+    assert!(summary.contains("1.00 USD"), "{summary}");
 
-    for path in ["/metrics", "/", "/api/v1/bands", "/api/v1/sources"] {
+    for path in ["/metrics", "/", "/api/v1/bands", "/api/v1/sources", "/api/v1/alerts"] {
         let text = agent.text(path).await;
         assert!(!text.contains(KEY) && !text.contains(late_url.as_str()), "{path}");
     }
+    assert!(agent.text("/").await.contains(&format!("alert-{}", wanted.keys().next().unwrap())));
     agent.end().await;
 
-    // What was told is not told again; the pace, known since the second reading, is.
+    // What was told is not told again after a restart.
     clock.advance(SignedDuration::from_hours(9));
+    let before = firing(&flaky.taken());
     let mut agent = house.start().await;
-    let earlier = wanted;
-    let now = agent
+    agent
         .when("a second reading", |now| {
             let read = now.snapshot.sources.iter().filter(|source| source.up == Some(true));
-            let pace = now.snapshot.bands.iter().find(|band| band.band == "hot.1");
-            read.count() == 2 && pace.is_some_and(|band| band.complete_days > 0)
+            let hot = now.snapshot.bands.iter().find(|band| band.band == "hot.1");
+            read.count() == 2 && hot.is_some_and(|band| band.complete_days > 0)
         })
         .await;
-    let period = now.snapshot.bands[0].period.to_string();
-    let pace = ("hot.1".to_owned(), period, "pace".to_owned());
-    assert!(!earlier.contains_key(&pace));
-    until("the pace at both receivers", async || {
-        let told =
-            [&flaky, &late].map(|receiver| by_subject(&receiver.taken()).contains_key(&pace));
-        told.iter().all(|told| *told).then_some(())
-    })
-    .await;
-    let mut wanted = earlier;
-    wanted.extend(above(&now));
-    assert_eq!(by_subject(&flaky.taken()), wanted);
-    assert_eq!(by_subject(&late.taken()), wanted);
     agent.end().await;
+    for receiver in [&flaky, &late] {
+        let told = firing(&receiver.taken());
+        assert!(before.keys().all(|id| told.get(id) == Some(&1)), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,24 +309,20 @@ async fn message_survives_kill_9_between_commit_and_delivery() {
         held.is_subset(&taken).then_some(())
     })
     .await;
-    let bands: Value =
-        serde_json::from_str(&get(&format!("http://{address}/api/v1/bands")).await).unwrap();
-    let views = bands["bands"].as_array().unwrap().iter().flat_map(|band| {
-        band["views"].as_object().unwrap().values().map(|view| view["status"].clone())
-    });
-    let above = views.filter(|status| status == "above").count();
-    until("every message", async || (receiver.taken().len() >= above).then_some(())).await;
     until("every outcome", async || {
         let page = get(&format!("http://{address}/metrics")).await;
         assert!(!page.contains(KEY));
-        let labels = [("receiver", "ops"), ("outcome", "sent")];
-        let sent = value(&page, "costband_notifications_total", &labels)?;
-        (sent == above.to_string()).then_some(())
+        let count = |outcome| {
+            let labels = [("receiver", "ops"), ("outcome", outcome)];
+            value(&page, "costband_notifications_total", &labels)
+        };
+        // Nobody lived to note what came of the first attempts.
+        let repeated: usize = count("repeated")?.parse().unwrap();
+        let sent: usize = count("sent")?.parse().unwrap();
+        (repeated == held.len() && sent == receiver.taken().len()).then_some(())
     })
     .await;
-    let subjects = by_subject(&receiver.taken());
-    assert_eq!(subjects.len(), above);
-    assert!(subjects.values().all(|count| *count == 1), "{subjects:?}");
+    assert!(firing(&receiver.taken()).values().all(|times| *times == 1));
     verify(&receiver.all()).await;
     drop(second);
     let log = std::fs::read_to_string(&log).unwrap();

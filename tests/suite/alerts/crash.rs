@@ -139,10 +139,6 @@ impl Receiver for Post {
             },
         )
     }
-
-    async fn beat(&self, _: Duration, _: Timestamp) -> Result<(), DeliveryError> {
-        Ok(())
-    }
 }
 
 /// What the child does; without the variable it is a test that has nothing to do.
@@ -163,7 +159,7 @@ fn alerts_child() {
             (name.to_owned(), Arc::new(Post { name, url: url.clone(), client: client.clone() }))
         };
         let outbox = |bell| Outbox {
-            ledger: Arc::new(OutboxPort(handle.clone())),
+            ledger: Arc::new(OutboxPort { ledger: handle.clone(), alerting: Alerting::Agent }),
             receivers: [post("chat"), post("pager")].into_iter().collect(),
             clock: clock.clone() as Arc<dyn Clock>,
             metrics: SelfMetrics::new(),

@@ -126,6 +126,11 @@ fn a_new_period_is_another_alert_and_ends_none() {
     assert_eq!(states.values().next().unwrap().end, Some(AlertEnd::PeriodFinal));
     let moves = fold(&mut states, Vec::new(), is_final, at(14, 0));
     assert!(moves.is_empty(), "an end is told once");
+
+    // A correction that comes late makes the month open again for a reading or two.
+    assert_eq!(step(&mut states, observed(Verdict::Met, 14), at(15, 0)), None);
+    assert_eq!(step(&mut states, observed(Verdict::Met, 15), at(16, 0)), None);
+    assert_eq!(states.get(&key("2026-11")).unwrap().end, Some(AlertEnd::PeriodFinal));
 }
 
 proptest::proptest! {

@@ -255,3 +255,34 @@ fn a_receiver_that_fails_is_told_of_through_the_others() {
     let firing = NoticeKind::Firing;
     assert_eq!(told(&world.tell(0)), [("mail", firing, vec![AlertRule::ReceiverFailing])]);
 }
+
+#[test]
+fn a_lesser_alert_holds_back_no_graver_one() {
+    let of_source = |rule, severity| {
+        let mut state = state(rule, "aws", severity);
+        state.key = AlertKey::new(rule).of(Subject::Source, "payer");
+        state
+    };
+    let failing = of_source(AlertRule::SourceFailing, Severity::Warning);
+    let late = of_source(AlertRule::BillingDataLate, Severity::Critical);
+    let mut pager = recipient("pager", Takes::Alerts);
+    pager.minimum_severity = Severity::Critical;
+    let mut world = World::of(vec![pager], vec![failing, late]);
+    let firing = NoticeKind::Firing;
+    assert_eq!(told(&world.tell(0)), [("pager", firing, vec![AlertRule::BillingDataLate])]);
+}
+
+#[test]
+fn what_was_dropped_is_told_again_after_an_hour_under_another_key() {
+    let all = vec![state(CeilingExceeded, "aws", Severity::Critical)];
+    let mut world = World::of(vec![recipient("pager", Takes::Alerts)], all);
+    let first = world.tell(0);
+    for told in world.states.values_mut().flat_map(|state| state.told.values_mut()) {
+        *told = Told { at: at(2), dropped: true, ..*told };
+    }
+    assert!(world.tell(2).is_empty());
+    let second = world.tell(3);
+    assert_eq!(told(&second), [("pager", NoticeKind::Firing, vec![CeilingExceeded])]);
+    assert_ne!(first[0].dedupe_key, second[0].dedupe_key);
+    assert!(world.tell(30).is_empty());
+}

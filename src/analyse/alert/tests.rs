@@ -94,6 +94,10 @@ impl World {
         self.one(rule).verdict
     }
 
+    fn range(&mut self) -> &mut GpuRange {
+        self.window.as_mut().unwrap()
+    }
+
     fn absent(&self, key: &AlertKey) -> (Verdict, AlertEnd) {
         absent(key, &self.facts(), &self.policies)
     }

@@ -22,7 +22,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use self::causes::Causes;
 use crate::domain::alert::{
-    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Observation, Subject, Verdict,
+    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Observation, Patience, Subject, Verdict,
 };
 use crate::domain::alert_policy::{AlertPolicies, Policy};
 use crate::domain::band::BandJudgement;
@@ -102,14 +102,20 @@ impl Eye<'_> {
         day: Option<Date>,
         details: AlertDetails,
     ) {
-        self.told.push(Observation {
-            key,
-            verdict,
-            day,
-            fires_after: policy.fires_after,
-            clears_after: policy.clears_after,
-            details,
-        });
+        let patience = (policy.fires_after, policy.clears_after);
+        self.tell_after(key, patience, verdict, day, details);
+    }
+
+    /// Tells an alert that has a patience of its own, to fire and to clear.
+    fn tell_after(
+        &mut self,
+        key: AlertKey,
+        (fires_after, clears_after): (Patience, Patience),
+        verdict: Verdict,
+        day: Option<Date>,
+        details: AlertDetails,
+    ) {
+        self.told.push(Observation { key, verdict, day, fires_after, clears_after, details });
     }
 }
 

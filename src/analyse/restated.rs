@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::domain::breakdown::Amounts;
 use crate::domain::money::Currency;
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::report::{DayReading, Restatement};
-use crate::domain::spend::RestatedPeriod;
+use crate::domain::spend::{FallenDay, RestatedPeriod};
 
 /// So long after its end a month is closed: by then Azure has settled it, and what Google Cloud and
 /// AWS still bring is told as a restatement of it.
@@ -43,19 +43,21 @@ fn told(
         now = now.checked_add(total(&reading.primary)?)?;
     }
     let closed = period.end(zone).checked_add(CLOSED_AFTER).ok()?;
-    let (mut change, mut fall) = (Decimal::ZERO, None);
-    let mut deepest = Decimal::ONE;
+    let (mut change, mut falls) = (Decimal::ZERO, Vec::new());
+    let mut steps: BTreeMap<Timestamp, Decimal> = BTreeMap::new();
     for moved in moved {
         let (Some(before), Some(after)) = (total(&moved.before), total(&moved.after)) else {
             continue;
         };
         if moved.observed_at >= closed {
-            change = change.checked_add(after.checked_sub(before)?)?;
+            let by = after.checked_sub(before)?;
+            change = change.checked_add(by)?;
+            let step = steps.entry(moved.observed_at).or_default();
+            *step = step.checked_add(by)?;
         }
-        let left = after.checked_div(before).filter(|_| before > Decimal::ZERO);
-        if let Some(left) = left.filter(|left| *left < deepest) {
-            deepest = left;
-            fall = Some((moved.day, before, after));
+        if before > Decimal::ZERO && after < before {
+            let (day, observed_at) = (moved.day, moved.observed_at);
+            falls.push(FallenDay { day, before, after, observed_at });
         }
     }
     Some(RestatedPeriod {
@@ -63,8 +65,8 @@ fn told(
         currency,
         before: now.checked_sub(change)?,
         after: now,
-        fall,
-        newest: moved.iter().map(|moved| moved.observed_at).max()?,
+        steps: steps.into_iter().collect(),
+        falls,
     })
 }
 
@@ -119,14 +121,27 @@ mod tests {
             );
             let [told] = all.as_slice() else { panic!("{all:?}") };
             assert_eq!((told.before, told.after), (before.into(), 150.into()), "{observed}");
-            let fall = (date(2026, 9, 20), Decimal::from(90), Decimal::from(50));
-            assert_eq!(told.fall, Some(fall));
+            let [fall] = told.falls.as_slice() else { panic!("{told:?}") };
+            assert_eq!(
+                (fall.day, fall.before, fall.after),
+                (date(2026, 9, 20), 90.into(), 50.into())
+            );
         }
+    }
+
+    #[test]
+    fn what_one_reading_moved_is_one_step() {
+        let (early, late) = ("2026-10-07T00:00:00Z", "2026-10-08T00:00:00Z");
+        let moved = [moved(50, 51, late), moved(90, 40, early), moved(40, 50, early)];
+        let all = restated_periods(&moved, &[reading(20, 51)], BillingZone::Utc);
+        let steps = [(early, -40), (late, 1)];
+        let steps = steps.map(|(at, by)| (at.parse().unwrap(), Decimal::from(by)));
+        assert_eq!(all[0].steps, steps);
     }
 
     #[test]
     fn a_day_that_rose_did_not_fall() {
         let all = restated_periods(&[moved(50, 90, "2026-10-07T00:00:00Z")], &[], BillingZone::Utc);
-        assert!(all.iter().all(|told| told.fall.is_none()), "{all:?}");
+        assert!(all.iter().all(|told| told.falls.is_empty()), "{all:?}");
     }
 }

@@ -272,6 +272,8 @@ words! {
     AlertEnd {
         /// What it told of is gone.
         Cleared = "cleared",
+        /// What it told of stays, and is not new any more.
+        Settled = "settled",
         /// Its billing period is final: what was, was.
         PeriodFinal = "period_final",
         /// Its rule, or what it was about, is not configured any more.

@@ -53,10 +53,30 @@ pub struct RestatedPeriod {
     pub before: Decimal,
     /// The period's total now; the same as before where nothing moved after it was closed.
     pub after: Decimal,
-    /// The day whose total fell by the largest part, with the total before and after.
-    pub fall: Option<(Date, Decimal, Decimal)>,
-    /// When the newest of it was read.
-    pub newest: Timestamp,
+    /// When it moved after it was closed and by how much, each reading once, oldest first.
+    pub steps: Vec<(Timestamp, Decimal)>,
+    /// Days whose total fell, whether the period was closed or not.
+    pub falls: Vec<FallenDay>,
+}
+
+/// A day whose total fell after it had been complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FallenDay {
+    /// The usage day.
+    pub day: Date,
+    /// Its total before, more than zero.
+    pub before: Decimal,
+    /// Its total after.
+    pub after: Decimal,
+    /// When that was read.
+    pub observed_at: Timestamp,
+}
+
+impl FallenDay {
+    /// The part that is left.
+    pub fn left(&self) -> Option<Decimal> {
+        self.after.checked_div(self.before)
+    }
 }
 
 /// One source's money in one billing period.

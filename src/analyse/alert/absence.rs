@@ -2,21 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::AlertFacts;
+use super::{AlertFacts, cost, gpu};
 use crate::domain::alert::{AlertEnd, AlertKey, AlertRule, Subject, Verdict};
 use crate::domain::alert_policy::AlertPolicies;
+use crate::domain::band::PeriodLabel;
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::trend::SourceTrends;
 
 /// Tells what became of alerts that nothing was observed of; looks things up once for many of them.
 pub struct Absence<'a> {
     facts: &'a AlertFacts<'a>,
     policies: &'a AlertPolicies,
-    /// Whether each judged band is final in a period.
-    bands: BTreeMap<(&'a str, BillingPeriod), bool>,
+    /// Whether each judged band is final in a period, and which period that is.
+    bands: BTreeMap<(&'a str, BillingPeriod), (bool, PeriodLabel)>,
     sources: BTreeSet<&'a str>,
     receivers: BTreeSet<&'a str>,
-    /// Sources whose series were read.
-    read: BTreeSet<&'a str>,
+    /// The series of sources that were read.
+    read: BTreeMap<&'a str, &'a SourceTrends>,
     /// Clusters that telemetry or the ledger tells of.
     clusters: BTreeSet<&'a str>,
     /// The older of the previous months of all zones.
@@ -24,6 +26,7 @@ pub struct Absence<'a> {
 }
 
 const GONE: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::Cleared);
+const SETTLED: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::Settled);
 const FINAL: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::PeriodFinal);
 const NOT_CONFIGURED: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::NotConfigured);
 const UNKNOWN: (Verdict, AlertEnd) = (Verdict::Unknown, AlertEnd::Cleared);
@@ -40,11 +43,11 @@ impl<'a> Absence<'a> {
             bands: facts
                 .bands
                 .iter()
-                .map(|band| ((band.band.as_str(), band.period), band.is_final))
+                .map(|band| ((band.band.as_str(), band.period), (band.is_final, band.label)))
                 .collect(),
             sources: facts.sources.iter().map(|status| status.source.as_str()).collect(),
             receivers: facts.receivers.iter().map(|receiver| receiver.name.as_str()).collect(),
-            read: trends.map(|of| of.source.as_str()).collect(),
+            read: trends.map(|of| (of.source.as_str(), of)).collect(),
             clusters: fleets.map(|of| of.fleet.cluster.as_str()).chain(now).collect(),
             oldest: BillingPeriod::at(facts.now, BillingZone::Pacific).previous(),
         }
@@ -64,13 +67,19 @@ impl<'a> Absence<'a> {
             | Rule::FloorForecast
             | Rule::ForecastOff => self.of_band(key),
             Rule::SpendAnomaly | Rule::LevelShift | Rule::NewService | Rule::NewRegion => {
-                // What is not told any more has ended, settled or grown old.
                 let source = key.about(Subject::Source).unwrap_or_default();
-                if self.read.contains(source) { GONE } else { self.of_period(key) }
+                match self.read.get(source) {
+                    Some(of) if cost::is_settled(key, of, self.policies) => SETTLED,
+                    Some(_) => GONE,
+                    None => self.of_period(key),
+                }
             }
             Rule::GpuIdleMoney | Rule::GpuUnderFed | Rule::ReservationNotRunning => {
-                // Its days cost nothing any more.
-                if self.facts.gpu_window.is_some() { GONE } else { UNKNOWN }
+                // Its days cost nothing any more, unless nobody saw them or knows their price.
+                match self.facts.gpu_window {
+                    Some(range) if !gpu::may_hide(key, range, self.facts.gpu) => GONE,
+                    _ => UNKNOWN,
+                }
             }
             Rule::ClusterBelowTier => {
                 let cluster = key.about(Subject::Cluster).unwrap_or_default();
@@ -81,7 +90,8 @@ impl<'a> Absence<'a> {
                 let source = key.about(Subject::Source);
                 let is_read =
                     self.facts.spend.iter().any(|spend| Some(spend.source.as_str()) == source);
-                if is_read { GONE } else { UNKNOWN }
+                // What moved stays so.
+                if is_read { SETTLED } else { UNKNOWN }
             }
             Rule::ReconciliationDifference => self.of_reconciled(key),
             Rule::CapNearlySpent => {
@@ -110,10 +120,15 @@ impl<'a> Absence<'a> {
             return UNKNOWN;
         };
         match self.bands.get(&(band, period)) {
-            Some(true) => FINAL,
+            Some((true, _)) => FINAL,
             // The rule looks at the open month alone, or could not look at all.
-            Some(false) if key.rule == AlertRule::ForecastOff => FINAL,
-            Some(false) => UNKNOWN,
+            Some(_) if key.rule == AlertRule::ForecastOff => FINAL,
+            Some((false, PeriodLabel::Previous))
+                if matches!(key.rule, AlertRule::PaceFast | AlertRule::PaceSlow) =>
+            {
+                SETTLED
+            }
+            Some(_) => UNKNOWN,
             None => self.of_period(key),
         }
     }

@@ -8,13 +8,19 @@ use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 
 use super::{Eye, limit, money, pace, verdict};
 use crate::domain::alert::{
-    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Severity, Subject, Verdict,
+    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Patience, Severity, Subject, Verdict,
 };
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::forecast::Forecast;
 
 /// A lower error than this part of the one that alerts ends the alert.
 const ERROR_CLEARS_AT: f64 = 0.8;
+
+/// Booked money at or below this part of the ceiling ends the alert at once: a credit that comes and
+/// goes around the ceiling does not.
+const EXCEEDED_CLEARS_AT: f64 = 0.99;
+/// Above that part it must hold so many complete days.
+const NEAR_CEILING: u32 = 2;
 
 pub(super) fn look(eye: &mut Eye<'_>) {
     // What was final stays; the end of its alerts is told by what is absent.
@@ -120,7 +126,16 @@ fn exceeded(eye: &mut Eye<'_>, band: &Told<'_>) {
     let over = over.filter(|over| over.amount > Decimal::ZERO);
     let details = details(eye, band, policy.severity, verdict)
         .with_known(FigureName::Excess, over.map(Figure::Money));
-    eye.tell(key, policy, verdict, band.newest_complete_day, details);
+    let is_low = band
+        .spend
+        .zip(part(band.ceiling.amount, EXCEEDED_CLEARS_AT))
+        .is_some_and(|(spend, limit)| spend.amount <= limit);
+    let clears_after = match policy.clears_after {
+        Patience::Days(days) if !is_low => Patience::Days(days.max(NEAR_CEILING)),
+        patience => patience,
+    };
+    let patience = (policy.fires_after, clears_after);
+    eye.tell_after(key, patience, verdict, band.newest_complete_day, details);
 }
 
 fn ceiling(eye: &mut Eye<'_>, band: &Told<'_>) {

@@ -11,6 +11,7 @@ use super::{Eye, limit, money, source_key, verdict};
 use crate::domain::alert::{
     AlertCause, AlertDetails, AlertKey, AlertRule, Figure, FigureName, Subject, Verdict,
 };
+use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::anomaly::{Anomaly, AnomalyKind};
 use crate::domain::breakdown::Dimension;
 use crate::domain::identity::{Provider, SourceId};
@@ -24,6 +25,9 @@ const PARTS: [(Dimension, Subject); 3] = [
     (Dimension::SubAccountId, Subject::SubAccountId),
     (Dimension::RegionId, Subject::RegionId),
 ];
+
+/// A whole that moved by less than this part of what a part of it did, 0.8, does not stand for it.
+const EXPLAINS_FROM: Decimal = Decimal::from_parts(8, 0, 0, false, 1);
 
 pub(super) fn look(eye: &mut Eye<'_>) {
     for of in eye.facts.trends.into_iter().flatten() {
@@ -114,7 +118,11 @@ fn tell(
             (large, anomaly.ended.is_none())
         }
     };
-    let is_told = explained.iter().any(|other| overlaps(anomaly, other));
+    if anomaly.is_settled() {
+        // Its level stays: that it is told no more is told by what is absent.
+        return is_large;
+    }
+    let is_told = explained.iter().any(|other| explains(other, anomaly));
     // A part that is told already goes on until it ends, and nothing of it begins.
     let verdict = verdict(is_large && lasts && !is_told, !is_large || !lasts);
     let name = part.map(|(dimension, _, value)| eye.causes.name(of.source, dimension, value));
@@ -135,6 +143,31 @@ fn tell(
     is_large
 }
 
+/// Whether an alert that is told no more is over because what it told of has become what is usual: a
+/// level that held, a value that is not new any more.
+pub(super) fn is_settled(key: &AlertKey, of: &SourceTrends, policies: &AlertPolicies) -> bool {
+    let first = key.about(Subject::FirstDay).and_then(|day| day.parse::<Date>().ok());
+    let Some(first) = first else { return false };
+    let whole = || of.trends.iter().find(|trend| trend.of.is_none());
+    let wanted = match key.rule {
+        AlertRule::LevelShift => {
+            let part = PARTS
+                .iter()
+                .find_map(|(dimension, subject)| Some((*dimension, key.about(*subject)?)));
+            let is_own = |trend: &&Trend| {
+                trend.of.as_ref().map(|(dimension, value)| (*dimension, value.as_str())) == part
+            };
+            let own = of.trends.iter().filter(is_own).flat_map(|trend| &trend.anomalies);
+            return own.filter(|anomaly| anomaly.first == first).any(Anomaly::is_settled);
+        }
+        AlertRule::NewService => &policies.new_service,
+        AlertRule::NewRegion => &policies.new_region,
+        _ => return false,
+    };
+    let newest = whole().and_then(|trend| trend.seen).and_then(|seen| seen.newest_complete);
+    newest.is_some_and(|newest| days(first, newest) >= wanted.of(key).thresholds.new_for_days)
+}
+
 fn is_large(anomaly: &Anomaly, least: Decimal, drops: bool) -> bool {
     anomaly.excess.abs() >= least && (drops || anomaly.excess.is_sign_positive())
 }
@@ -144,11 +177,26 @@ fn days(from: Date, to: Date) -> u32 {
     u32::try_from((to - from).get_days()).unwrap_or(0)
 }
 
-/// Whether two anomalies show the same movement.
-fn overlaps(one: &Anomaly, other: &Anomaly) -> bool {
-    one.first <= other.last
-        && other.first <= one.last
-        && one.excess.is_sign_positive() == other.excess.is_sign_positive()
+/// Whether an anomaly shows the movement of a part: the same way, on the same days, and no less of
+/// it. A little is missing where other parts went the other way.
+fn explains(whole: &Anomaly, part: &Anomaly) -> bool {
+    let (first, last) = (whole.first.max(part.first), whole.last.min(part.last));
+    let same_way = whole.excess.is_sign_positive() == part.excess.is_sign_positive();
+    if first > last || !same_way {
+        return false;
+    }
+    let shared = Decimal::from(days(first, last).saturating_add(1));
+    let own = Decimal::from(days(part.first, part.last).saturating_add(1));
+    // The excess of a spike is of all its days; that of a shift is of one.
+    let of_whole = match whole.kind {
+        AnomalyKind::Spike => whole.excess,
+        AnomalyKind::LevelShift => whole.excess.saturating_mul(shared),
+    };
+    let of_part = match part.kind {
+        AnomalyKind::Spike => part.excess.checked_div(own).unwrap_or(part.excess),
+        AnomalyKind::LevelShift => part.excess,
+    };
+    of_whole.abs() >= of_part.saturating_mul(shared).saturating_mul(EXPLAINS_FROM).abs()
 }
 
 fn figures(

@@ -11,10 +11,11 @@ use super::{Eye, limit, money, provider_word, ratio, verdict};
 use crate::domain::alert::{
     AlertDetails, AlertKey, AlertRule, Figure, FigureName, Subject, Verdict,
 };
-use crate::domain::gpu_money::{GpuRange, WorkloadMoney, hours};
+use crate::domain::gpu_money::{FleetMoney, GpuPicture, GpuRange, Residual, WorkloadMoney, hours};
 use crate::domain::gpu_time::{GpuState, StateTime};
 use crate::domain::identity::Provider;
 use crate::domain::money::Currency;
+use crate::domain::node::Fleet;
 
 /// Where more of the time than this is unknown, nothing can be told.
 const MOST_UNKNOWN: f64 = 0.5;
@@ -65,6 +66,54 @@ fn is_known(time: &StateTime) -> bool {
     unknown.is_some_and(|unknown| unknown <= MOST_UNKNOWN)
 }
 
+/// What cannot be seen of a window hides what was: where it may, nothing is called clear.
+fn unless_hidden(verdict: Verdict, hides: bool) -> Verdict {
+    if verdict == Verdict::Clear && hides { Verdict::Unknown } else { verdict }
+}
+
+/// Whether the window may hold more of what an alert tells of than is seen: days on which no GPU of
+/// the cloud was seen though they were billed, a cluster whose nodes are there and silent, GPUs that
+/// have no price and do not work.
+pub(super) fn may_hide(key: &AlertKey, range: &GpuRange, now: &GpuPicture) -> bool {
+    let is_of = |subject, value: &str| key.about(subject).is_none_or(|wanted| wanted == value);
+    let is_here = |provider: Option<Provider>| is_of(Subject::Provider, provider_word(provider));
+    let unobserved = range.money.by_provider.iter().any(|((provider, currency), money)| {
+        is_here(*provider)
+            && is_of(Subject::Currency, currency.as_str())
+            && money.residuals.get(&Residual::UnobservedDay).is_some_and(|cost| !cost.is_zero())
+    });
+    if unobserved || key.rule == AlertRule::ReservationNotRunning {
+        return unobserved;
+    }
+    let silent = now.coverage.iter().any(|of| {
+        let of_cluster = is_here(of.provider) && is_of(Subject::Cluster, &of.cluster);
+        of_cluster && of.seen == 0 && of.expected > 0
+    });
+    let is_wasted = match key.rule {
+        AlertRule::GpuIdleMoney => GpuState::is_idle,
+        _ => waits,
+    };
+    let unpriced = |of: &FleetMoney| {
+        let wasted = |(state, spent): (GpuState, u64)| {
+            spent > 0 && (is_wasted(state) || state == GpuState::Unknown)
+        };
+        of.money.is_none()
+            && is_here(of.fleet.provider)
+            && is_of(Subject::Cluster, &of.fleet.cluster)
+            && is_of(Subject::Model, &of.fleet.model)
+            && of.time.iter().any(wasted)
+    };
+    silent || range.money.fleets.iter().any(unpriced)
+}
+
+/// Whether all GPUs of the window are one, by what tells them apart: a workload is not told by its
+/// cluster or model, and where there are several nobody knows in which of them it wastes.
+fn is_one<T: PartialEq>(range: &GpuRange, of: impl Fn(&Fleet) -> T) -> bool {
+    let mut all = range.money.fleets.iter().map(|fleet| of(&fleet.fleet));
+    let first = all.next();
+    all.all(|other| Some(other) == first)
+}
+
 /// Met from both limits on, clear once either is clearly missed.
 fn wasted(share: Option<f64>, cost: Decimal, (least_share, least): (f64, Decimal)) -> Verdict {
     let Some(share) = share else { return Verdict::Unknown };
@@ -83,6 +132,7 @@ fn idle_money(eye: &mut Eye<'_>, range: &GpuRange) {
             sums.entry(place).or_default().add(&of.time, states, GpuState::is_idle);
         }
     }
+    let is_one = is_one(range, |fleet| (fleet.provider, fleet.cluster.clone()));
     for ((provider, cluster, currency), sum) in sums {
         let key = AlertKey::new(AlertRule::GpuIdleMoney)
             .of(Subject::Provider, provider_word(provider))
@@ -92,10 +142,11 @@ fn idle_money(eye: &mut Eye<'_>, range: &GpuRange) {
         let of = &policy.thresholds;
         let share = ratio(sum.wasted, sum.all).filter(|_| is_known(&sum.time));
         let verdict = wasted(share, sum.wasted, (of.share, of.least_cost));
+        let verdict = unless_hidden(verdict, may_hide(&key, range, eye.facts.gpu));
         let mut details = waste(AlertDetails::new(policy.severity), share, sum.wasted, currency);
         details = limit(details, Figure::Ratio(of.share))
             .with(FigureName::GpuHours, hour_count(&sum.time));
-        if verdict == Verdict::Met {
+        if verdict == Verdict::Met && is_one {
             details.causes = workloads(&range.workloads, currency);
         }
         eye.tell(key, policy, verdict, newest(range), details);
@@ -138,6 +189,8 @@ fn under_fed_fleets(eye: &mut Eye<'_>, range: &GpuRange) {
             sums.entry(place).or_default().add(&of.time, states, waits);
         }
     }
+    let is_one =
+        is_one(range, |fleet| (fleet.provider, fleet.cluster.clone(), fleet.model.clone()));
     for ((provider, cluster, model, currency), sum) in sums {
         let key = AlertKey::new(AlertRule::GpuUnderFed)
             .of(Subject::Provider, provider_word(provider))
@@ -148,10 +201,11 @@ fn under_fed_fleets(eye: &mut Eye<'_>, range: &GpuRange) {
         let of = &policy.thresholds;
         let share = waiting(&sum.time);
         let verdict = wasted(share, sum.wasted, (of.share, of.least_cost));
+        let verdict = unless_hidden(verdict, may_hide(&key, range, eye.facts.gpu));
         let mut details = waste(AlertDetails::new(policy.severity), share, sum.wasted, currency);
         details = limit(details, Figure::Ratio(of.share))
             .with(FigureName::GpuHours, hour_count(&sum.time));
-        if verdict == Verdict::Met {
+        if verdict == Verdict::Met && is_one {
             details.causes = workloads(&range.workloads, currency);
         }
         eye.tell(key, policy, verdict, newest(range), details);
@@ -182,6 +236,7 @@ fn under_fed_workloads(eye: &mut Eye<'_>, range: &GpuRange) {
             .and_then(|product| product.checked_div(hours(all)))
             .unwrap_or_default();
         let verdict = wasted(share, cost, (wanted.share, wanted.least_cost));
+        let verdict = unless_hidden(verdict, may_hide(&key, range, eye.facts.gpu));
         let details = waste(AlertDetails::new(policy.severity), share, cost, of.currency);
         let details = limit(details, Figure::Ratio(wanted.share))
             .with(FigureName::GpuHours, hour_count(&of.time));
@@ -208,6 +263,7 @@ fn not_running(eye: &mut Eye<'_>, range: &GpuRange) {
         let least = policy.thresholds.least_cost;
         let share = ratio(of.cost, least).unwrap_or(f64::INFINITY);
         let verdict = verdict(of.cost >= least, share < CLEARS_AT);
+        let verdict = unless_hidden(verdict, may_hide(&key, range, eye.facts.gpu));
         let gpu_hours = of.gpu_hours.and_then(|hours| hours.trunc().try_into().ok());
         let details = AlertDetails::new(policy.severity)
             .with(FigureName::Cost, money(of.cost, of.currency))

@@ -6,17 +6,12 @@ use crate::domain::alert::{AlertDetails, AlertRule, Figure, FigureName, Verdict}
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 
 pub(super) fn look(eye: &mut Eye<'_>, band: &Told<'_>) {
+    // The days of a month that is over can be slowed no more; the end is told by what is absent.
+    if band.label == PeriodLabel::Previous {
+        return;
+    }
     fast(eye, band);
     slow(eye, band);
-}
-
-/// The days of a month that is over can be slowed no more: nothing begins there, and what began may
-/// end.
-fn within_month(band: &BandJudgement, verdict: Verdict) -> Verdict {
-    match (band.label, verdict) {
-        (PeriodLabel::Previous, Verdict::Met) => Verdict::Between,
-        (_, verdict) => verdict,
-    }
 }
 
 fn with_burn(details: AlertDetails, band: &BandJudgement) -> AlertDetails {
@@ -38,7 +33,6 @@ fn fast(eye: &mut Eye<'_>, band: &Told<'_>) {
     let verdict = rates.map_or(Verdict::Unknown, |(one, three)| {
         verdict(one >= of.one_day && three >= of.three_days, one < of.clear_below)
     });
-    let verdict = within_month(band, verdict);
     let details = with_burn(details(eye, band, policy.severity, verdict), band);
     let details = limit(details, Figure::Ratio(of.one_day));
     eye.tell(key, policy, verdict, band.newest_complete_day, details);
@@ -55,7 +49,6 @@ fn slow(eye: &mut Eye<'_>, band: &Told<'_>) {
         let low = part(band.ceiling.amount, of.clear_at).is_some_and(|limit| median <= limit);
         verdict(met, seven < of.clear_below || low)
     });
-    let verdict = within_month(band, verdict);
     let details = with_burn(details(eye, band, policy.severity, verdict), band);
     let details = limit(details, Figure::Ratio(of.seven_days));
     eye.tell(key, policy, verdict, band.newest_complete_day, details);

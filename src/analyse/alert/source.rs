@@ -1,22 +1,22 @@
 //! Rules of the way that figures come and go: bills that are late, sources that fail, months that
 //! moved, totals that differ, caps that are nearly spent, receivers that take nothing.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::{Eye, limit, money, ratio, source_key, verdict};
 use crate::domain::alert::{
-    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Subject, Verdict,
+    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Patience, Subject, Verdict,
 };
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::report::SourceErrorKind;
-use crate::domain::spend::{PeriodSpend, RestatedPeriod, SourceSpend, SourceStatus};
+use crate::domain::spend::{FallenDay, PeriodSpend, RestatedPeriod, SourceSpend, SourceStatus};
 
 pub(super) fn look(eye: &mut Eye<'_>) {
     for status in eye.facts.sources {
-        let refused = identity_wrong(eye, status);
-        source_failing(eye, status, refused);
+        identity_wrong(eye, status);
+        source_failing(eye, status);
         cap_nearly_spent(eye, status);
         let Some(spend) = eye.spend.get(&status.source).copied() else { continue };
         billing_data_late(eye, status, spend);
@@ -42,15 +42,27 @@ fn billing_data_late(eye: &mut Eye<'_>, status: &SourceStatus, spend: &SourceSpe
     let age =
         newest.map(|day| eye.facts.now.duration_since(status.provider.billing_zone().end_of(day)));
     let late = age.map(|age| age.saturating_sub(status.lag));
-    let verdict =
-        late.map_or(Verdict::Unknown, |late| verdict(late >= of.late_after, late < of.late_after));
+    let waits = newest.is_none() && status.up == Some(true);
+    let verdict = match late {
+        Some(late) => verdict(late >= of.late_after, late < of.late_after),
+        // It is read well and brings no complete day: that counts from the first such reading on.
+        None if waits => Verdict::Met,
+        None => Verdict::Unknown,
+    };
+    let fires_after = match policy.fires_after {
+        Patience::Time(time) if waits => {
+            Patience::Time(time.saturating_add(status.lag).saturating_add(of.late_after))
+        }
+        patience => patience,
+    };
     let severity = late.map_or(policy.severity, |late| of.severity(late, policy.severity));
     let details = AlertDetails::new(severity)
         .with(FigureName::Limit, hours_of(status.lag.saturating_add(of.late_after)))
         .with_known(FigureName::Age, age.map(hours_of))
         .with_known(FigureName::NewestDay, newest.map(Figure::Day))
         .with_known(FigureName::LastSuccess, status.last_success.map(Figure::At));
-    eye.tell(key, policy, verdict, None, details);
+    let patience = (fires_after, policy.clears_after);
+    eye.tell_after(key, patience, verdict, None, details);
 }
 
 fn failure(details: AlertDetails, status: &SourceStatus) -> AlertDetails {
@@ -64,33 +76,31 @@ fn failure(details: AlertDetails, status: &SourceStatus) -> AlertDetails {
         .with_known(FigureName::Error, error.map(|(_, text)| Figure::Text(text.clone())))
 }
 
-/// Whether the source refuses who asks; told by a rule of its own where that is on.
-fn identity_wrong(eye: &mut Eye<'_>, status: &SourceStatus) -> bool {
+fn identity_wrong(eye: &mut Eye<'_>, status: &SourceStatus) {
     let key = source_key(AlertRule::IdentityWrong, &status.source, status.provider);
-    let Some(policy) = eye.policies.identity_wrong.on(&key) else { return false };
-    let refused = status.up == Some(false)
-        && status.last_error.as_ref().is_some_and(|(kind, _)| {
-            matches!(kind, SourceErrorKind::Auth | SourceErrorKind::Forbidden)
-        });
+    let Some(policy) = eye.policies.identity_wrong.on(&key) else { return };
+    let refused = status.last_error.as_ref().is_some_and(|(kind, _)| {
+        matches!(kind, SourceErrorKind::Auth | SourceErrorKind::Forbidden)
+    });
     let verdict = match status.up {
         None => Verdict::Unknown,
         Some(true) => Verdict::Clear,
-        // A source that is down does not say whether it would know who asks.
         Some(false) if refused => Verdict::Met,
-        Some(false) => Verdict::Between,
+        // A source that is down does not say whether it would know who asks, and takes nothing back.
+        Some(false) => Verdict::Unknown,
     };
     let details = failure(AlertDetails::new(policy.severity), status);
     eye.tell(key, policy, verdict, None, details);
-    refused
 }
 
-fn source_failing(eye: &mut Eye<'_>, status: &SourceStatus, refused: bool) {
+/// A source that refuses who asks fails too: were that no failure, one that refuses and is silent by
+/// turns would be told by nobody. Where the other rule tells it, this one is held back.
+fn source_failing(eye: &mut Eye<'_>, status: &SourceStatus) {
     let key = source_key(AlertRule::SourceFailing, &status.source, status.provider);
     let Some(policy) = eye.policies.source_failing.on(&key) else { return };
     let verdict = match status.up {
         None => Verdict::Unknown,
         Some(true) => Verdict::Clear,
-        Some(false) if refused => Verdict::Between,
         Some(false) => Verdict::Met,
     };
     let details = failure(AlertDetails::new(policy.severity), status);
@@ -123,22 +133,31 @@ fn restatement(eye: &mut Eye<'_>, spend: &SourceSpend, of: &RestatedPeriod) {
         .within(of.period);
     let Some(policy) = eye.policies.restatement.on(&key) else { return };
     let wanted = &policy.thresholds;
-    let lasts = eye.facts.now.duration_since(of.newest) < wanted.told_for;
+    let lasts = |at: Timestamp| eye.facts.now.duration_since(at) < wanted.told_for;
     let moved = |before: Decimal, after: Decimal, least: f64| {
         let change = after.saturating_sub(before).abs();
         change >= wanted.least_amount
             && ratio(change, before.abs()).is_none_or(|share| share > least)
     };
-    let month = moved(of.before, of.after, wanted.month_share);
-    let day = of.fall.filter(|(_, before, after)| moved(*before, *after, wanted.day_fall));
-    let met = lasts && (month || day.is_some());
+    let is_large = |by: Decimal| moved(of.before, of.before.saturating_add(by), wanted.month_share);
+    let month =
+        last_large(&of.steps, is_large).filter(|_| moved(of.before, of.after, wanted.month_share));
+    let days = || of.falls.iter().filter(|of| moved(of.before, of.after, wanted.day_fall));
+    let is_month = month.is_some_and(lasts);
+    let day = days().filter(|of| lasts(of.observed_at)).min_by_key(|of| of.left());
+    let met = is_month || day.is_some();
+    if !met && (month.is_some() || days().next().is_some()) {
+        // What moved stays so; that its time is over is told by what is absent.
+        return;
+    }
+    let newest = days().map(|of| of.observed_at).chain(month).max();
     let mut details =
-        AlertDetails::new(policy.severity).with(FigureName::Since, Figure::At(of.newest));
-    details = match day.filter(|_| !month) {
-        Some((day, before, after)) => details
-            .with(FigureName::FirstDay, Figure::Day(day))
-            .with(FigureName::Before, money(before, of.currency))
-            .with(FigureName::After, money(after, of.currency))
+        AlertDetails::new(policy.severity).with_known(FigureName::Since, newest.map(Figure::At));
+    details = match day.filter(|_| !is_month) {
+        Some(FallenDay { day, before, after, .. }) => details
+            .with(FigureName::FirstDay, Figure::Day(*day))
+            .with(FigureName::Before, money(*before, of.currency))
+            .with(FigureName::After, money(*after, of.currency))
             .with(FigureName::Limit, Figure::Ratio(wanted.day_fall)),
         None => details
             .with(FigureName::Before, money(of.before, of.currency))
@@ -146,6 +165,22 @@ fn restatement(eye: &mut Eye<'_>, spend: &SourceSpend, of: &RestatedPeriod) {
             .with(FigureName::Limit, Figure::Ratio(wanted.month_share)),
     };
     eye.tell(key, policy, verdict(met, !met), None, details);
+}
+
+/// When a sum of steps was large last. A large one begins a new sum: what is small after it does not
+/// make it newer, and many small ones are as large as one.
+fn last_large(
+    steps: &[(Timestamp, Decimal)],
+    is_large: impl Fn(Decimal) -> bool,
+) -> Option<Timestamp> {
+    let (mut sum, mut last) = (Decimal::ZERO, None);
+    for (at, by) in steps {
+        sum = sum.saturating_add(*by);
+        if is_large(sum) {
+            (sum, last) = (Decimal::ZERO, Some(*at));
+        }
+    }
+    last
 }
 
 /// The period's total on the basis that differences are told on.

@@ -95,6 +95,10 @@ impl World {
         self.one(rule).verdict
     }
 
+    fn range(&mut self) -> &mut GpuRange {
+        self.window.as_mut().unwrap()
+    }
+
     fn absent(&self, key: &AlertKey) -> (Verdict, AlertEnd) {
         Absence::new(&self.facts(), &self.policies).of(key)
     }

@@ -3,6 +3,7 @@
 use super::*;
 
 const GONE: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::Cleared);
+const SETTLED: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::Settled);
 const FINAL: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::PeriodFinal);
 const NOT_CONFIGURED: (Verdict, AlertEnd) = (Verdict::Clear, AlertEnd::NotConfigured);
 
@@ -38,6 +39,9 @@ fn an_anomaly_that_is_listed_no_more_is_gone_once_series_were_read() {
         bands: Vec::new(),
     }]);
     assert_eq!(world.absent(&key), GONE);
+    let moved = source_key(AlertRule::Restatement, &SourceId::new("aws"), Provider::Aws)
+        .within(period("2026-09"));
+    assert_eq!(world.absent(&moved), SETTLED, "what moved stays so");
     world.sources.clear();
     assert_eq!(world.absent(&key), NOT_CONFIGURED);
 }

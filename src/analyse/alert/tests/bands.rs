@@ -120,7 +120,30 @@ fn a_fast_pace_wants_both_rates_and_is_over_after_a_calm_day() {
 #[test]
 fn the_pace_of_a_month_that_is_over_begins_nothing() {
     let over = BandJudgement { label: PeriodLabel::Previous, ..burning(3.0, 3.0, 3.0) };
-    assert_eq!(World::with(over).verdict(AlertRule::PaceFast), Verdict::Between);
+    let world = World::with(over);
+    for rule in [AlertRule::PaceFast, AlertRule::PaceSlow] {
+        assert_eq!(world.all(rule), []);
+        assert_eq!(
+            world.absent(&bands_key(rule, "2026-11")),
+            (Verdict::Clear, AlertEnd::Settled),
+            "nor does it last until the bill is final"
+        );
+    }
+    let stays = bands_key(AlertRule::CeilingExceeded, "2026-11");
+    assert_eq!(world.absent(&stays).0, Verdict::Unknown);
+}
+
+#[test]
+fn a_credit_that_comes_and_goes_around_the_ceiling_ends_nothing_at_once() {
+    let clears = |spend: i64, days: u32| {
+        let mut world = World::with(BandJudgement { spend: Some(dollars(spend)), ..band() });
+        world.policies.ceiling_exceeded.usual.clears_after = Patience::Days(days);
+        let told = world.one(AlertRule::CeilingExceeded);
+        (told.verdict, told.clears_after)
+    };
+    assert_eq!(clears(29_700, 1), (Verdict::Clear, Patience::Days(1)), "0.99 of the ceiling");
+    assert_eq!(clears(29_701, 1), (Verdict::Clear, Patience::Days(2)));
+    assert_eq!(clears(29_701, 3), (Verdict::Clear, Patience::Days(3)));
 }
 
 #[test]

@@ -81,8 +81,32 @@ fn a_shift_ends_when_its_level_has_settled_or_came_back() {
     let told = with(&shift);
     assert_eq!((told.verdict, told.day), (Verdict::Met, Some(day("2026-11-12"))));
     assert_eq!(told.key.about(Subject::FirstDay), Some("2026-11-05"));
+    shift.ended = Some(day("2026-11-06"));
+    assert_eq!(with(&shift).verdict, Verdict::Clear, "the old level is back");
     shift.ended = Some(day("2026-11-12"));
-    assert_eq!(with(&shift).verdict, Verdict::Clear);
+    let settled = world(vec![trend(None, vec![shift.clone()])]);
+    assert_eq!(settled.all(AlertRule::LevelShift), []);
+    let over = (Verdict::Clear, AlertEnd::Settled);
+    assert_eq!(settled.absent(&told.key), over, "the new level stays");
+    let part = told.key.of(Subject::ServiceName, "Amazon EC2");
+    assert_eq!(settled.absent(&part), (Verdict::Clear, AlertEnd::Cleared), "another series");
+    let part_alone = world(vec![trend(SERVICE, vec![shift])]);
+    assert_eq!(part_alone.absent(&part), over);
+}
+
+#[test]
+fn a_smaller_movement_of_the_whole_bill_does_not_hide_a_larger_one_of_a_part() {
+    let long = |excess: i64| {
+        let shift = anomaly(AnomalyKind::LevelShift, "2026-11-01", excess);
+        Anomaly { last: day("2026-11-12"), ..shift }
+    };
+    let verdict = |whole: i64| {
+        let spike = anomaly(AnomalyKind::Spike, "2026-11-10", 5000);
+        world(vec![trend(None, vec![long(whole)]), trend(SERVICE, vec![spike])]).verdict(SPIKE)
+    };
+    assert_eq!(verdict(60), Verdict::Met, "60 a day is not the 5,000 of the one day");
+    assert_eq!(verdict(3999), Verdict::Met);
+    assert_eq!(verdict(4000), Verdict::Between, "others fell by the rest");
 }
 
 #[test]
@@ -138,6 +162,16 @@ fn a_service_is_new_where_the_bill_knows_four_weeks_before_it() {
     assert_eq!(verdicts("2026-11-10", 100, "2026-11-10"), [], "the bill itself begins then");
     assert_eq!(verdicts("2026-10-30", 100, "2026-01-01"), [Verdict::Met]);
     assert_eq!(verdicts("2026-10-29", 100, "2026-01-01"), [], "14 days old");
+    let world = world(vec![trend(None, Vec::new())]);
+    let end = |first: &str| {
+        let key = source_key(AlertRule::NewService, &SourceId::new("aws"), Provider::Aws)
+            .of(Subject::ServiceName, "Amazon EC2")
+            .of(Subject::FirstDay, first)
+            .within(BillingPeriod::containing(day(first)));
+        world.absent(&key)
+    };
+    assert_eq!(end("2026-10-29"), (Verdict::Clear, AlertEnd::Settled), "it may cost still");
+    assert_eq!(end("2026-10-30"), (Verdict::Clear, AlertEnd::Cleared), "it was taken back");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::alert_policy::AlertScope;
 use crate::domain::gpu_money::{
-    ClusterTier, FleetMoney, GpuMoney, PaidNotRunning, PriceGroup, WorkloadMoney,
+    ClusterTier, Coverage, FleetMoney, GpuMoney, PaidNotRunning, PriceGroup, ProviderMoney,
+    Residual, WorkloadMoney,
 };
 use crate::domain::gpu_time::{GpuState, StateTime, Workload};
 use crate::domain::machine::Tier;
@@ -76,6 +77,69 @@ fn idle_money_is_told_by_share_and_by_money() {
 }
 
 #[test]
+fn what_nobody_sees_or_prices_ends_no_alert() {
+    let calm = || world(&[(GpuState::Busy, 100), (GpuState::Low, 1)]);
+    let rules = [AlertRule::GpuIdleMoney, AlertRule::GpuUnderFed];
+    let verdicts = |world: &World| rules.map(|rule| world.verdict(rule));
+    assert_eq!(verdicts(&calm()), [Verdict::Clear; 2]);
+    let mut silent = calm();
+    let coverage = |seen| Coverage {
+        provider: Some(Provider::Aws),
+        cluster: "train".to_owned(),
+        seen,
+        expected: 8,
+    };
+    silent.gpu.coverage = vec![coverage(0)];
+    assert_eq!(verdicts(&silent), [Verdict::Unknown; 2], "its exporter is down");
+    silent.gpu.coverage = vec![coverage(7)];
+    assert_eq!(verdicts(&silent), [Verdict::Clear; 2]);
+    let mut unobserved = calm();
+    let residuals = BTreeMap::from([(Residual::UnobservedDay, Decimal::ONE)]);
+    let money = ProviderMoney { residuals, ..ProviderMoney::default() };
+    unobserved.range().money.by_provider.insert((Some(Provider::Aws), Currency::USD), money);
+    assert_eq!(verdicts(&unobserved), [Verdict::Unknown; 2], "a billed day was not seen");
+    let mut unpriced = calm();
+    let keys = rules.map(|rule| unpriced.one(rule).key);
+    let fleet = FleetMoney { money: None, ..unpriced.range().money.fleets[0].clone() };
+    let idle = FleetMoney { time: time(&[(GpuState::HeldIdle, 1)]), ..fleet.clone() };
+    unpriced.range().money.fleets.push(idle.clone());
+    assert_eq!(verdicts(&unpriced), [Verdict::Unknown; 2], "unknown money is not zero");
+    unpriced.range().money.fleets = vec![idle];
+    for key in &keys {
+        assert_eq!(unpriced.absent(key).0, Verdict::Unknown, "nothing of it has a price");
+        let mut gone = calm();
+        gone.range().money.fleets.clear();
+        assert_eq!(gone.absent(key), (Verdict::Clear, AlertEnd::Cleared));
+        gone.gpu.coverage = vec![coverage(0)];
+        assert_eq!(gone.absent(key).0, Verdict::Unknown, "silent for the whole window");
+    }
+    let busy = FleetMoney { time: time(&[(GpuState::Busy, 9)]), ..fleet };
+    let mut worked = calm();
+    worked.range().money.fleets.push(busy);
+    assert_eq!(worked.verdict(AlertRule::GpuIdleMoney), Verdict::Clear, "it wastes nothing");
+}
+
+#[test]
+fn workloads_are_causes_where_nobody_can_mistake_their_cluster() {
+    let mut world = world(&[(GpuState::HeldIdle, 100)]);
+    let causes = |world: &World, rule| {
+        let told = world.all(rule).into_iter();
+        told.map(|told| told.details.causes.len()).collect::<Vec<_>>()
+    };
+    let (idle, under_fed) = (AlertRule::GpuIdleMoney, AlertRule::GpuUnderFed);
+    assert_eq!((causes(&world, idle), causes(&world, under_fed)), (vec![1], vec![1]));
+    let first = world.range().money.fleets[0].clone();
+    let mut second = first.clone();
+    second.fleet.model = "A100 80GB".to_owned();
+    world.range().money.fleets.push(second);
+    assert_eq!((causes(&world, idle), causes(&world, under_fed)), (vec![1], vec![0, 0]));
+    let mut other = first;
+    other.fleet.cluster = "infer".to_owned();
+    world.range().money.fleets.push(other);
+    assert_eq!(causes(&world, idle), [0, 0]);
+}
+
+#[test]
 fn where_most_of_the_time_is_unknown_nothing_is_told() {
     let verdict = |unknown| {
         let states = [(GpuState::HeldIdle, 100), (GpuState::Unknown, unknown)];
@@ -100,6 +164,19 @@ fn a_fleet_that_waits_is_told_and_a_workload_where_it_is_named() {
     assert_eq!(all.len(), 2);
     assert_eq!(all[1].key.about(Subject::WorkloadName), Some("llm"));
     assert_eq!(all[1].verdict, Verdict::Met);
+}
+
+#[test]
+fn machines_on_days_that_nobody_saw_run_or_do_not() {
+    let mut world = world(&[(GpuState::Busy, 1)]);
+    let key = AlertKey::new(AlertRule::ReservationNotRunning)
+        .of(Subject::Provider, "aws")
+        .of(Subject::Currency, "USD");
+    assert_eq!(world.absent(&key), (Verdict::Clear, AlertEnd::Cleared));
+    let residuals = BTreeMap::from([(Residual::UnobservedDay, Decimal::ONE)]);
+    let money = ProviderMoney { residuals, ..ProviderMoney::default() };
+    world.range().money.by_provider.insert((Some(Provider::Aws), Currency::USD), money);
+    assert_eq!(world.absent(&key).0, Verdict::Unknown);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::breakdown::Amounts;
 use crate::domain::report::SourceErrorKind;
-use crate::domain::spend::{PeriodSpend, RestatedPeriod};
+use crate::domain::spend::{FallenDay, PeriodSpend, RestatedPeriod};
 
 #[test]
 fn a_bill_is_late_from_two_days_beyond_its_lag_on_and_critical_from_three() {
@@ -19,6 +19,15 @@ fn a_bill_is_late_from_two_days_beyond_its_lag_on_and_critical_from_three() {
     assert_eq!(at("2026-11-18T00:00:00Z"), (Verdict::Met, Severity::Critical));
     let mut world = World::new();
     world.spend[0].complete_days.clear();
+    let told = world.one(AlertRule::BillingDataLate);
+    assert_eq!(told.verdict, Verdict::Met, "it is read well and brings no day");
+    let usual = match world.policies.billing_data_late.usual.fires_after {
+        Patience::Time(time) => time,
+        Patience::Days(days) => panic!("{days}"),
+    };
+    let patience = usual + jiff::SignedDuration::from_hours(48 + 48);
+    assert_eq!(told.fires_after, Patience::Time(patience), "its lag and what makes it late");
+    world.sources[0].up = Some(false);
     assert_eq!(world.verdict(AlertRule::BillingDataLate), Verdict::Unknown);
 }
 
@@ -37,10 +46,10 @@ fn a_source_that_fails_and_one_that_refuses_are_two_alerts() {
     assert_eq!(verdicts(None, Some(true)), (Verdict::Clear, Verdict::Clear));
     assert_eq!(verdicts(None, None), (Verdict::Unknown, Verdict::Unknown));
     for kind in [Kind::Timeout, Kind::Malformed] {
-        assert_eq!(verdicts(Some(kind), Some(false)), (Verdict::Met, Verdict::Between));
+        assert_eq!(verdicts(Some(kind), Some(false)), (Verdict::Met, Verdict::Unknown));
     }
     for kind in [Kind::Auth, Kind::Forbidden] {
-        assert_eq!(verdicts(Some(kind), Some(false)), (Verdict::Between, Verdict::Met));
+        assert_eq!(verdicts(Some(kind), Some(false)), (Verdict::Met, Verdict::Met));
     }
     let mut world = failing(Some(Kind::Auth), Some(false));
     world.policies.identity_wrong.usual.enabled = false;
@@ -52,6 +61,21 @@ fn a_source_that_fails_and_one_that_refuses_are_two_alerts() {
         *told.details.figures.get(FigureName::ErrorKind).unwrap(),
         Figure::Text("auth".to_owned())
     );
+}
+
+#[test]
+fn a_source_that_refuses_and_is_silent_by_turns_is_told() {
+    let mut states = state::AlertStates::new();
+    for minutes in (0..=120).step_by(10) {
+        let kind = if minutes % 20 == 0 { SourceErrorKind::Auth } else { SourceErrorKind::Timeout };
+        let world = failing(Some(kind), Some(false));
+        let told = observe(&world.facts(), &world.policies);
+        let now = world.now + jiff::SignedDuration::from_mins(minutes);
+        state::fold(&mut states, told, |key| world.absent(key), now);
+    }
+    for rule in [AlertRule::IdentityWrong, AlertRule::SourceFailing] {
+        assert!(states.values().any(|state| state.key.rule == rule && state.fires()), "{rule}");
+    }
 }
 
 #[test]
@@ -72,41 +96,72 @@ fn a_cap_is_nearly_spent_from_eight_tenths_on() {
 
 #[test]
 fn a_closed_month_that_moved_is_told_for_three_days() {
-    let verdict = |before: i64, after: i64, newest: &str| {
+    let world = |before: i64, after: i64, newest: &str| {
         let mut world = World::new();
         world.spend[0].restated = vec![RestatedPeriod {
             period: period("2026-09"),
             currency: Currency::USD,
             before: Decimal::from(before),
             after: Decimal::from(after),
-            fall: None,
-            newest: newest.parse().unwrap(),
+            steps: vec![(newest.parse().unwrap(), Decimal::from(after - before))],
+            falls: Vec::new(),
         }];
-        world.verdict(AlertRule::Restatement)
+        world
     };
+    let verdict =
+        |before, after, newest| world(before, after, newest).verdict(AlertRule::Restatement);
     assert_eq!(verdict(10_000, 10_101, NOW), Verdict::Met);
     assert_eq!(verdict(10_000, 9_899, NOW), Verdict::Met);
     assert_eq!(verdict(10_000, 10_100, NOW), Verdict::Clear, "no more than 1 %");
     assert_eq!(verdict(100, 109, NOW), Verdict::Clear, "too little money");
     assert_eq!(verdict(10_000, 12_000, "2026-11-12T12:00:01Z"), Verdict::Met);
-    assert_eq!(verdict(10_000, 12_000, "2026-11-12T12:00:00Z"), Verdict::Clear);
+    let mut over = world(10_000, 12_000, "2026-11-12T12:00:00Z");
+    let key = verdict_key();
+    assert_eq!(over.all(AlertRule::Restatement), []);
+    assert_eq!(over.absent(&key), (Verdict::Clear, AlertEnd::Settled), "it did not move back");
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let cent = Decimal::new(1, 2);
+    over.spend[0].restated[0].steps.push((at(NOW), cent));
+    assert_eq!(over.all(AlertRule::Restatement), [], "a cent makes it no newer");
+    let small = Decimal::from(60);
+    over.spend[0].restated[0].steps.extend([(at(NOW), small), (at(NOW), small)]);
+    assert_eq!(over.verdict(AlertRule::Restatement), Verdict::Met, "small ones add up");
+}
+
+fn verdict_key() -> AlertKey {
+    source_key(AlertRule::Restatement, &SourceId::new("aws"), Provider::Aws)
+        .of(Subject::Currency, "USD")
+        .within(period("2026-09"))
 }
 
 #[test]
 fn a_day_that_fell_by_more_than_a_fifth_is_told_in_the_open_month_too() {
-    let verdict = |after: i64| {
+    let fall = |of: &str, after: i64, at: &str| FallenDay {
+        day: day(of),
+        before: Decimal::from(1000),
+        after: Decimal::from(after),
+        observed_at: at.parse().unwrap(),
+    };
+    let told = |after: i64| {
         let mut world = World::new();
         world.spend[0].restated = vec![RestatedPeriod {
             period: period("2026-11"),
             currency: Currency::USD,
             before: Decimal::from(10_000),
             after: Decimal::from(10_000),
-            fall: Some((day("2026-11-09"), Decimal::from(1000), Decimal::from(after))),
-            newest: NOW.parse().unwrap(),
+            steps: Vec::new(),
+            falls: vec![
+                fall("2026-11-09", after, "2026-11-12T12:00:01Z"),
+                fall("2026-11-10", 999, NOW),
+            ],
         }];
-        world.verdict(AlertRule::Restatement)
+        world
     };
-    assert_eq!((verdict(799), verdict(800)), (Verdict::Met, Verdict::Clear));
+    let rule = AlertRule::Restatement;
+    assert_eq!((told(799).verdict(rule), told(800).verdict(rule)), (Verdict::Met, Verdict::Clear));
+    let mut over = told(799);
+    over.now += jiff::SignedDuration::from_secs(1);
+    assert_eq!(over.all(rule), [], "a small fall makes it no newer");
 }
 
 #[test]

@@ -278,6 +278,8 @@ words! {
         PeriodFinal = "period_final",
         /// Its rule, or what it was about, is not configured any more.
         NotConfigured = "not_configured",
+        /// What it told of has become usual: the cost stays, it is no news any more.
+        Settled = "settled",
     }
 }
 

@@ -2,7 +2,7 @@
 //! to its end. Alertmanager forgets what is not told again, so what fires is told once a minute.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use crate::config::file::Language;
 use crate::config::problems::Problems;
 use crate::config::secret::SecretRef;
 use crate::config::values::Span;
-use crate::domain::alert::AlertEnd;
+use crate::domain::alert::{AlertEnd, AlertId, Severity};
 use crate::domain::notice::{AlertNotice, Notice, NoticeKind, Takes};
 use crate::notify::http::{Client, secret, send};
 use crate::notify::{Common, DeliveryError, Links, Receiver, ReceiverKind, read, text, values};
@@ -34,6 +34,8 @@ pub const KIND: ReceiverKind = ReceiverKind {
 
 /// What is not told again for so many intervals is over.
 const INTERVALS: i32 = 3;
+/// The `end` of an alert that goes on with another severity.
+const SEVERITY_CHANGED: &str = "severity_changed";
 /// So many alerts go into one request.
 const AT_ONCE: usize = 500;
 
@@ -68,6 +70,9 @@ struct Alertmanager {
     refresh: Duration,
     links: Links,
     client: Client,
+    /// How grave each alert was when it was told last, and when. `severity` is a label, so an alert
+    /// that has become graver is another one to Alertmanager, and the one before must be ended.
+    known: Mutex<BTreeMap<AlertId, (Severity, Timestamp)>>,
 }
 
 /// One alert as the API takes it.
@@ -122,6 +127,7 @@ impl Alertmanager {
             refresh,
             addresses,
             entry,
+            known: Mutex::default(),
         })
     }
 
@@ -142,7 +148,7 @@ impl Alertmanager {
         if let Some(period) = alert.key.period {
             labels.insert("billing_period".to_owned(), period.to_string());
         }
-        let text = text::alert(kind, alert, &self.links, self.language);
+        let text = text::alert(kind, alert, &self.links, self.language, now);
         let mut annotations = BTreeMap::from([
             ("summary", text.title.clone()),
             (
@@ -182,6 +188,54 @@ impl Alertmanager {
         }
     }
 
+    /// Tells alerts, and the end of those of them that were told with another severity.
+    async fn tell_as(
+        &self,
+        kind: NoticeKind,
+        alerts: &[AlertNotice],
+        now: Timestamp,
+    ) -> Result<(), DeliveryError> {
+        let mut told = Vec::new();
+        for alert in alerts {
+            let before = self.known_severity(&alert.id, now).filter(|_| kind != NoticeKind::Test);
+            let changed = before.filter(|before| *before != alert.details.severity);
+            match (kind, changed) {
+                // Nobody was told of it with the severity that it ends with.
+                (NoticeKind::Resolved, Some(before)) => {
+                    told.push(self.told(kind, &of_severity(alert, before), now));
+                }
+                (_, Some(before)) => {
+                    let mut ended = self.told(kind, &of_severity(alert, before), now);
+                    ended.ends_at = alert.fired_at.unwrap_or(alert.since).max(now).to_string();
+                    ended.annotations.insert("end", SEVERITY_CHANGED.to_owned());
+                    told.push(ended);
+                    told.push(self.told(kind, alert, now));
+                }
+                (_, None) => told.push(self.told(kind, alert, now)),
+            }
+        }
+        self.tell(&told).await?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for alert in alerts {
+            match kind {
+                NoticeKind::Resolved => drop(known.remove(&alert.id)),
+                NoticeKind::Test => {}
+                NoticeKind::Firing | NoticeKind::Reminder => {
+                    known.insert(alert.id.clone(), (alert.details.severity, now));
+                }
+            }
+        }
+        known.retain(|_, (_, at)| after(*at, self.refresh) > now);
+        Ok(())
+    }
+
+    /// How grave it was told, unless Alertmanager has forgotten it by now.
+    fn known_severity(&self, id: &AlertId, now: Timestamp) -> Option<Severity> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (severity, at) = known.get(id)?;
+        (after(*at, self.refresh) > now).then_some(*severity)
+    }
+
     /// Tells every member of the cluster; one that took it is enough, for what fires is told again.
     async fn tell(&self, alerts: &[Told]) -> Result<(), DeliveryError> {
         let mut told = Err(DeliveryError::lasting("failed to deliver: there is no address"));
@@ -208,6 +262,12 @@ impl Alertmanager {
     }
 }
 
+fn of_severity(alert: &AlertNotice, severity: Severity) -> AlertNotice {
+    let mut alert = alert.clone();
+    alert.details.severity = severity;
+    alert
+}
+
 fn after(now: Timestamp, interval: Duration) -> Timestamp {
     let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::from_mins(1));
     now.saturating_add(interval.saturating_mul(INTERVALS)).unwrap_or(Timestamp::MAX)
@@ -225,9 +285,7 @@ impl Receiver for Alertmanager {
         notice: &Notice,
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
-        let told: Vec<Told> =
-            notice.alerts.iter().map(|alert| self.told(notice.kind, alert, now)).collect();
-        self.tell(&told).await
+        self.tell_as(notice.kind, &notice.alerts, now).await
     }
 
     fn refresh_every(&self) -> Option<Duration> {
@@ -235,9 +293,10 @@ impl Receiver for Alertmanager {
     }
 
     async fn refresh(&self, firing: &[AlertNotice], now: Timestamp) -> Result<(), DeliveryError> {
-        let told: Vec<Told> =
-            firing.iter().map(|alert| self.told(NoticeKind::Firing, alert, now)).collect();
-        if told.is_empty() { Ok(()) } else { self.tell(&told).await }
+        if firing.is_empty() {
+            return Ok(());
+        }
+        self.tell_as(NoticeKind::Firing, firing, now).await
     }
 
     async fn beat(&self, every: Duration, now: Timestamp) -> Result<(), DeliveryError> {

@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 
 use crate::config::problems::Problems;
 use crate::config::secret::SecretRef;
-use crate::domain::alert::Severity;
 use crate::domain::notice::{Notice, Takes};
 use crate::notify::http::{Client, secret, send};
-use crate::notify::text::{AlertText, NoticeText, Words};
+use crate::notify::text::{AlertText, NoticeText, Tone, Words};
 use crate::notify::{Common, DeliveryError, Links, Receiver, ReceiverKind, read, text, values};
 
 /// Discord.
@@ -63,9 +62,9 @@ impl Receiver for Discord {
         &self.entry.common.name
     }
 
-    async fn deliver(&self, _: &str, notice: &Notice, _: Timestamp) -> Result<(), DeliveryError> {
+    async fn deliver(&self, _: &str, notice: &Notice, now: Timestamp) -> Result<(), DeliveryError> {
         let language = self.entry.common.language(&self.links);
-        let payload = payload(&text::notice(notice, &self.links, language));
+        let payload = payload(&text::notice(notice, &self.links, language, now));
         let url = secret(&self.entry.url_from)?;
         send(self.client.post(url.expose())?.json(&payload)).await.map(drop)
     }
@@ -98,11 +97,12 @@ fn embed(alert: &AlertText, words: &Words) -> (usize, Value) {
     }
     let title = values::shorten(&escaped(&alert.title), LONGEST_TITLE);
     let description = values::shorten(&lines.join("\n"), LONGEST_DESCRIPTION);
-    let color = match (alert.is_over, alert.severity) {
-        (true, _) => 0x2e_b6_7d,
-        (false, Severity::Critical) => 0xd0_1f_2e,
-        (false, Severity::Warning) => 0xe8_a3_17,
-        (false, Severity::Info) => 0x4a_77_c4,
+    let color = match alert.tone {
+        Tone::Good => 0x2e_b6_7d,
+        Tone::Plain => 0x8a_8f_98,
+        Tone::Critical => 0xd0_1f_2e,
+        Tone::Warning => 0xe8_a3_17,
+        Tone::Info => 0x4a_77_c4,
     };
     let size = title.chars().count() + description.chars().count();
     let mut embed = json!({"title": title, "description": description, "color": color});

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use lettre::address::Envelope;
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
@@ -119,7 +120,7 @@ impl Email {
 
     fn message(&self, id: &str, notice: &Notice, now: Timestamp) -> Result<Message, DeliveryError> {
         let language = self.entry.common.language(&self.links);
-        let words = text::notice(notice, &self.links, language);
+        let words = text::notice(notice, &self.links, language, now);
         let domain = self.from.email.domain();
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -141,6 +142,31 @@ impl Email {
         builder
             .multipart(MultiPart::alternative_plain_html(plain(&words), rich(&words)))
             .map_err(|error| DeliveryError::lasting(format!("failed to write the mail: {error}")))
+    }
+
+    /// To one address: servers refuse a mail to several for one of them.
+    async fn send(
+        &self,
+        transport: &AsyncSmtpTransport<Tokio1Executor>,
+        to: &Mailbox,
+        mail: &[u8],
+    ) -> Result<(), Failure> {
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
+        let envelope = envelope.map_err(|error| {
+            let reason = format!("failed to address the mail: {error}");
+            Failure::Refused(DeliveryError::lasting(reason))
+        })?;
+        match tokio::time::timeout(self.timeout, transport.send_raw(&envelope, mail)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if error.status().is_some() => Err(Failure::Refused(refused(&error))),
+            Ok(Err(error)) => Err(Failure::NoAnswer(refused(&error))),
+            Err(_) => Err(Failure::NoAnswer(
+                DeliveryError::passing(
+                    "failed to deliver: the mail server does not answer in time",
+                )
+                .perhaps_arrived(true),
+            )),
+        }
     }
 
     fn transport(&self) -> Result<AsyncSmtpTransport<Tokio1Executor>, DeliveryError> {
@@ -182,32 +208,53 @@ impl Receiver for Email {
         notice: &Notice,
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
-        let message = self.message(id, notice, now)?;
+        let mail = self.message(id, notice, now)?.formatted();
         let transport = self.transport()?;
-        match tokio::time::timeout(self.timeout, transport.send(message)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(refused(&error)),
-            Err(_) => Err(DeliveryError::passing(
-                "failed to deliver: the mail server does not answer in time",
-            )
-            .perhaps_arrived(true)),
+        let mut taken = 0_usize;
+        let mut first_refusal = None;
+        for to in &self.to {
+            match self.send(&transport, to, &mail).await {
+                Ok(()) => taken += 1,
+                // Without an answer the next one would wait as long.
+                Err(Failure::NoAnswer(error)) if taken == 0 && first_refusal.is_none() => {
+                    return Err(error);
+                }
+                Err(Failure::NoAnswer(error) | Failure::Refused(error)) => {
+                    first_refusal.get_or_insert(error);
+                }
+            }
         }
+        let Some(error) = first_refusal else { return Ok(()) };
+        if taken == 0 {
+            return Err(error);
+        }
+        // Again and again to all of them would be worse for those who have it.
+        tracing::warn!(
+            receiver = self.entry.common.name,
+            taken,
+            refused = self.to.len() - taken,
+            reason = error.reason,
+            "a mail was not taken for some of its addresses"
+        );
+        Ok(())
     }
 }
 
-/// What went wrong, by its code alone: the server's own words may repeat what it was told.
+/// Why a mail was not taken for one address.
+enum Failure {
+    /// The server said so.
+    Refused(DeliveryError),
+    /// It said nothing.
+    NoAnswer(DeliveryError),
+}
+
+/// What went wrong, by its code alone: the server's own words may repeat what it was told. Every code
+/// can be mended (a mailbox, a right to relay, a policy for senders) while the message waits.
 fn refused(error: &lettre::transport::smtp::Error) -> DeliveryError {
     if let Some(code) = error.status() {
-        let code = code.to_string();
-        // A password or a right can be mended; a mail that is refused stays so.
-        let is_mendable = matches!(code.as_str(), "530" | "534" | "535" | "538");
-        let reason = format!("failed to deliver: the mail server answers {code}");
-        return DeliveryError {
-            reason,
-            is_temporary: is_mendable || !error.is_permanent(),
-            may_have_arrived: false,
-            retry_after: None,
-        };
+        return DeliveryError::passing(format!(
+            "failed to deliver: the mail server answers {code}"
+        ));
     }
     // The answer to the mail may be what was lost.
     let may_have_arrived = !error.is_tls() && !error.is_client();

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::RETRY_AFTER;
+use jiff::Timestamp;
+use reqwest::header::{DATE, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 
 use crate::config::secret::{Secret, SecretRef};
@@ -61,6 +62,17 @@ impl Client {
 /// # Errors
 /// A [`DeliveryError`] that repeats nothing of the request.
 pub async fn send(request: RequestBuilder) -> Result<Vec<u8>, DeliveryError> {
+    send_judged(request, |status, _| is_temporary(status)).await
+}
+
+/// The same for a service whose bodies say whether a later attempt may do well.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_judged(
+    request: RequestBuilder,
+    may_do_well: impl Fn(StatusCode, &[u8]) -> bool,
+) -> Result<Vec<u8>, DeliveryError> {
     let response = request.send().await.map_err(unreached)?;
     let status = response.status();
     let told = retry_after(&response);
@@ -68,19 +80,21 @@ pub async fn send(request: RequestBuilder) -> Result<Vec<u8>, DeliveryError> {
         // It was taken, whatever becomes of the rest of the answer.
         return Ok(body(response).await.unwrap_or_default());
     }
-    // The limit of some services is told in the body alone (Discord).
-    let in_body = match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            let body = body(response).await.unwrap_or_default();
-            let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-            let seconds = told.and_then(|told| told.get("retry_after")?.as_f64());
-            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    let body = match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_REQUEST => {
+            body(response).await.unwrap_or_default()
         }
-        _ => None,
+        _ => Vec::new(),
     };
+    // The limit of some services is told in the body alone (Discord).
+    let limit = || {
+        let told: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        Duration::try_from_secs_f64(told.get("retry_after")?.as_f64()?).ok()
+    };
+    let in_body = if status == StatusCode::TOO_MANY_REQUESTS { limit() } else { None };
     Err(DeliveryError {
         reason: format!("failed to deliver: the receiver answers {status}"),
-        is_temporary: is_temporary(status),
+        is_temporary: may_do_well(status, &body),
         may_have_arrived: false,
         retry_after: told.max(in_body),
     })
@@ -113,8 +127,20 @@ async fn body(response: Response) -> Result<Vec<u8>, DeliveryError> {
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
+    let header = |name| Some(response.headers().get(name)?.to_str().ok()?.trim());
+    let value = header(RETRY_AFTER)?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // Held against the server's own clock where it tells it.
+    let until = date(value)?;
+    let now = header(DATE).and_then(date).unwrap_or_else(Timestamp::now);
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+}
+
+/// A date of HTTP: `Fri, 20 Nov 2026 09:30:00 GMT`.
+fn date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// A receiver that is gone or refuses the message will not take the same bytes later; one that

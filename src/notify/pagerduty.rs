@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use reqwest::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::config::problems::Problems;
 use crate::config::secret::SecretRef;
 use crate::domain::alert::AlertEnd;
 use crate::domain::notice::{AlertNotice, Notice, NoticeKind, Takes};
-use crate::notify::http::{Client, secret, send};
+use crate::notify::http::{Client, is_temporary, secret, send_judged};
 use crate::notify::{Common, DeliveryError, Links, Receiver, ReceiverKind, read, text, values};
 
 /// PagerDuty.
@@ -56,9 +57,9 @@ impl PagerDuty {
         Some(Self { client, links: links.clone(), entry })
     }
 
-    fn event(&self, kind: NoticeKind, alert: &AlertNotice, key: &str) -> Value {
+    fn event(&self, kind: NoticeKind, alert: &AlertNotice, key: &str, now: Timestamp) -> Value {
         let language = self.entry.common.language(&self.links);
-        let text = text::alert(kind, alert, &self.links, language);
+        let text = text::alert(kind, alert, &self.links, language, now);
         let dedup_key = match kind {
             NoticeKind::Test => format!("costband-test-{key}"),
             _ => alert.id.to_string(),
@@ -114,8 +115,21 @@ impl PagerDuty {
             event.insert("routing_key".to_owned(), json!(key.expose()));
         }
         let url = self.entry.url.as_deref().unwrap_or(USUAL_URL);
-        send(self.client.post(url)?.json(&event)).await.map(drop)
+        let request = self.client.post(url)?.json(&event);
+        send_judged(request, is_temporary_answer).await.map(drop)
     }
+}
+
+/// A wrong routing key is a 400 as well, and can be mended; PagerDuty's `errors` say what is wrong.
+fn is_temporary_answer(status: StatusCode, body: &[u8]) -> bool {
+    if status != StatusCode::BAD_REQUEST {
+        return is_temporary(status);
+    }
+    let told: Option<Value> = serde_json::from_slice(body).ok();
+    let errors = told.as_ref().and_then(|told| told.get("errors")?.as_array());
+    let of_key =
+        |error: &Value| error.as_str().is_none_or(|error| error.to_lowercase().contains("routing"));
+    errors.is_none_or(|errors| errors.iter().all(of_key))
 }
 
 #[async_trait]
@@ -124,9 +138,14 @@ impl Receiver for PagerDuty {
         &self.entry.common.name
     }
 
-    async fn deliver(&self, id: &str, notice: &Notice, _: Timestamp) -> Result<(), DeliveryError> {
+    async fn deliver(
+        &self,
+        id: &str,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> Result<(), DeliveryError> {
         for alert in &notice.alerts {
-            let event = self.event(notice.kind, alert, id);
+            let event = self.event(notice.kind, alert, id, now);
             let dedup_key = event.get("dedup_key").cloned();
             self.post(event).await?;
             if notice.kind == NoticeKind::Test {

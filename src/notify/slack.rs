@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 
 use crate::config::problems::Problems;
 use crate::config::secret::SecretRef;
-use crate::domain::alert::Severity;
 use crate::domain::notice::{Notice, Takes};
 use crate::notify::http::{Client, secret, send};
-use crate::notify::text::{AlertText, NoticeText, Words};
+use crate::notify::text::{AlertText, NoticeText, Tone, Words};
 use crate::notify::{Common, DeliveryError, Links, Receiver, ReceiverKind, read, text, values};
 
 /// Slack.
@@ -70,9 +69,9 @@ impl Receiver for Slack {
         Duration::from_secs(1)
     }
 
-    async fn deliver(&self, _: &str, notice: &Notice, _: Timestamp) -> Result<(), DeliveryError> {
+    async fn deliver(&self, _: &str, notice: &Notice, now: Timestamp) -> Result<(), DeliveryError> {
         let language = self.entry.common.language(&self.links);
-        let payload = payload(&text::notice(notice, &self.links, language));
+        let payload = payload(&text::notice(notice, &self.links, language, now));
         let url = secret(&self.entry.url_from)?;
         send(self.client.post(url.expose())?.json(&payload)).await.map(drop)
     }
@@ -110,11 +109,12 @@ fn attachment(alert: &AlertText, words: &Words) -> Value {
     if alert.links(words).next().is_some() {
         blocks.push(links(alert.links(words)));
     }
-    let color = match (alert.is_over, alert.severity) {
-        (true, _) => "#2eb67d",
-        (false, Severity::Critical) => "#d01f2e",
-        (false, Severity::Warning) => "#e8a317",
-        (false, Severity::Info) => "#4a77c4",
+    let color = match alert.tone {
+        Tone::Good => "#2eb67d",
+        Tone::Plain => "#8a8f98",
+        Tone::Critical => "#d01f2e",
+        Tone::Warning => "#e8a317",
+        Tone::Info => "#4a77c4",
     };
     json!({"color": color, "fallback": escaped(&alert.title), "blocks": blocks})
 }

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 
 use crate::config::problems::Problems;
 use crate::config::secret::SecretRef;
-use crate::domain::alert::Severity;
 use crate::domain::notice::{Notice, Takes};
 use crate::notify::http::{Client, secret, send};
-use crate::notify::text::{AlertText, NoticeText, Words};
+use crate::notify::text::{AlertText, NoticeText, Tone, Words};
 use crate::notify::{Common, DeliveryError, Links, Receiver, ReceiverKind, read, text, values};
 
 /// Microsoft Teams.
@@ -62,9 +61,9 @@ impl Receiver for Teams {
         &self.entry.common.name
     }
 
-    async fn deliver(&self, _: &str, notice: &Notice, _: Timestamp) -> Result<(), DeliveryError> {
+    async fn deliver(&self, _: &str, notice: &Notice, now: Timestamp) -> Result<(), DeliveryError> {
         let language = self.entry.common.language(&self.links);
-        let payload = payload(&text::notice(notice, &self.links, language));
+        let payload = payload(&text::notice(notice, &self.links, language, now));
         let url = secret(&self.entry.url_from)?;
         send(self.client.post(url.expose())?.json(&payload)).await.map(drop)
     }
@@ -109,11 +108,12 @@ fn container(alert: &AlertText, words: &Words) -> Value {
         vec![block(&alert.title, &json!({"weight": "Bolder"})), block(&alert.summary, &json!({}))];
     items.extend(alert.lines.iter().map(|line| block(line, &json!({}))));
     items.extend(alert.cause_lines(words).iter().map(|line| block(line, &json!({}))));
-    let style = match (alert.is_over, alert.severity) {
-        (true, _) => "good",
-        (false, Severity::Critical) => "attention",
-        (false, Severity::Warning) => "warning",
-        (false, Severity::Info) => "accent",
+    let style = match alert.tone {
+        Tone::Good => "good",
+        Tone::Plain => "emphasis",
+        Tone::Critical => "attention",
+        Tone::Warning => "warning",
+        Tone::Info => "accent",
     };
     let mut container = json!({"type": "Container", "style": style, "items": items});
     if let (Some(url), Value::Object(container)) = (&alert.link, &mut container) {

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use minijinja::{Environment, Value, context};
 
 use crate::config::file::Language;
-use crate::domain::alert::{AlertEnd, Severity, Subject};
+use crate::domain::alert::{AlertEnd, Figure, FigureName, Severity, Subject};
 use crate::domain::notice::{AlertNotice, Notice, NoticeKind};
 use crate::notify::{Links, values};
 
@@ -29,8 +30,35 @@ pub struct AlertText {
     pub runbook: Option<String>,
     /// How much it matters.
     pub severity: Severity,
-    /// Whether it is over.
-    pub is_over: bool,
+    /// How it looks.
+    pub tone: Tone,
+}
+
+/// How an alert looks: the services' colours follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It fires and is critical.
+    Critical,
+    /// It fires and is a warning.
+    Warning,
+    /// It fires and nobody need do anything.
+    Info,
+    /// What it told of is gone.
+    Good,
+    /// It is over for another reason: what it told of may be as it was.
+    Plain,
+}
+
+impl Tone {
+    fn of(kind: NoticeKind, alert: &AlertNotice) -> Self {
+        match (kind, alert.end, alert.details.severity) {
+            (NoticeKind::Resolved, Some(AlertEnd::Cleared), _) => Self::Good,
+            (NoticeKind::Resolved, _, _) => Self::Plain,
+            (_, _, Severity::Critical) => Self::Critical,
+            (_, _, Severity::Warning) => Self::Warning,
+            (_, _, Severity::Info) => Self::Info,
+        }
+    }
 }
 
 /// A message in words.
@@ -108,10 +136,10 @@ impl AlertText {
     }
 }
 
-/// A message in the words of a language.
-pub fn notice(notice: &Notice, links: &Links, language: Language) -> NoticeText {
+/// A message in the words of a language, as it is read at an instant.
+pub fn notice(notice: &Notice, links: &Links, language: Language, now: Timestamp) -> NoticeText {
     let alerts: Vec<AlertText> =
-        notice.alerts.iter().map(|one| alert(notice.kind, one, links, language)).collect();
+        notice.alerts.iter().map(|one| alert(notice.kind, one, links, language, now)).collect();
     let is_over = notice.kind == NoticeKind::Resolved;
     let severity = notice.alerts.iter().map(|alert| alert.details.severity).min();
     NoticeText {
@@ -161,12 +189,13 @@ fn title(notice: &Notice, alerts: &[AlertText], language: Language) -> String {
     }
 }
 
-/// An alert in the words of a language.
+/// An alert in the words of a language, as it is read at an instant.
 pub fn alert(
     kind: NoticeKind,
     alert: &AlertNotice,
     links: &Links,
     language: Language,
+    now: Timestamp,
 ) -> AlertText {
     let causes = alert.details.causes.iter().map(|cause| {
         let (name, amount) = (values::name(&cause.name), values::money(cause.amount));
@@ -177,7 +206,7 @@ pub fn alert(
     });
     let rendered = templates(language)
         .get_template("alert")
-        .and_then(|template| template.render(words_of(kind, alert, language)));
+        .and_then(|template| template.render(words_of(kind, alert, language, now)));
     // The templates are part of the program and are tested over every rule.
     let text = rendered.unwrap_or_else(|_| alert.key.rule.to_string());
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -191,16 +220,31 @@ pub fn alert(
         link: links.alert(alert),
         runbook: runbook.map(|url| url.chars().filter(|c| !c.is_control()).collect()),
         severity: alert.details.severity,
-        is_over: kind == NoticeKind::Resolved,
+        tone: Tone::of(kind, alert),
+    }
+}
+
+/// Whether a figure says something: no day that is past is expected, and from now on no day may
+/// cost nothing or less.
+fn is_news(name: FigureName, figure: &Figure, now: Timestamp) -> bool {
+    let today = TimeZone::UTC.to_datetime(now).date();
+    match (name, figure) {
+        (FigureName::AllowedPerDay, Figure::Money(amount)) => {
+            amount.amount.is_sign_positive() && !amount.amount.is_zero()
+        }
+        (FigureName::Crossing | FigureName::CrossingEarly, Figure::Day(day)) => *day >= today,
+        (FigureName::Count, Figure::Count(count)) => *count > 0,
+        _ => true,
     }
 }
 
 /// What a template may name. What is not known is not there.
-fn words_of(kind: NoticeKind, alert: &AlertNotice, language: Language) -> Value {
+fn words_of(kind: NoticeKind, alert: &AlertNotice, language: Language, now: Timestamp) -> Value {
     let details = &alert.details;
     let figures: BTreeMap<&str, String> = details
         .figures
         .iter()
+        .filter(|(name, figure)| is_news(*name, figure, now))
         .map(|(name, figure)| (name.as_str(), values::figure(name, figure, language)))
         .collect();
     let subject: BTreeMap<&str, String> = alert

@@ -90,9 +90,9 @@ impl Webhook {
     }
 
     /// The documented body of a message: figures with their types, and the words of people.
-    fn body(&self, notice: &Notice) -> Value {
+    fn body(&self, notice: &Notice, now: Timestamp) -> Value {
         let language = self.entry.common.language(&self.links);
-        let words = text::notice(notice, &self.links, language);
+        let words = text::notice(notice, &self.links, language, now);
         let alerts = notice.alerts.iter().zip(&words.alerts).map(|(alert, text)| {
             json!({
                 "id": alert.id,
@@ -149,7 +149,7 @@ impl Receiver for Webhook {
         notice: &Notice,
         now: Timestamp,
     ) -> Result<(), DeliveryError> {
-        self.post(id, self.body(notice).to_string(), now).await
+        self.post(id, self.body(notice, now).to_string(), now).await
     }
 
     async fn beat(&self, every: Duration, now: Timestamp) -> Result<(), DeliveryError> {

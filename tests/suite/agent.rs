@@ -1,7 +1,7 @@
 //! The whole agent over simulated clouds and independent servers, and the programs that read it.
 
 mod clients;
-mod house;
+pub(crate) mod house;
 mod peers;
 mod prometheus;
 mod redirect;

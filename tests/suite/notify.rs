@@ -2,6 +2,7 @@
 //! again, and that no secret is told.
 
 mod answers;
+mod leaks;
 mod notices;
 mod payloads;
 mod peers;

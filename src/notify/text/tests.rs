@@ -67,6 +67,11 @@ fn of(rule: AlertRule, is_full: bool, end: Option<AlertEnd>) -> AlertNotice {
     }
 }
 
+/// Before every day that the figures name.
+fn now() -> Timestamp {
+    "2026-11-20T10:00:00Z".parse().unwrap()
+}
+
 const LANGUAGES: [Language; 2] = [Language::En, Language::Ko];
 
 /// Every text that there is.
@@ -77,7 +82,7 @@ fn all() -> Vec<(AlertRule, NoticeKind, Option<AlertEnd>, Language, AlertText)> 
             for is_full in [true, false] {
                 let mut tell = |kind, end| {
                     let links = Links { page: Some("https://c".to_owned()), ..Links::default() };
-                    let text = alert(kind, &of(*rule, is_full, end), &links, language);
+                    let text = alert(kind, &of(*rule, is_full, end), &links, language, now());
                     texts.push((*rule, kind, end, language, text));
                 };
                 tell(NoticeKind::Firing, None);
@@ -117,18 +122,156 @@ fn a_closed_month_is_never_called_resolved() {
             assert!(!whole.contains(wrong), "{whole}");
         }
         assert!(whole.contains("closed") || whole.contains("마감"), "{whole}");
+        for forecast in [
+            "expected month end",
+            "forecast crosses",
+            "booked so far",
+            "chance",
+            "월말 예상",
+            "확률",
+        ] {
+            assert!(!whole.contains(forecast), "`{forecast}`: {whole}");
+        }
     }
+}
+
+#[test]
+fn what_is_over_is_told_as_past() {
+    for (rule, kind, end, language, text) in all() {
+        if kind != NoticeKind::Resolved {
+            continue;
+        }
+        let whole = text.plain(&Words::of(language));
+        for present in [
+            "refuses",
+            "are booked",
+            "Nothing was delivered",
+            "should be",
+            "cannot be",
+            "Next step",
+            "Missing",
+            "error",
+            "to be crossed",
+            "from now on",
+            "Taken by",
+            "so far",
+            "newest complete day",
+            "있습니다",
+            "거부하",
+            "다음 조치",
+            "부족한 것",
+            "도달 예상일",
+            "목표 등급 words",
+            "현재까지",
+        ] {
+            let stays = end == Some(AlertEnd::Settled) && rule == AlertRule::LevelShift;
+            assert!(!whole.contains(present) || stays, "`{present}`: {rule} {end:?}: {whole}");
+        }
+    }
+}
+
+#[test]
+fn what_has_settled_is_never_called_gone() {
+    for (rule, _, end, language, text) in all() {
+        if end != Some(AlertEnd::Settled) {
+            continue;
+        }
+        let whole = text.plain(&Words::of(language));
+        for wrong in ["Resolved", "is gone", "해소", "사라졌"] {
+            assert!(!whole.contains(wrong), "{whole}");
+        }
+        let said = ["cost stays", "비용은 그대로", "what they cost stays"];
+        let said = said.iter().any(|said| text.summary.contains(said));
+        assert!(said, "{rule}: {whole}");
+        assert_eq!(text.tone, Tone::Plain);
+    }
+}
+
+#[test]
+fn only_what_is_gone_is_green() {
+    for (_, kind, end, _, text) in all() {
+        let is_good = text.tone == Tone::Good;
+        assert_eq!(is_good, end == Some(AlertEnd::Cleared), "{kind:?} {end:?}");
+        assert_eq!(text.tone == Tone::Warning, kind != NoticeKind::Resolved);
+    }
+}
+
+#[test]
+fn a_test_tells_nothing_that_did_not_happen() {
+    for (rule, kind, _, language, text) in all() {
+        if kind == NoticeKind::Test {
+            assert!(text.lines.is_empty(), "{rule} {language:?}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn days_that_are_past_and_amounts_that_are_used_up_are_left_out() {
+    let mut alert = of(AlertRule::CeilingForecast, true, None);
+    let text = |alert: &AlertNotice, now: Timestamp| {
+        let text = super::alert(NoticeKind::Firing, alert, &Links::default(), Language::En, now);
+        text.lines.join("\n")
+    };
+    let later = "2026-11-28T00:00:00Z".parse().unwrap();
+    assert!(text(&alert, now()).contains("crossed on 27 November 2026"));
+    assert!(text(&alert, now()).contains("A day may cost 12,345.68 USD"));
+    assert!(!text(&alert, later).contains("crossed"));
+    for used_up in ["0 USD", "-1234 USD"] {
+        let figure = Figure::Money(money(used_up));
+        alert.details = alert.details.with(FigureName::AllowedPerDay, figure);
+        assert!(!text(&alert, now()).contains("A day may cost"), "{used_up}");
+    }
+    for other in [AlertRule::CeilingExceeded, AlertRule::FloorForecast, AlertRule::ForecastOff] {
+        let told = text(&of(other, true, None), now());
+        assert!(!told.contains("crossed") && !told.contains("A day may cost"), "{told}");
+    }
+}
+
+#[test]
+fn one_is_one_and_none_is_not_told() {
+    let waiting = |count: i64| {
+        let mut alert = of(AlertRule::ReceiverFailing, true, None);
+        alert.details = alert.details.with(FigureName::Count, Figure::Count(count));
+        super::alert(NoticeKind::Firing, &alert, &Links::default(), Language::En, now()).summary
+    };
+    assert!(waiting(1).ends_with("; 1 message waits."), "{}", waiting(1));
+    assert!(waiting(2).ends_with("; 2 messages wait."), "{}", waiting(2));
+    assert!(waiting(0).ends_with("14:05 UTC."), "{}", waiting(0));
+}
+
+#[test]
+fn a_spike_says_on_which_days_and_a_difference_which_sum_is_whose() {
+    let texts = |rule, pairs: &[(FigureName, &str)]| {
+        let mut alert = of(rule, true, None);
+        for (name, amount) in pairs {
+            alert.details = alert.details.with(*name, Figure::Money(money(amount)));
+        }
+        let first = Figure::Day("2026-11-25".parse().unwrap());
+        alert.details = alert.details.with(FigureName::FirstDay, first);
+        LANGUAGES.map(|language| {
+            super::alert(NoticeKind::Firing, &alert, &Links::default(), language, now()).summary
+        })
+    };
+    let [english, korean] = texts(AlertRule::SpendAnomaly, &[]);
+    assert!(english.starts_with("From 25 November 2026 to 27 November 2026 a day"), "{english}");
+    assert!(english.contains("the difference of all its days is"), "{english}");
+    assert!(korean.starts_with("2026년 11월 25일부터 2026년 11월 27일까지"), "{korean}");
+    let sums = [(FigureName::Before, "1 USD"), (FigureName::After, "2 USD")];
+    let [english, korean] = texts(AlertRule::ReconciliationDifference, &sums);
+    let wanted = "The sum of the rows is 1.00 USD, the provider's own total 2.00 USD";
+    assert!(english.starts_with(wanted), "{english}");
+    assert!(korean.starts_with("항목 합계 1.00 USD, 공급자 합계 2.00 USD"), "{korean}");
 }
 
 #[test]
 fn money_is_grouped_and_days_are_readable() {
     let links = Links::default();
     let alert = of(AlertRule::CeilingForecast, true, None);
-    let text = super::alert(NoticeKind::Firing, &alert, &links, Language::En);
+    let text = super::alert(NoticeKind::Firing, &alert, &links, Language::En, now());
     assert!(text.summary.contains("12,345.68 USD") && text.summary.contains("97%"), "{text:?}");
     assert!(text.lines.iter().any(|line| line.contains("27 November 2026")), "{text:?}");
     assert_eq!(text.causes, ["train: 10.00 USD (50%)"]);
-    let text = super::alert(NoticeKind::Firing, &alert, &links, Language::Ko);
+    let text = super::alert(NoticeKind::Firing, &alert, &links, Language::Ko, now());
     assert!(text.lines.iter().any(|line| line.contains("2026년 11월 27일")), "{text:?}");
 }
 
@@ -139,7 +282,7 @@ fn a_name_cannot_fake_a_line_or_turn_the_reading_direction() {
     alert.key.subject.insert(Subject::Band, hostile.clone());
     alert.details.owner = Some(hostile);
     for language in LANGUAGES {
-        let text = super::alert(NoticeKind::Firing, &alert, &Links::default(), language);
+        let text = super::alert(NoticeKind::Firing, &alert, &Links::default(), language, now());
         let whole = text.plain(&Words::of(language));
         assert!(whole.lines().all(|line| !line.starts_with("Owner: me")), "{whole}");
         assert!(!whole.contains(['\u{202e}', '\u{2028}', '\r']), "{whole}");

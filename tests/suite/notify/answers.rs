@@ -33,6 +33,36 @@ async fn outcome(kind: &str, scheme: &str, answer: Answer) -> Result<(), (bool, 
     })
 }
 
+const IN_SEVEN_SECONDS: &str = "date: Fri, 20 Nov 2026 09:30:00 GMT\r\n\
+                                retry-after: Fri, 20 Nov 2026 09:30:07 GMT\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_routing_key_waits_for_the_right_one_and_a_wrong_event_does_not() {
+    for (body, is_temporary) in [
+        (r#"{"status": "invalid event", "errors": ["Invalid routing key"]}"#, true),
+        (r#"{"errors": ["'routing_key' is missing or blank"]}"#, true),
+        (r#"{"errors": ["'payload.severity' is invalid"]}"#, false),
+        (r#"{"errors": ["Invalid routing key", "'payload.severity' is invalid"]}"#, false),
+        (r#"{"message": "no"}"#, true),
+        ("<html>", true),
+    ] {
+        let told = outcome("pagerduty", "http", Answer::Status(400, "", body)).await;
+        assert_eq!(told, Err((is_temporary, None)), "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_refused_keeps_no_mail_from_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, taken) = mail(Mail::RefusesOne).await;
+    let receiver = receiver("email", "http", port, folder.path(), "en");
+    receiver.deliver("id-1", &one(), now()).await.unwrap();
+    let taken = taken.lock().unwrap();
+    let [(heard, mail)] = taken.as_slice() else { panic!("{} mails", taken.len()) };
+    assert!(heard.contains("RCPT TO:<team@example.com>") && !heard.contains("ops@"), "{heard}");
+    assert!(mail.contains("To: ops@example.com"), "{mail}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_every_receiver_mean_the_same() {
     const AGAIN: Result<(), (bool, Option<Duration>)> = Err((true, None));
@@ -44,7 +74,8 @@ async fn answers_of_every_receiver_mean_the_same() {
             (status(200), Ok(())),
             (status(202), Ok(())),
             (status(204), Ok(())),
-            (status(400), DROPPED),
+            // PagerDuty's says why in its body.
+            (status(400), if kind == "pagerduty" { AGAIN } else { DROPPED }),
             (status(401), AGAIN),
             (status(403), AGAIN),
             (status(404), AGAIN),
@@ -53,6 +84,8 @@ async fn answers_of_every_receiver_mean_the_same() {
             (status(429), AGAIN),
             (Answer::Status(429, "retry-after: 7\r\n", ""), seven),
             (Answer::Status(429, "", r#"{"retry_after": 7.0}"#), seven),
+            (Answer::Status(503, IN_SEVEN_SECONDS, ""), seven),
+            (Answer::Status(503, "retry-after: soon\r\n", ""), AGAIN),
             (status(500), AGAIN),
             (status(503), AGAIN),
             // A redirect is never followed: it would carry the message to another host.
@@ -73,9 +106,9 @@ async fn answers_of_a_mail_server_mean_what_they_say() {
         (Mail::Takes, "http", Ok(())),
         (Mail::Busy, "http", Err(true)),
         (Mail::RefusesLogin, "http", Err(true)),
-        (Mail::RefusesRecipient, "http", Err(false)),
+        (Mail::RefusesRecipient, "http", Err(true)),
         (Mail::DefersRecipient, "http", Err(true)),
-        (Mail::RefusesMail, "http", Err(false)),
+        (Mail::RefusesMail, "http", Err(true)),
         (Mail::DropsAfterData, "http", Err(true)),
         (Mail::Silence, "http", Err(true)),
         // No STARTTLS is offered, and nothing is told in the clear.

@@ -66,6 +66,32 @@ fn ended(end: AlertEnd) -> AlertNotice {
     AlertNotice { phase: AlertPhase::Resolved, ended_at, end: Some(end), ..alert }
 }
 
+/// An unusual cost of two days.
+fn spike() -> AlertNotice {
+    let key = AlertKey::new(AlertRule::SpendAnomaly)
+        .of(Subject::Source, "aws-main")
+        .of(Subject::FirstDay, "2026-11-16")
+        .within("2026-11".parse().unwrap());
+    let money = |text: &str| Figure::Money(text.parse().unwrap());
+    let mut details = AlertDetails::new(Severity::Warning)
+        .with(FigureName::ActualPerDay, money("350 USD"))
+        .with(FigureName::ExpectedPerDay, money("100 USD"))
+        .with(FigureName::Excess, money("500 USD"))
+        .with(FigureName::Sigmas, Figure::Ratio(9.4))
+        .with(FigureName::FirstDay, Figure::Day("2026-11-16".parse().unwrap()))
+        .with(FigureName::LastSeen, Figure::Day("2026-11-17".parse().unwrap()));
+    details.causes = forecast("aws", Severity::Warning).details.causes;
+    details.causes.truncate(1);
+    AlertNotice { id: key.id(), key, details, ..forecast("aws", Severity::Warning) }
+}
+
+/// A new level that stays and is told no more.
+fn settled() -> AlertNotice {
+    let of = spike();
+    let key = AlertKey { rule: AlertRule::LevelShift, ..of.key };
+    AlertNotice { id: key.id(), key, details: of.details, ..ended(AlertEnd::Settled) }
+}
+
 fn notice(kind: NoticeKind, alerts: Vec<AlertNotice>) -> Notice {
     Notice { kind, at: now(), alerts }
 }
@@ -93,6 +119,8 @@ pub(super) fn all() -> Vec<(&'static str, Notice)> {
         ("sixty", notice(NoticeKind::Reminder, many.collect())),
         ("resolved", notice(NoticeKind::Resolved, vec![ended(AlertEnd::Cleared)])),
         ("closed", notice(NoticeKind::Resolved, vec![ended(AlertEnd::PeriodFinal)])),
+        ("settled", notice(NoticeKind::Resolved, vec![settled()])),
+        ("spike", notice(NoticeKind::Firing, vec![spike()])),
         ("test", trial::notice(now())),
         ("hostile", notice(NoticeKind::Firing, vec![hostile])),
     ]

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use costband::domain::alert::{AlertEnd, Severity};
+use costband::domain::notice::NoticeKind;
 use serde_json::Value;
 
 use super::notices::{all, now};
@@ -23,7 +25,14 @@ async fn sent(
     let receiver = receiver(kind, "http", port, folder.path(), language);
     receiver.deliver("fixed-id", notice, now()).await.unwrap();
     let taken = taken.lock().unwrap();
-    taken.iter().map(|(_, body)| body.clone()).collect()
+    let mut bodies: Vec<String> = taken.iter().map(|(_, body)| body.clone()).collect();
+    if kind == "email" {
+        // One for each address, all of them the same.
+        assert_eq!(bodies.len(), 2);
+        bodies.dedup();
+        assert_eq!(bodies.len(), 1);
+    }
+    bodies
 }
 
 fn golden(name: &str, text: &str) {
@@ -64,6 +73,51 @@ async fn messages_are_the_golden_ones() {
             }
         }
     }
+}
+
+/// Whether each alert of a request fires, by its severity; and why it is over.
+fn told(body: &str) -> Vec<(String, bool, Option<String>)> {
+    let body: Value = serde_json::from_str(body).unwrap();
+    let alerts = body.as_array().unwrap().iter().map(|alert| {
+        let ends: jiff::Timestamp = alert["endsAt"].as_str().unwrap().parse().unwrap();
+        let end = alert["annotations"]["end"].as_str().map(str::to_owned);
+        (alert["labels"]["severity"].as_str().unwrap().to_owned(), ends > now(), end)
+    });
+    alerts.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_becomes_graver_ends_under_the_severity_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, taken) = http(Answer::Status(200, "", "")).await;
+    let receiver = receiver("alertmanager", "http", port, folder.path(), "en");
+    let mut notice = super::notices::one();
+    let fires = |word: &str| (word.to_owned(), true, None);
+    let changed = |word: &str| (word.to_owned(), false, Some("severity_changed".to_owned()));
+    let mut seen = 0;
+    let mut newest = || {
+        let taken = taken.lock().unwrap();
+        seen += 1;
+        assert_eq!(taken.len(), seen);
+        told(&taken.last().unwrap().1)
+    };
+
+    notice.alerts[0].details.severity = Severity::Warning;
+    receiver.deliver("a", &notice, now()).await.unwrap();
+    assert_eq!(newest(), [fires("warning")]);
+    // Told again without a message, as a receiver is that forgets.
+    notice.alerts[0].details.severity = Severity::Critical;
+    receiver.refresh(&notice.alerts, now()).await.unwrap();
+    assert_eq!(newest(), [changed("warning"), fires("critical")]);
+    receiver.refresh(&notice.alerts, now()).await.unwrap();
+    assert_eq!(newest(), [fires("critical")]);
+    // It ends as what it was told as, whatever it has become.
+    notice.alerts[0].details.severity = Severity::Info;
+    notice.alerts[0].end = Some(AlertEnd::Cleared);
+    notice.alerts[0].ended_at = Some(now());
+    notice.kind = NoticeKind::Resolved;
+    receiver.deliver("b", &notice, now()).await.unwrap();
+    assert_eq!(newest(), [("critical".to_owned(), false, Some("cleared".to_owned()))]);
 }
 
 /// Every text of a value.

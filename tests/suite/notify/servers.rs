@@ -23,6 +23,8 @@ pub(super) enum Mail {
     Busy,
     RefusesLogin,
     RefusesRecipient,
+    /// It knows `ops@` no more, and breaks off a mail of which one address is refused.
+    RefusesOne,
     DefersRecipient,
     RefusesMail,
     DropsAfterData,
@@ -124,6 +126,7 @@ async fn answer_mail(stream: TcpStream, mail: Mail, taken: &Taken) -> std::io::R
             ("AUTH", Mail::RefusesLogin) => "535 no\r\n",
             ("AUTH", _) => "235 yes\r\n",
             ("RCPT", Mail::RefusesRecipient) => "550 nobody\r\n",
+            ("RCPT", Mail::RefusesOne) if line.contains("ops@") => "550 nobody\r\n",
             ("RCPT", Mail::DefersRecipient) => "451 later\r\n",
             ("DATA", _) => "354 go on\r\n",
             ("QUIT", _) => "221 bye\r\n",

@@ -22,6 +22,7 @@ mod image;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod online;
+mod replay;
 mod roles;
 mod simulate_aws;
 mod simulate_azure;

@@ -502,7 +502,6 @@ impl Bench {
             gpu: Arc::default(),
             trends: Arc::default(),
             sources: Arc::new(reading.sources),
-            alerts: Arc::default(),
         };
         Renderer::new(200).render(&snapshot)
     }

@@ -42,8 +42,12 @@ fn billing_data_late(eye: &mut Eye<'_>, status: &SourceStatus, spend: &SourceSpe
     let age =
         newest.map(|day| eye.facts.now.duration_since(status.provider.billing_zone().end_of(day)));
     let late = age.map(|age| age.saturating_sub(status.lag));
-    let verdict =
-        late.map_or(Verdict::Unknown, |late| verdict(late >= of.late_after, late < of.late_after));
+    // A source that cannot be read does not say how late its bill is, and another alert says that.
+    let failing = source_key(AlertRule::SourceFailing, &status.source, status.provider);
+    let is_told = status.up == Some(false) && eye.policies.source_failing.on(&failing).is_some();
+    let verdict = late
+        .filter(|_| !is_told)
+        .map_or(Verdict::Unknown, |late| verdict(late >= of.late_after, late < of.late_after));
     let severity = late.map_or(policy.severity, |late| of.severity(late, policy.severity));
     let details = AlertDetails::new(severity)
         .with(FigureName::Limit, hours_of(status.lag.saturating_add(of.late_after)))

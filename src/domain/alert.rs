@@ -272,14 +272,12 @@ words! {
     AlertEnd {
         /// What it told of is gone.
         Cleared = "cleared",
-        /// What it told of stays, and is not new any more.
+        /// What it told of has become usual: the cost stays, it is no news any more.
         Settled = "settled",
         /// Its billing period is final: what was, was.
         PeriodFinal = "period_final",
         /// Its rule, or what it was about, is not configured any more.
         NotConfigured = "not_configured",
-        /// What it told of has become usual: the cost stays, it is no news any more.
-        Settled = "settled",
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::alert_policy::thresholds::{
     GpuIdleMoney, GpuUnderFed, Health, LevelShift, NewValue, PaceFast, PaceSlow,
     ReconciliationDifference, ReservationNotRunning, Restated, Spike, Thresholds,
 };
+use crate::domain::notice::Recipient;
 
 /// What a rule looks for, how long it must be so, and who is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +143,7 @@ struct Usual {
 
 const NEVER: SignedDuration = SignedDuration::ZERO;
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
+const EVERY_THREE_DAYS: SignedDuration = SignedDuration::from_hours(72);
 
 fn usual(rule: AlertRule) -> Usual {
     use AlertRule as Rule;
@@ -163,9 +165,9 @@ fn usual(rule: AlertRule) -> Usual {
         }
         Rule::ReconciliationDifference => (Warning, days(1, 1)),
         Rule::ClusterBelowTier => (Warning, minutes(60, 15)),
-        Rule::BillingDataLate | Rule::Restatement | Rule::CapNearlySpent => {
-            (Warning, minutes(0, 0))
-        }
+        // After an outage all days come with one reading, and are complete with the next.
+        Rule::BillingDataLate => (Warning, minutes(12 * 60, 0)),
+        Rule::Restatement | Rule::CapNearlySpent => (Warning, minutes(0, 0)),
         Rule::SourceFailing => (Warning, minutes(120, 0)),
         Rule::IdentityWrong => (Critical, minutes(30, 0)),
         Rule::ReceiverFailing => (Warning, minutes(30, 0)),
@@ -179,13 +181,17 @@ fn usual(rule: AlertRule) -> Usual {
             | Rule::NewService
             | Rule::NewRegion
             | Rule::Restatement
-            | Rule::FloorForecast
-            | Rule::ForecastOff
     );
+    let repeat_after = match severity {
+        _ if happened => NEVER,
+        Critical => DAILY,
+        Warning => EVERY_THREE_DAYS,
+        Info => NEVER,
+    };
     Usual {
         enabled: !matches!(rule, Rule::FloorForecast | Rule::ClusterBelowTier),
         severity,
-        repeat_after: if happened { NEVER } else { DAILY },
+        repeat_after,
         fires_after,
         clears_after,
     }
@@ -281,6 +287,13 @@ pub struct Routing {
     pub receivers: Option<Vec<String>>,
     /// An alert that nobody has taken is told again after so long; zero for never.
     pub repeat_after: SignedDuration,
+}
+
+impl Routing {
+    /// Whether a recipient is among those who are told.
+    pub fn names(&self, recipient: &Recipient) -> bool {
+        self.receivers.as_ref().is_none_or(|names| names.contains(&recipient.name))
+    }
 }
 
 impl AlertPolicies {

@@ -124,7 +124,12 @@ fn exceeded(eye: &mut Eye<'_>, band: &Told<'_>) {
     };
     let over = band.spend.and_then(|spend| spend.checked_sub(band.ceiling).ok());
     let over = over.filter(|over| over.amount > Decimal::ZERO);
-    let details = details(eye, band, policy.severity, verdict)
+    // A month that is over can be saved by nobody, so nobody is woken.
+    let severity = match band.label {
+        PeriodLabel::Current => policy.severity,
+        PeriodLabel::Previous => policy.severity.max(Severity::Warning),
+    };
+    let details = details(eye, band, severity, verdict)
         .with_known(FigureName::Excess, over.map(Figure::Money));
     let is_low = band
         .spend

@@ -43,11 +43,13 @@ fn slow(eye: &mut Eye<'_>, band: &Told<'_>) {
     let Some(policy) = eye.policies.pace_slow.on(&key) else { return };
     let of = &policy.thresholds;
     let median = band.outlook.as_ref().and_then(|outlook| outlook.forecast.at(0.5));
-    let known = band.burn.seven_days.zip(median).filter(|_| is_known(band));
-    let verdict = known.map_or(Verdict::Unknown, |(seven, median)| {
-        let met = seven >= of.seven_days && median > band.ceiling.amount;
-        let low = part(band.ceiling.amount, of.clear_at).is_some_and(|limit| median <= limit);
-        verdict(met, seven < of.clear_below || low)
+    let known = band.burn.seven_days.filter(|_| is_known(band));
+    let verdict = known.map_or(Verdict::Unknown, |seven| {
+        // Where nobody can tell the month's end yet, the week speaks alone.
+        let is_over = median.is_none_or(|median| median > band.ceiling.amount);
+        let low = median.zip(part(band.ceiling.amount, of.clear_at));
+        let is_low = low.is_some_and(|(median, limit)| median <= limit);
+        verdict(seven >= of.seven_days && is_over, seven < of.clear_below || is_low)
     });
     let details = with_burn(details(eye, band, policy.severity, verdict), band);
     let details = limit(details, Figure::Ratio(of.seven_days));

@@ -43,7 +43,10 @@ fn billing_data_late(eye: &mut Eye<'_>, status: &SourceStatus, spend: &SourceSpe
         newest.map(|day| eye.facts.now.duration_since(status.provider.billing_zone().end_of(day)));
     let late = age.map(|age| age.saturating_sub(status.lag));
     let waits = newest.is_none() && status.up == Some(true);
-    let verdict = match late {
+    // A source that cannot be read does not say how late its bill is, and another alert says that.
+    let failing = source_key(AlertRule::SourceFailing, &status.source, status.provider);
+    let is_told = status.up == Some(false) && eye.policies.source_failing.on(&failing).is_some();
+    let verdict = match late.filter(|_| !is_told) {
         Some(late) => verdict(late >= of.late_after, late < of.late_after),
         // It is read well and brings no complete day: that counts from the first such reading on.
         None if waits => Verdict::Met,

@@ -13,7 +13,7 @@ use crate::domain::alert::{
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
 use crate::domain::notice::{AlertNotice, Message, Notice, NoticeKind, Recipient, Takes};
-use crate::domain::period::BillingPeriod;
+use crate::domain::period::{BillingPeriod, BillingZone};
 
 /// What decides who is told.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +80,7 @@ pub fn tell(
         }
         let routing = telling.policies.routing(key);
         for (recipient, due) in telling.recipients.iter().zip(&mut due) {
-            let is_wanted = routing
-                .receivers
-                .as_ref()
-                .is_none_or(|names| names.iter().any(|name| *name == recipient.name));
-            if !is_wanted || !takes(recipient, state) {
+            if !routing.names(recipient) || !takes(recipient, state) {
                 continue;
             }
             match state.told.get(&recipient.name) {
@@ -100,13 +96,23 @@ pub fn tell(
             }
         }
     }
-    let Tellings { mut messages, mut changed, mut waits } = Tellings::default();
-    for (recipient, due) in telling.recipients.iter().zip(due) {
+    let over = moves.iter().filter(|(_, moved)| **moved == Move::Ended).map(|(key, _)| key);
+    let ended_for = |recipient: &Recipient| -> Vec<AlertKey> {
         let was_told = |key: &&AlertKey| {
             states.get(*key).is_some_and(|state| state.told.contains_key(&recipient.name))
         };
-        let ended = moves.iter().filter(|(_, moved)| **moved == Move::Ended).map(|(key, _)| key);
-        let ended = ended.filter(|_| recipient.resolved).filter(was_told).cloned().collect();
+        let goes_on = |key: &AlertKey| {
+            recipient.takes == Takes::Groups
+                && successor(key).and_then(|next| states.get(&next)).is_some_and(|next| {
+                    next.fires() && muted().why(next).is_none() && telling.reaches(recipient, next)
+                })
+        };
+        let ended = over.clone().filter(|_| recipient.resolved).filter(was_told);
+        ended.filter(|key| !goes_on(key)).cloned().collect()
+    };
+    let ended: Vec<Vec<AlertKey>> = telling.recipients.iter().map(ended_for).collect();
+    let Tellings { mut messages, mut changed, mut waits } = Tellings::default();
+    for ((recipient, due), ended) in telling.recipients.iter().zip(due).zip(ended) {
         let waited = telling.now.duration_since(due.oldest) >= telling.group_wait;
         // What holds alerts by their key waits for no other, and reminds people itself.
         let (fired, again) = match recipient.takes {
@@ -135,6 +141,13 @@ pub fn tell(
 }
 
 impl Telling<'_> {
+    /// Whether a recipient hears of an alert.
+    fn reaches(&self, recipient: &Recipient, state: &AlertState) -> bool {
+        self.alerting.tells(state.key.rule)
+            && self.policies.routing(&state.key).names(recipient)
+            && takes(recipient, state)
+    }
+
     /// Whether everybody who may be told was told lately, and of no lesser matter: most alerts, most
     /// of the time.
     fn is_done_with(&self, state: &AlertState) -> bool {
@@ -165,6 +178,13 @@ const SHORTEST_REPEAT: SignedDuration = SignedDuration::from_mins(1);
 fn takes(recipient: &Recipient, state: &AlertState) -> bool {
     state.details.severity <= recipient.minimum_severity
         && state.key.about(Subject::Receiver) != Some(&recipient.name)
+}
+
+/// The alert that goes on with what another one told: a spike that stays is a shift. People who hear
+/// of the one do not hear that the other is over, which reads as all clear.
+fn successor(key: &AlertKey) -> Option<AlertKey> {
+    (key.rule == AlertRule::SpendAnomaly)
+        .then(|| AlertKey { rule: AlertRule::LevelShift, ..key.clone() })
 }
 
 /// Why alerts that fire are not told.
@@ -267,7 +287,11 @@ fn is_due_again(
     repeat_after: SignedDuration,
     now: Timestamp,
 ) -> bool {
+    // A band's month that is over cannot be changed: it was told, and is told when it is final.
+    let is_past = state.key.about(Subject::Band).is_some()
+        && state.key.period.is_some_and(|period| period.end(BillingZone::Utc) <= now);
     state.acknowledged.is_none()
+        && !is_past
         && repeat_after > SignedDuration::ZERO
         && now.duration_since(told.at) >= repeat_after
 }

@@ -112,6 +112,26 @@ fn every_rule_is_told_in_every_language_without_gaps() {
 }
 
 #[test]
+fn what_happened_once_is_never_called_gone() {
+    for (rule, kind, end, language, text) in all() {
+        let happened = [
+            AlertRule::SpendAnomaly,
+            AlertRule::LevelShift,
+            AlertRule::NewService,
+            AlertRule::NewRegion,
+            AlertRule::Restatement,
+        ];
+        if kind == NoticeKind::Resolved
+            && end == Some(AlertEnd::Cleared)
+            && happened.contains(&rule)
+        {
+            let gone = ["is gone", "정상 상태"].iter().any(|word| text.summary.contains(word));
+            assert!(!gone, "{rule} {language:?}: {}", text.summary);
+        }
+    }
+}
+
+#[test]
 fn a_closed_month_is_never_called_resolved() {
     for (_, _, end, language, text) in all() {
         if end != Some(AlertEnd::PeriodFinal) {

@@ -159,6 +159,64 @@ fn a_reminder_comes_once_a_day_until_somebody_takes_the_alert() {
 }
 
 #[test]
+fn a_warning_comes_again_after_three_days_and_what_happened_once_never() {
+    let of = |rule| {
+        World::of(
+            vec![recipient("chat", Takes::Groups)],
+            vec![state(rule, "aws", Severity::Warning)],
+        )
+    };
+    let mut world = of(CeilingForecast);
+    assert_eq!(world.tell(0).len(), 1);
+    assert!(world.tell(71).is_empty());
+    assert_eq!(told(&world.tell(72)), [("chat", NoticeKind::Reminder, vec![CeilingForecast])]);
+    let december = 21 * 24;
+    assert_eq!(world.tell(december - 1).len(), 1);
+    assert!(world.tell(december + 100).is_empty(), "November is over");
+    for rule in [NewService, AlertRule::ForecastOff] {
+        let mut world = of(rule);
+        assert_eq!(world.tell(0).len(), 1);
+        assert!(world.tell(1000).is_empty(), "{rule}");
+    }
+}
+
+#[test]
+fn a_spike_that_becomes_a_shift_is_not_called_over() {
+    use AlertRule::{LevelShift, SpendAnomaly};
+    let recipients = vec![recipient("chat", Takes::Groups), recipient("pager", Takes::Alerts)];
+    let of = |rule| {
+        let mut state = state(rule, "aws", Severity::Warning);
+        state.key = state.key.of(Subject::FirstDay, "2026-11-08");
+        state
+    };
+    let resolved = |next: Option<AlertState>, silences: Vec<Silence>| {
+        let mut world = World::of(recipients.clone(), vec![of(SpendAnomaly)]);
+        assert_eq!(world.tell(0).len(), 2);
+        let moves = world.end(SpendAnomaly);
+        world.states.extend(next.map(|next| (next.key.clone(), next)));
+        world.silences = silences;
+        let messages = world.tell_after(1, moves);
+        let resolved = messages.iter().filter(|told| told.notice.kind == NoticeKind::Resolved);
+        resolved.map(|told| told.receiver.clone()).collect::<Vec<_>>()
+    };
+    // What holds alerts by their key must hear of each end.
+    assert_eq!(resolved(Some(of(LevelShift)), vec![]), ["pager"]);
+    assert_eq!(resolved(None, vec![]), ["chat", "pager"]);
+    let mut later = of(LevelShift);
+    later.key = later.key.of(Subject::FirstDay, "2026-11-09");
+    assert_eq!(resolved(Some(later), vec![]), ["chat", "pager"], "another movement");
+    let silence = Silence {
+        id: "1".to_owned(),
+        matchers: SilenceMatchers { rule: Some(LevelShift), ..SilenceMatchers::default() },
+        starts_at: at(0),
+        ends_at: at(9),
+        created_by: "jin".to_owned(),
+        comment: String::new(),
+    };
+    assert_eq!(resolved(Some(of(LevelShift)), vec![silence]), ["chat", "pager"], "nobody hears it");
+}
+
+#[test]
 fn what_becomes_graver_is_told_again_at_once() {
     let all = vec![state(NewService, "aws", Severity::Warning)];
     let mut world = World::of(vec![recipient("chat", Takes::Groups)], all);

@@ -22,6 +22,14 @@ fn booked_money_above_the_ceiling_is_told_at_once_however_old_the_reading() {
 }
 
 #[test]
+fn a_month_that_is_over_wakes_nobody() {
+    let over = judged(band(), BandView::Actual, BandStatus::Above);
+    let over = BandJudgement { label: PeriodLabel::Previous, ..over };
+    let told = World::with(over).one(AlertRule::CeilingExceeded);
+    assert_eq!((told.verdict, told.details.severity), (Verdict::Met, Severity::Warning));
+}
+
+#[test]
 fn a_final_period_is_judged_no_more() {
     let last = BandJudgement { is_final: true, label: PeriodLabel::Previous, ..band() };
     let world = World::with(last);
@@ -147,7 +155,7 @@ fn a_credit_that_comes_and_goes_around_the_ceiling_ends_nothing_at_once() {
 }
 
 #[test]
-fn a_slow_pace_wants_a_median_above_the_ceiling_too() {
+fn a_slow_pace_speaks_unless_a_forecast_ends_below_the_ceiling() {
     let verdict = |seven: f64, median: i64| {
         let mut band = burning(1.0, 1.0, seven);
         band.outlook = Some(outlook([28_000, 28_000, 28_000, median, 32_000, 32_000, 32_000]));
@@ -158,6 +166,11 @@ fn a_slow_pace_wants_a_median_above_the_ceiling_too() {
     assert_eq!(verdict(1.09, 30_001), Verdict::Between);
     assert_eq!(verdict(0.99, 30_001), Verdict::Clear);
     assert_eq!(verdict(1.2, 29_100), Verdict::Clear);
+    let alone = |seven| {
+        let band = BandJudgement { outlook: None, ..burning(1.0, 1.0, seven) };
+        World::with(band).verdict(AlertRule::PaceSlow)
+    };
+    assert_eq!([1.1, 1.09, 0.99].map(alone), [Verdict::Met, Verdict::Between, Verdict::Clear]);
 }
 
 #[test]

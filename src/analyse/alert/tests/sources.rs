@@ -79,6 +79,18 @@ fn a_source_that_refuses_and_is_silent_by_turns_is_told() {
 }
 
 #[test]
+fn a_bill_that_cannot_be_read_is_not_late_unless_nobody_else_tells_it() {
+    let mut world = failing(Some(SourceErrorKind::Timeout), Some(false));
+    world.now = "2026-11-20T00:00:00Z".parse().unwrap();
+    assert_eq!(world.verdict(AlertRule::BillingDataLate), Verdict::Unknown);
+    world.policies.source_failing.usual.enabled = false;
+    assert_eq!(world.verdict(AlertRule::BillingDataLate), Verdict::Met);
+    // What an outage held back is complete with the second reading after it, not with the first.
+    let patience = jiff::SignedDuration::from_hours(12);
+    assert_eq!(world.one(AlertRule::BillingDataLate).fires_after, Patience::Time(patience));
+}
+
+#[test]
 fn a_cap_is_nearly_spent_from_eight_tenths_on() {
     let verdict = |spent: i64| {
         let status = SourceStatus {

@@ -1,202 +1,140 @@
-//! Three simulated months with an incident that is mended, one that breaks the ceiling, an outage, a
-//! restatement of a closed month and three month ends: what people are told, in order.
+//! Simulated months with an incident that is mended, one that breaks the ceiling, an outage, a
+//! restatement of a closed month and month ends: what people are told, in order, and that they are
+//! told the same however the agent lives through it.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+mod agent;
+mod replicas;
+mod sink;
+mod world;
 
-use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use costband::app::alerts::{AlertInput, AlertRoom, GROUP_WAIT, judge};
-use costband::app::ledger::OutboxPort;
-use costband::app::trends;
-use costband::config::WebhookAddress;
-use costband::config::secret::SecretRef;
-use costband::domain::alert::Severity;
-use costband::domain::alerting::Alerting;
-use costband::domain::identity::Provider;
-use costband::domain::notice::{Recipient, Takes};
-use costband::domain::period::Window;
+use std::collections::BTreeMap;
+
 use costband::domain::ports::Clock;
-use costband::notify::webhook::Webhook;
-use costband::outbox::{Outbox, Receivers};
-use costband::simulate::charge::Charge;
-use costband::simulate::faults::Fault;
-use jiff::civil::{Date, date};
-use jiff::{SignedDuration, Timestamp};
-use rust_decimal::Decimal;
-use serde_json::{Value, json};
-use tokio::sync::watch;
+use jiff::SignedDuration;
 
 use crate::clock::SetClock;
-use crate::contract::harness::{Bench, Options, WrittenWorld, at, charge};
+use crate::contract::harness::at;
 use crate::faces::peers::golden;
 
-const BEGINS: &str = "2026-08-01T12:00:00Z";
-const ENDS: &str = "2026-11-04T12:00:00Z";
-/// The bill cannot be read in between.
-const OUTAGE: [&str; 2] = ["2026-10-05T00:00:00Z", "2026-10-11T00:00:00Z"];
-const PLACE: [&str; 3] = ["222233334444", "Amazon Elastic Compute Cloud - Compute", "us-east-1"];
+use agent::Agent;
+use sink::Sink;
 
-/// What a day costs: a steady fleet, two runaway days in August that are mended, and growth in the
-/// middle of September that nobody mends before the month is over.
-fn cost(day: Date) -> Decimal {
-    let wave = i64::from(day.day() % 5) * 10;
-    let more = if (date(2026, 8, 8)..=date(2026, 8, 9)).contains(&day) {
-        3_000
-    } else if (date(2026, 9, 12)..=date(2026, 9, 30)).contains(&day) {
-        1_000
-    } else {
-        0
-    };
-    Decimal::from(2_000 + wave + more)
+/// From where to where a world is lived through.
+#[derive(Clone, Copy)]
+struct Span {
+    begins: &'static str,
+    ends: &'static str,
 }
 
-fn world() -> Vec<Charge> {
-    let days = Window::new(date(2026, 5, 1), date(2026, 11, 5));
-    let of = |day, cost| charge(Provider::Aws, day, PLACE, cost, cost);
-    let mut charges: Vec<Charge> = days.days().map(|day| of(day, cost(day))).collect();
-    // A closed month moves.
-    let moved = Decimal::from(4_000);
-    let published_at = at("2026-10-20T00:00:00Z");
-    charges.push(Charge { published_at, ..of(date(2026, 9, 15), moved) });
-    charges
+/// An incident that is mended, and everything of [`WEEKS`].
+const MONTHS: Span = Span { begins: "2026-08-01T00:00:00Z", ends: "2026-11-04T00:00:00Z" };
+/// The incident that breaks the ceiling, a month end, the restatement and the outage.
+const WEEKS: Span = Span { begins: "2026-09-08T00:00:00Z", ends: "2026-10-20T00:00:00Z" };
+
+const POLLS_EVERY: SignedDuration = SignedDuration::from_hours(12);
+/// The second look, for what waits for others that come up with it.
+const SECOND_LOOK: SignedDuration = SignedDuration::from_mins(1);
+
+/// What an agent does, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Poll,
+    Judge,
+    Deliver,
 }
 
-/// Who is told, and what it was told.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<(String, Value)>>>);
-
-impl Sink {
-    async fn listen(&self) -> String {
-        let heard = self.0.clone();
-        let answer = async move |headers: HeaderMap, body: String| {
-            let id = headers["webhook-id"].to_str().unwrap().to_owned();
-            heard.lock().unwrap().push((id, serde_json::from_str(&body).unwrap()));
-            StatusCode::NO_CONTENT
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let router = Router::new().route("/hook", post(answer));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        url
-    }
-
-    fn take(&self) -> Vec<(String, Value)> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+/// Lives through a span, with so many evaluations after each poll.
+async fn live(clock: &SetClock, span: Span, times: i32, mut act: impl AsyncFnMut(Act)) {
+    let step = POLLS_EVERY / times;
+    clock.set(at(span.begins));
+    while clock.now() < at(span.ends) {
+        act(Act::Poll).await;
+        for _ in 0..times {
+            act(Act::Judge).await;
+            clock.advance(SECOND_LOOK);
+            act(Act::Judge).await;
+            act(Act::Deliver).await;
+            clock.advance(step - SECOND_LOOK);
+        }
     }
 }
 
-/// The parts of an agent that judge and tell.
-struct Agent {
-    bench: Bench,
-    room: AlertRoom,
-    outbox: Outbox,
-}
+/// Numbers that are the same in every run and look like none.
+struct Drawn(u64);
 
-impl Agent {
-    async fn start(clock: Arc<SetClock>, url: &str) -> Self {
-        let world = WrittenWorld::new(clock.clone(), world());
-        let bands = json!([{"name": "aws", "provider": "aws", "floor": 40_000, "ceiling": 70_000}]);
-        let bench =
-            Bench::start(&[Provider::Aws], world, clock.clone(), Options::default(), bands).await;
-        let secret = bench.folder.path().join("key");
-        std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let webhook = Webhook {
-            name: "ops".to_owned(),
-            address: WebhookAddress::Url(url.parse().unwrap()),
-            secret: SecretRef { file: Some(secret), env: None },
-            timeout: Duration::from_secs(10),
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
-        };
-        let recipient = Recipient {
-            name: "ops".to_owned(),
-            takes: Takes::Groups,
-            minimum_severity: Severity::Info,
-            resolved: true,
-        };
-        let room = AlertRoom {
-            policies: Arc::default(),
-            alerting: Alerting::Agent,
-            recipients: Arc::new(vec![recipient]),
-            group_wait: GROUP_WAIT,
-        };
-        let receivers: Receivers = Receivers::from([("ops".to_owned(), Arc::new(webhook) as _)]);
-        let (_, bell) = watch::channel(0);
-        let outbox = Outbox {
-            ledger: Arc::new(OutboxPort(bench.polling.handle.clone())),
-            receivers,
-            clock,
-            metrics: bench.polling.metrics.clone(),
-            bell,
-        };
-        Self { bench, room, outbox }
-    }
-
-    async fn judge(&self) {
-        let (reading, history) = (self.bench.read().await, self.bench.history_after(None).await);
-        let gpu = Arc::new(self.bench.gpu(&reading).await);
-        let now = self.bench.clock.now();
-        let reader = self.bench.reader.clone();
-        let bands = Arc::new(reader.judge(&reading, &history, &gpu, now));
-        let room = self.room.clone();
-        let judged = self.bench.polling.handle.call(move |ledger| {
-            let trends = Arc::new(trends::read(&reader, ledger, now)?);
-            let input = AlertInput {
-                bands,
-                spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
-                sources: Arc::new(reading.sources.clone()),
-                gpu,
-                gpu_window: None,
-                trends: Some(trends).filter(|told| !told.is_empty()),
-            };
-            judge(ledger, &room, &input, now)
-        });
-        judged.await.unwrap().unwrap();
+impl Drawn {
+    /// True once in so many times.
+    fn once_in(&mut self, times: u64) -> bool {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.is_multiple_of(times)
     }
 }
 
-/// One line for each alert of a message.
-fn lines(at: Timestamp, body: &Value, out: &mut String) {
-    let data = body.get("data").unwrap_or(body);
-    let kind = body.get("type").or(body.get("kind")).and_then(Value::as_str);
-    let _ = writeln!(out, "{at} {}", kind.unwrap_or("?"));
-    for alert in data["alerts"].as_array().into_iter().flatten() {
-        let word = |key: &str| alert[key].as_str().unwrap_or("-").to_owned();
-        let (rule, period) = (word("rule"), word("period"));
-        let (subject, severity) = (&alert["subject"], &alert["details"]["severity"]);
-        let _ = writeln!(out, "    {rule} {subject} {period} {severity} end {}", word("end"));
+/// How often each alert was told, by kind of message, rule, subject and period: a golden file
+/// without its times and figures.
+fn content(told: &str) -> BTreeMap<String, u32> {
+    let mut content = BTreeMap::new();
+    for line in told.lines() {
+        let (head, _) = line.split_once(": ").unwrap();
+        let (_, alert) = head.split_once(' ').unwrap();
+        *content.entry(alert.trim_start().to_owned()).or_default() += 1;
     }
+    content
+}
+
+fn weeks() -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(root.join("tests/golden/replay/weeks.txt")).unwrap()
+}
+
+/// An agent that nobody disturbs.
+async fn quiet(span: Span, times: i32) -> (Sink, Agent) {
+    let clock = SetClock::at(span.begins);
+    let sink = Sink::listen(clock.clone()).await;
+    let agent = Agent::start(clock.clone(), &sink.url, None).await;
+    live(&clock, span, times, async |act| agent.act(act).await).await;
+    (sink, agent)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_months_are_told_in_the_expected_order() {
-    let clock = SetClock::at(BEGINS);
-    let sink = Sink::default();
-    let agent = Agent::start(clock.clone(), &sink.listen().await).await;
-    let faults = &agent.bench.clouds.aws.faults;
-    let [from, until] = OUTAGE.map(at);
-    let (mut told, mut ids) = (String::new(), BTreeSet::new());
-    while clock.now() < at(ENDS) {
-        faults.clear();
-        if (from..until).contains(&clock.now()) {
-            faults.order(Fault::ServerError, 100);
+    let (sink, agent) = quiet(MONTHS, 1).await;
+    assert_eq!((sink.repeats(), agent.repeated()), (0, 0));
+    golden("replay/months.txt", &sink.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_weeks_are_told_in_the_expected_order() {
+    let (sink, agent) = quiet(WEEKS, 1).await;
+    assert_eq!((sink.repeats(), agent.repeated()), (0, 0));
+    golden("replay/weeks.txt", &sink.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_is_told_when_it_is_judged_ten_times_as_often() {
+    let (sink, agent) = quiet(WEEKS, 10).await;
+    assert_eq!((sink.repeats(), agent.repeated()), (0, 0));
+    assert_eq!(content(&sink.told()), content(&weeks()), "{}", sink.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_is_told_by_an_agent_that_starts_anew_at_any_instant() {
+    let clock = SetClock::at(WEEKS.begins);
+    let sink = Sink::listen(clock.clone()).await;
+    let mut agent = Agent::start(clock.clone(), &sink.url, None).await;
+    let (mut drawn, mut restarts) = (Drawn(20_261_128), 0);
+    live(&clock, WEEKS, 1, async |act| {
+        if drawn.once_in(5) {
+            agent.restart().await;
+            restarts += 1;
         }
-        let read = agent.bench.poll(Provider::Aws).await;
-        assert_eq!(read.is_err(), (from..until).contains(&clock.now()), "{}", clock.now());
-        // The second time what came up together has waited for its like.
-        for _ in 0..2 {
-            agent.judge().await;
-            clock.advance(SignedDuration::from_mins(1));
-        }
-        agent.outbox.deliver_due().await;
-        for (id, body) in sink.take() {
-            assert!(ids.insert(id.clone()), "{id} twice");
-            lines(clock.now(), &body, &mut told);
-        }
-        clock.advance(SignedDuration::from_mins(8 * 60 - 2));
-    }
-    golden("replay/months.txt", &told);
+        agent.act(act).await;
+    })
+    .await;
+    assert!(restarts > 30, "{restarts}");
+    assert_eq!((sink.repeats(), agent.repeated()), (0, 0));
+    println!("{restarts} restarts, {} messages", sink.messages());
+    assert_eq!(sink.told(), weeks());
 }

@@ -106,6 +106,9 @@ impl DeliveryError {
     }
 }
 
+/// Makes a receiver of an entry, its path, what messages link to, and where problems are noted.
+type Build = fn(&serde_json::Value, &str, &Links, &mut Problems) -> Option<Arc<dyn Receiver>>;
+
 /// One kind of receiver: how its configuration is described and how it is made.
 pub struct ReceiverKind {
     /// The key under `notify` in the configuration.
@@ -118,12 +121,7 @@ pub struct ReceiverKind {
     pub beats: bool,
     /// Makes a receiver of one entry whose structure was checked against the schema. Notes what is
     /// wrong under `path` (`notify.slack[0]`) and returns none then. Reads no network.
-    pub build: fn(
-        entry: &serde_json::Value,
-        path: &str,
-        links: &Links,
-        problems: &mut Problems,
-    ) -> Option<Arc<dyn Receiver>>,
+    pub build: Build,
 }
 
 /// Every kind of receiver.

@@ -195,7 +195,7 @@ fn changes(
             Some(Move::Ended) => Some(AlertEventKind::Ended),
             Some(Move::Began | Move::Passed) | None => None,
         };
-        changes.push(AlertChange::Kept { state: state.clone(), event });
+        changes.push(AlertChange::Kept { state: Box::new(state.clone()), event });
     }
     changes
 }

@@ -50,7 +50,7 @@ pub enum AlertChange {
     /// It is as it is.
     Kept {
         /// How.
-        state: AlertState,
+        state: Box<AlertState>,
         /// What became of it, for its history.
         event: Option<AlertEventKind>,
     },

@@ -79,12 +79,12 @@ fn commands() -> BTreeMap<String, String> {
         .map(|name| {
             let own = help(&[name]);
             // What a command has below it is called in one breath with it.
-            let below = own.split("Commands:\n").nth(1).map(|section| {
+            let below: Option<String> = own.split("Commands:\n").nth(1).map(|section| {
                 let lines = section.split("\n\n").next().unwrap().lines();
                 let names = lines.filter_map(|line| line.split_whitespace().next());
                 names.filter(|below| *below != "help").map(|below| help(&[name, below])).collect()
             });
-            (name.to_owned(), own + &below.unwrap_or_else(String::new))
+            (name.to_owned(), own + &below.unwrap_or_default())
         })
         .collect()
 }

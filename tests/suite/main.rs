@@ -24,6 +24,7 @@ mod image;
 mod kubernetes;
 mod notify;
 mod online;
+mod replay;
 mod roles;
 mod simulate_aws;
 mod simulate_azure;

@@ -637,7 +637,7 @@ fn alert(phase: AlertPhase) -> AlertState {
 }
 
 fn kept(state: &AlertState, event: Option<AlertEventKind>) -> AlertChange {
-    AlertChange::Kept { state: state.clone(), event }
+    AlertChange::Kept { state: Box::new(state.clone()), event }
 }
 
 fn message(key: &str) -> Message {

@@ -108,7 +108,7 @@ async fn answers_of_a_mail_server_mean_what_they_say() {
         (Mail::RefusesLogin, "http", Err(true)),
         (Mail::RefusesRecipient, "http", Err(true)),
         (Mail::DefersRecipient, "http", Err(true)),
-        (Mail::RefusesMail, "http", Err(true)),
+        (Mail::RefusesContent, "http", Err(true)),
         (Mail::DropsAfterData, "http", Err(true)),
         (Mail::Silence, "http", Err(true)),
         // No STARTTLS is offered, and nothing is told in the clear.

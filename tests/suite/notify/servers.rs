@@ -26,7 +26,7 @@ pub(super) enum Mail {
     /// It knows `ops@` no more, and breaks off a mail of which one address is refused.
     RefusesOne,
     DefersRecipient,
-    RefusesMail,
+    RefusesContent,
     DropsAfterData,
     Silence,
     /// It offers STARTTLS, says yes to it and then speaks no TLS.
@@ -144,7 +144,7 @@ async fn answer_mail(stream: TcpStream, mail: Mail, taken: &Taken) -> std::io::R
             taken.lock().unwrap().push((heard.clone(), text));
             match mail {
                 Mail::DropsAfterData => return Ok(()),
-                Mail::RefusesMail => stream.write_all(b"554 spam\r\n").await?,
+                Mail::RefusesContent => stream.write_all(b"554 spam\r\n").await?,
                 _ => stream.write_all(b"250 taken\r\n").await?,
             }
         }

@@ -138,7 +138,10 @@ impl Agent {
 
     /// The messages of the ledger.
     pub(super) fn messages(&self) -> Arc<dyn OutboxLedger> {
-        Arc::new(OutboxPort(self.bench.polling.handle.clone()))
+        Arc::new(OutboxPort {
+            ledger: self.bench.polling.handle.clone(),
+            alerting: self.bench.setup.config.alerting,
+        })
     }
 
     pub(super) fn outbox(&self, ledger: Arc<dyn OutboxLedger>) -> Outbox {

@@ -24,8 +24,12 @@ struct Dying {
 
 #[async_trait]
 impl OutboxLedger for Dying {
-    async fn due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, String> {
-        self.messages.due(now).await
+    async fn due(&self, receiver: &str, now: Timestamp) -> Result<Vec<QueuedNotice>, String> {
+        self.messages.due(receiver, now).await
+    }
+
+    async fn receivers(&self) -> Result<Vec<String>, String> {
+        self.messages.receivers().await
     }
 
     async fn handed(&self, id: i64, at: Timestamp) -> Result<(), String> {
@@ -115,12 +119,16 @@ impl Replicas {
     }
 
     async fn deliver(&mut self, drawn: &mut Drawn, sink: &Sink) {
-        let due = self.holder().messages().due(self.now()).await.unwrap();
-        if !due.is_empty() && drawn.once_in(3) {
+        let messages = self.holder().messages();
+        let mut is_due = false;
+        for receiver in messages.receivers().await.unwrap() {
+            is_due |= !messages.due(&receiver, self.now()).await.unwrap().is_empty();
+        }
+        if is_due && drawn.once_in(3) {
             self.fates.died_before_sending += 1;
             self.die().await;
         }
-        if !due.is_empty() && drawn.once_in(3) {
+        if is_due && drawn.once_in(3) {
             let (before, died) = (sink.messages(), Arc::new(Notify::new()));
             let messages = self.holder().messages();
             let outbox = self.holder().outbox(Arc::new(Dying { messages, died: died.clone() }));

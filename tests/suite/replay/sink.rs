@@ -32,10 +32,11 @@ pub(super) struct Sink {
     refused: Arc<Mutex<Vec<String>>>,
 }
 
+type Shared<T> = Arc<Mutex<Vec<T>>>;
+
 impl Sink {
     pub(super) async fn listen(clock: Arc<SetClock>) -> Self {
-        let (heard, refused): (Arc<Mutex<Vec<Message>>>, Arc<Mutex<Vec<String>>>) =
-            Default::default();
+        let (heard, refused): (Shared<Message>, Shared<String>) = Default::default();
         let (messages, wrong) = (heard.clone(), refused.clone());
         let answer = async move |headers: HeaderMap, body: String| {
             if let Err(reason) = verify(&headers, &body) {

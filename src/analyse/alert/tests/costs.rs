@@ -125,8 +125,16 @@ fn the_whole_bill_stands_for_its_parts_on_the_same_days() {
     let whole = vec![Subject::Source, Subject::Provider, Subject::FirstDay];
     assert_eq!(parts(spike("2026-11-12", 5000)), [whole]);
     let service = vec![Subject::Source, Subject::Provider, Subject::ServiceName, Subject::FirstDay];
-    assert_eq!(parts(Vec::new()), [service.clone()], "a service goes before its account");
-    assert_eq!(parts(spike("2026-11-12", 5)), [service.clone()], "too small to stand for them");
+    assert_eq!(
+        parts(Vec::new()),
+        std::slice::from_ref(&service),
+        "a service goes before its account"
+    );
+    assert_eq!(
+        parts(spike("2026-11-12", 5)),
+        std::slice::from_ref(&service),
+        "too small to stand for them"
+    );
     assert_eq!(parts(spike("2026-11-12", -5000)), [service], "it fell, they rose");
     assert_eq!(parts(spike("2026-11-10", 5000)).len(), 2, "other days");
 }

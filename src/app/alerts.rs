@@ -226,6 +226,7 @@ pub fn ledger_alarm(
     LedgerAlarm {
         trouble: trouble.subscribe(),
         after,
+        every: Duration::from_secs(60),
         severity: policy.severity,
         receivers: told.collect(),
         clock: clock.clone(),

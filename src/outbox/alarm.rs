@@ -16,8 +16,6 @@ use crate::domain::ports::Clock;
 use crate::notify::Receiver;
 use crate::telemetry::self_metrics::SelfMetrics;
 
-/// How soon a receiver that did not take it is told again.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// How often the end is tried.
 const TRIES_OF_THE_END: u32 = 60;
 
@@ -36,6 +34,8 @@ pub struct LedgerAlarm {
     pub trouble: watch::Receiver<Option<Trouble>>,
     /// For how long it must.
     pub after: Duration,
+    /// How soon a receiver that did not take it, or that forgets, is told again.
+    pub every: Duration,
     /// How much it matters.
     pub severity: Severity,
     /// Who is told, and whether of the end too.
@@ -66,7 +66,7 @@ impl LedgerAlarm {
                 self.tell(&trouble, NoticeKind::Firing, &mut told).await;
                 self.refresh(&trouble, &told).await;
                 tokio::select! {
-                    () = sleep(RETRY_AFTER) => {}
+                    () = sleep(self.every) => {}
                     _ = self.trouble.wait_for(Option::is_none) => {}
                 }
             }
@@ -82,7 +82,7 @@ impl LedgerAlarm {
                 if spared.len() == self.receivers.len() || self.trouble.borrow().is_some() {
                     break;
                 }
-                sleep(RETRY_AFTER).await;
+                sleep(self.every).await;
             }
         }
     }

@@ -1,3 +1,4 @@
 //! Alerts from what rules say to what receivers hear.
 
+mod alarm;
 mod crash;

@@ -79,6 +79,7 @@ fn refuse(file: &FileConfig, word: RoleWord, findings: &mut Findings) {
             "no bill is read",
         ),
         ("bands", file.bands.as_ref().is_some_and(|of| !of.is_empty()), "no band is judged"),
+        ("alerts", file.alerts.is_some(), "there is nothing to tell"),
         ("alerting", file.alerting.is_some(), "there is nothing to tell"),
         ("group_wait", file.group_wait.is_some(), "there is nothing to tell"),
         (

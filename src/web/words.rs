@@ -9,18 +9,6 @@ use crate::domain::machine::Tier;
 use crate::domain::money::CostBasis;
 
 impl Language {
-    /// The first language of an Accept-Language header that the page has.
-    pub fn preferred(accept_language: &str) -> Option<Self> {
-        accept_language.split(',').find_map(|item| {
-            let tag = item.split(';').next()?.trim().to_ascii_lowercase();
-            match tag.split('-').next()? {
-                "en" => Some(Self::En),
-                "ko" => Some(Self::Ko),
-                _ => None,
-            }
-        })
-    }
-
     /// The BCP 47 tag.
     pub fn tag(self) -> &'static str {
         match self {
@@ -129,17 +117,5 @@ impl Language {
             BandView::Pace => self.pick("Pace", "진행 속도"),
             BandView::Forecast => self.pick("Month end", "월말 예상"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_language_that_the_page_has_is_taken() {
-        assert_eq!(Language::preferred("fr-FR,ko;q=0.9,en;q=0.8"), Some(Language::Ko));
-        assert_eq!(Language::preferred("en-GB"), Some(Language::En));
-        assert_eq!(Language::preferred("de,*"), None);
     }
 }

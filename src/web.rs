@@ -89,6 +89,7 @@ impl FromRef<watch::Receiver<Face>> for Face {
 pub fn router(faces: watch::Receiver<Face>) -> Router {
     let guarded = Router::new()
         .route("/", get(views::bands::show))
+        .route("/bands/{name}", get(views::band::show))
         .route("/assets/{file}", get(assets::serve))
         .route("/metrics", get(metrics))
         .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))

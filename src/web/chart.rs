@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+pub(super) mod band;
 pub(super) mod scale;
 pub(super) mod track;
 

@@ -120,6 +120,25 @@ impl Reader {
         format!("{sign}{}", self.small_money(money))
     }
 
+    /// A number beside an axis: large ones in millions and more, with three digits.
+    pub fn tick(&self, number: Decimal) -> String {
+        let units = [
+            (1_000_000_000_000_u64, "T", "조"),
+            (1_000_000_000, "B", "십억"),
+            (1_000_000, "M", "백만"),
+        ];
+        let large = units.into_iter().find(|(unit, ..)| number.abs() >= Decimal::from(*unit));
+        let (number, unit) = match large {
+            Some((unit, english, korean)) => {
+                (number / Decimal::from(unit), self.word(english, korean))
+            }
+            None => (number, ""),
+        };
+        let number =
+            number.round_sf(if unit.is_empty() { 6 } else { 3 }).unwrap_or(number).normalize();
+        format!("{}{unit}", self.number(number, number.scale().min(3)))
+    }
+
     /// A ratio as a percentage: 0.123 is `12.3%` with one decimal.
     pub fn percent(&self, ratio: f64, decimals: u32) -> String {
         match Decimal::from_f64_retain(ratio * 100.0) {

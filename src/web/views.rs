@@ -6,6 +6,7 @@ use super::reader::Reader;
 use crate::domain::band::{BandStatus, PeriodLabel};
 use crate::domain::money::Money;
 
+pub(super) mod band;
 pub(super) mod bands;
 
 /// A word for a status with a sign of its own, so that nobody has to tell colours apart.

@@ -144,7 +144,7 @@ fn card(band: &BandJudgement, snapshot: &Snapshot, place: &Place, reader: &Reade
 }
 
 /// The status that people must know: that of the booked money where it decides, else the expected one.
-fn worst(band: &BandJudgement) -> BandStatus {
+pub(super) fn worst(band: &BandJudgement) -> BandStatus {
     match (band.status(BandView::Actual), band.status(BandView::Forecast)) {
         (BandStatus::Above, _) => BandStatus::Above,
         (actual, BandStatus::Unknown) => actual,
@@ -156,7 +156,7 @@ fn figure<'a>(name: &'static str, band: &'a BandJudgement) -> Figure<'a> {
     Figure { name, of: &band.band, period: band.label }
 }
 
-fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
+pub(super) fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
     html! {
         p.amount {
             @match band.spend {
@@ -176,7 +176,7 @@ fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
 }
 
 /// Where the month will end and when it crosses.
-fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
+pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
     let Some(end) = band.month_end() else {
         let reason = band.views.iter().find(|view| view.view == BandView::Forecast);
         return html! { @if let Some(view) = reason { p.note { (view.reason) } } };

@@ -9,9 +9,11 @@ pub(super) mod band;
 pub(super) mod scale;
 pub(super) mod track;
 
-/// The drawings of one chart: text keeps its size, so that a phone's has fewer marks, not smaller ones.
-pub(super) const SIZES: [Size; 2] = [
-    Size { class: "wide", width: 760.0, height: 300.0, left: 64.0, right: 92.0 },
+/// The drawings of one chart: text keeps its size, so that a phone's has fewer marks, not smaller
+/// ones.
+pub(super) const SIZES: [Size; 3] = [
+    Size { class: "wide", width: 1100.0, height: 340.0, left: 62.0, right: 84.0 },
+    Size { class: "middle", width: 700.0, height: 290.0, left: 62.0, right: 80.0 },
     Size { class: "narrow", width: 350.0, height: 230.0, left: 46.0, right: 10.0 },
 ];
 
@@ -30,7 +32,7 @@ impl Size {
     const BOTTOM: f64 = 26.0;
 
     fn is_wide(&self) -> bool {
-        self.class == "wide"
+        self.class != "narrow"
     }
 
     /// The places of a scale from 0 to 1 along the width.

@@ -63,8 +63,11 @@ impl View {
 
 /// A request for a view: who asks, where, and the newest picture.
 pub struct Visit {
+    /// What the face is made of.
     pub face: Face,
+    /// Where.
     pub place: Place,
+    /// Who.
     pub reader: Reader,
     published: Option<Arc<Published>>,
 }

@@ -235,9 +235,9 @@ impl<'a> Chart<'a> {
             Some((amount, (self.y(size, amount) - y).abs().max(APART) * away + y))
         };
         html! {
-            text.strong x=(x) y=(place(y + 4.0)) { (reader.tick(middle)) }
+            text.strong x=(x) y=(place(y + 4.0)) { (reader.tick(middle.round())) }
             @for (amount, y) in [aside(HIGH, -1.0), aside(LOW, 1.0)].into_iter().flatten() {
-                text x=(x) y=(place(y + 4.0)) { (reader.tick(amount)) }
+                text x=(x) y=(place(y + 4.0)) { (reader.tick(amount.round())) }
             }
         }
     }

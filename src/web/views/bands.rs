@@ -65,6 +65,7 @@ fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let firing = || snapshot.alerts.iter().filter(|alert| alert.fires());
     let grave = firing().filter(|alert| alert.details.severity == Severity::Critical).count();
     let taken = firing().filter(|alert| alert.acknowledged.is_some()).count();
+    let pending = snapshot.alerts.len() - firing().count();
     html! {
         h2 { a href=(place.to(&["alerts"], &[])) { (reader.word("Alerts firing", "발생 중인 알림")) } }
         strong { (reader.count(firing().count())) }
@@ -72,7 +73,11 @@ fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
             @if firing().next().is_none() { (reader.word("Nothing fires.", "발생한 알림이 없습니다.")) }
             @else {
                 (reader.count(grave)) " " (reader.word("critical", "긴급")) ", "
-                (reader.count(taken)) " " (reader.word("taken", "확인됨"))
+                (reader.count(taken)) " " (reader.word("taken", "확인됨")) "."
+            }
+            @if pending > 0 {
+                " " (reader.count(pending)) " "
+                (reader.word("will, if it lasts.", "건은 지속되면 발생합니다."))
             }
         }
     }
@@ -164,7 +169,7 @@ pub(super) fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
                 None => (reader.word("unknown", "알 수 없음")),
             }
             small {
-                " " (reader.word("of", "/")) " "
+                (reader.word("of ", "예산 범위 "))
                 (figure("band_floor", band).shown(band.floor.amount.normalize(), &reader.number(band.floor.amount, 0)))
                 " – " (figure("band_ceiling", band).money(band.ceiling, reader))
             }

@@ -62,6 +62,7 @@ fn outlook() -> BandOutlook {
             crossing_p80: Some(day),
             allowed_per_day: None,
         },
+        path: Vec::new(),
     }
 }
 
@@ -77,6 +78,7 @@ fn band(number: usize) -> BandJudgement {
         floor: usd(50_000),
         ceiling: usd(100_000),
         spend: Some(usd(101_000)),
+        days: Vec::new(),
         complete_spend: Some(usd(99_000)),
         complete_days: 20,
         newest_complete_day: Some(date(2026, 11, 20)),

@@ -95,6 +95,7 @@ pub fn judge(
     ];
     let money = |amount| Money::new(amount, band.currency);
     let spend = spend.ok();
+    let days = spend.map_or_else(Vec::new, |_| booked.days(sources, period));
     Some(BandJudgement {
         band: band.name.clone(),
         period,
@@ -106,6 +107,7 @@ pub fn judge(
         floor: money(limits.floor),
         ceiling: money(limits.ceiling),
         spend: spend.map(money),
+        days,
         complete_spend: spend.and(complete).map(|complete| money(complete.sum)),
         complete_days: complete.map_or(0, |complete| complete.days),
         newest_complete_day: newest,

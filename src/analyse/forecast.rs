@@ -10,6 +10,7 @@ pub mod statistics;
 
 mod band;
 mod nowcast;
+mod path;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -71,6 +72,8 @@ pub struct MonthEnd<'a> {
     booked: Decimal,
     /// What is expected of the month's days before the newest complete one that have no figure.
     gaps: f64,
+    /// How far that may be off.
+    gap_sigma: f64,
     nowcast: Option<Nowcast>,
     expected: Vec<Due>,
     prior: bool,
@@ -159,6 +162,7 @@ fn build<'a>(
     let start = days_between(series.first, period.first_day()).unwrap_or(0);
     let choice = Choice::of(&learned, ahead.max(1));
     let overflow = ForecastError::Overflow(period);
+    let last = period.end_day();
     let mut found = MonthEnd {
         period,
         series,
@@ -169,9 +173,10 @@ fn build<'a>(
         outlook: Outlook::ahead(&learned, &choice, ahead),
         learned,
         choice,
-        exact: exact_sum(series, period, |complete| complete).ok_or(overflow)?,
-        booked: exact_sum(series, period, |_| true).ok_or(overflow)?,
+        exact: exact_sum(series, period, last, |complete| complete).ok_or(overflow)?,
+        booked: exact_sum(series, period, last, |_| true).ok_or(overflow)?,
         gaps: 0.0,
+        gap_sigma: 0.0,
         nowcast: None,
         expected: Vec::new(),
         prior: false,
@@ -183,24 +188,24 @@ fn build<'a>(
         found.nowcast = Nowcast::of(&found.learned, &found.choice, &aid.gpu_days);
     }
     found.expected = found.due_charges();
-    let variance: f64 = found.expected.iter().map(|due| due.sigma * due.sigma).sum();
-    found.outlook.further_sigma = found.outlook.further_sigma.hypot(variance.sqrt());
+    found.outlook.further_sigma = found.further_sigma(last);
     found.may_fall = found.may_fall();
     Ok(found)
 }
 
-/// The exact sum of a month's days that count, and of its known charges.
+/// The exact sum of a month's days that count, and of its known charges, before a day.
 fn exact_sum(
     series: &CostSeries,
     period: BillingPeriod,
+    before: Date,
     counts: impl Fn(bool) -> bool,
 ) -> Option<Decimal> {
     let start = days_between(series.first, period.first_day()).unwrap_or(0);
-    let end = days_between(series.first, period.end_day()).unwrap_or(0).min(series.days.len());
+    let end = days_between(series.first, before).unwrap_or(0).min(series.days.len());
     let days = series.days.get(start..end).unwrap_or_default().iter();
     let amounts = days.filter(|day| counts(day.complete)).filter_map(|day| day.amount);
-    let charges =
-        series.charges.iter().filter(|charge| period.contains(charge.day)).map(|c| c.amount);
+    let is_in = |charge: &&KnownCharge| period.contains(charge.day) && charge.day < before;
+    let charges = series.charges.iter().filter(is_in).map(|charge| charge.amount);
     amounts.chain(charges).try_fold(Decimal::ZERO, Decimal::checked_add)
 }
 
@@ -219,7 +224,14 @@ impl MonthEnd<'_> {
         let filled: Vec<f64> = missing.map(|at| self.learned.value(at)).collect();
         self.gaps = filled.iter().sum();
         let sigma = self.learned.level().relative_sigma().max(0.05);
-        self.outlook.further_sigma = sigma * filled.iter().map(|gap| gap.abs()).sum::<f64>();
+        self.gap_sigma = sigma * filled.iter().map(|gap| gap.abs()).sum::<f64>();
+    }
+
+    /// The sigma, besides that of the days, of what is expected before a day.
+    fn further_sigma(&self, before: Date) -> f64 {
+        let due = self.expected.iter().filter(|due| due.day < before);
+        let variance: f64 = due.map(|due| due.sigma * due.sigma).sum();
+        self.gap_sigma.hypot(variance.sqrt())
     }
 
     /// Fewer days than a week: their level and what the fleet costs a day, weighed by days. The
@@ -325,30 +337,13 @@ impl MonthEnd<'_> {
         self.ahead == 0 && self.gaps == 0.0 && whole && first.is_some() && self.exact == self.booked
     }
 
-    fn expected_sum(&self, until: Date) -> f64 {
-        self.expected.iter().filter(|due| due.day <= until).map(|due| due.amount).sum()
-    }
-
-    /// The part of the month's end that is estimated, at a probability.
-    fn rest(&self, probability: f64) -> f64 {
-        let before = self.before();
-        let due = self.expected_sum(self.period.end_day());
-        let moved = self.gaps + self.moved_by_nowcast(self.ahead);
-        self.outlook.quantile(probability) - before + due + moved
-    }
-
-    /// What is booked on days that are not complete.
-    fn provisional(&self) -> f64 {
-        (self.booked - self.exact).to_f64().unwrap_or(0.0)
+    fn expected_sum(&self, before: Date) -> f64 {
+        self.expected.iter().filter(|due| due.day < before).map(|due| due.amount).sum()
     }
 
     /// The month's end at a probability; never below what is booked, unless the sum may fall.
     fn quantile(&self, probability: f64) -> Option<Decimal> {
-        let rest = self.rest(probability);
-        if !self.may_fall && rest <= self.provisional() {
-            return Some(self.booked);
-        }
-        estimated(rest).and_then(|rest| self.exact.checked_add(rest))
+        self.end().quantile(probability)
     }
 
     /// The month's end as a document.
@@ -356,8 +351,9 @@ impl MonthEnd<'_> {
     /// # Errors
     /// [`ForecastError::Overflow`] where an amount has more than 28 digits.
     pub fn forecast(&self) -> Result<Forecast, ForecastError> {
-        let at =
-            |probability| self.quantile(probability).ok_or(ForecastError::Overflow(self.period));
+        let end = self.end();
+        let overflow = ForecastError::Overflow(self.period);
+        let at = |probability| end.quantile(probability).ok_or(overflow);
         let quantiles = PROBABILITIES
             .into_iter()
             .map(|probability| Ok(Quantile { probability, amount: at(probability)? }))

@@ -10,6 +10,7 @@ use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::report::Completeness;
 
 /// A band as configured: which money, on which basis, between which limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,6 +186,21 @@ pub struct BurnRates {
     pub seven_days: Option<f64>,
 }
 
+/// What a band cost on one day of a period, in the band's currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BandDay {
+    /// The usage day.
+    pub day: Date,
+    /// What it cost.
+    pub spend: Decimal,
+    /// What is booked of the period up to this day's end; what its invoice carries of days outside of
+    /// it counts from the first day. The last one is the band's spend.
+    pub total: Decimal,
+    /// [`Completeness::Complete`] where the day is so in every source of the band, else
+    /// [`Completeness::Provisional`].
+    pub completeness: Completeness,
+}
+
 /// A band held against one billing period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BandJudgement {
@@ -208,6 +224,8 @@ pub struct BandJudgement {
     pub ceiling: Money,
     /// The money booked so far, the last good figure whatever its age; none if never known.
     pub spend: Option<Money>,
+    /// The days of the period that are booked or complete, ascending; empty where `spend` is none.
+    pub days: Vec<BandDay>,
     /// The part of `spend` on complete days.
     pub complete_spend: Option<Money>,
     /// Complete days of the period counted.

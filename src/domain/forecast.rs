@@ -342,8 +342,8 @@ pub struct BandForecast {
     pub above_ceiling: f64,
     /// The probability of ending below the floor.
     pub below_floor: f64,
-    /// The first day at whose end the median of the sum is at or over the ceiling; none where that
-    /// is not within the month.
+    /// The first day at whose end the median of the sum is at or over the ceiling, as
+    /// [`BandOutlook::path`] has it; none where that is not within the month.
     pub crossing_p50: Option<Date>,
     /// The same for the 0.8 quantile: the earlier, cautious day.
     pub crossing_p80: Option<Date>,
@@ -359,6 +359,19 @@ pub struct BandOutlook {
     pub forecast: Forecast,
     /// Held against floor and ceiling.
     pub against: BandForecast,
+    /// The way there: one entry for each day of the month after the newest complete one; empty where
+    /// none is left. The last one has the amounts of `forecast.quantiles`.
+    pub path: Vec<PathDay>,
+}
+
+/// What a month will have cost by the end of one day.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PathDay {
+    /// The day.
+    pub day: Date,
+    /// What the month's sum up to then stays under: one amount for each of [`PROBABILITIES`], never
+    /// falling.
+    pub quantiles: Vec<Decimal>,
 }
 
 /// Why no forecast can be made.

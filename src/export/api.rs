@@ -9,6 +9,7 @@ use crate::domain::gpu::GpuReport;
 use crate::domain::identity::SourceId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::price::SkuPrice;
+use crate::domain::report::Completeness;
 use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 
@@ -31,7 +32,7 @@ pub use gpu_range::{GpuRangeDocument, gpu_range};
 pub use openapi::openapi;
 
 pub use documents::{
-    Band, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
+    Band, BandDayView, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
     ListPriceView, PeriodSpendView, Report, SourceSpendView, SourceView, Sources, Spend, View,
 };
 
@@ -42,6 +43,10 @@ pub fn bands(snapshot: &Snapshot) -> Bands {
 
 fn text(amount: Decimal) -> String {
     amount.normalize().to_string()
+}
+
+fn completeness(of: Completeness) -> String {
+    format!("{of:?}").to_lowercase()
 }
 
 fn amount(money: &Option<Money>) -> Option<String> {
@@ -59,6 +64,16 @@ fn band(judged: &BandJudgement) -> Band {
         floor: text(judged.floor.amount),
         ceiling: text(judged.ceiling.amount),
         spend: amount(&judged.spend),
+        days: judged
+            .days
+            .iter()
+            .map(|held| BandDayView {
+                day: held.day.to_string(),
+                spend: text(held.spend),
+                total: text(held.total),
+                completeness: completeness(held.completeness),
+            })
+            .collect(),
         complete_spend: amount(&judged.complete_spend),
         complete_days: judged.complete_days,
         run_rate: judged.run_rate.map(|rate| text(rate.amount.round_dp(2))),
@@ -149,7 +164,7 @@ fn period_spend(spend: &SourceSpend, period: &PeriodSpend) -> PeriodSpendView {
             .iter()
             .map(|day| DayCost {
                 day: day.day.to_string(),
-                completeness: format!("{:?}", day.completeness).to_lowercase(),
+                completeness: completeness(day.completeness),
                 cost: cost("", day.currency, &day.amounts, None),
             })
             .collect(),

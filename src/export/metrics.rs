@@ -257,7 +257,7 @@ fn alerts(page: &mut Series, snapshot: &Snapshot) {
 
 fn forecast(page: &mut Series, labels: [&str; 3], outlook: &BandOutlook, zone: BillingZone) {
     let [band, currency, period] = labels;
-    let BandOutlook { forecast, against } = outlook;
+    let BandOutlook { forecast, against, .. } = outlook;
     for quantile in &forecast.quantiles {
         let probability = quantile.probability.to_string();
         let labels = [band, currency, period, &probability];

@@ -149,6 +149,7 @@ fn band() -> BandJudgement {
         floor: dollars(10_000),
         ceiling: dollars(30_000),
         spend: Some(dollars(14_000)),
+        days: Vec::new(),
         complete_spend: Some(dollars(12_000)),
         complete_days: 12,
         newest_complete_day: Some(day("2026-11-12")),
@@ -196,6 +197,7 @@ fn outlook(amounts: [i64; 7]) -> BandOutlook {
             crossing_p80: Some(day("2026-11-28")),
             allowed_per_day: Some(Decimal::from(1000)),
         },
+        path: Vec::new(),
     }
 }
 

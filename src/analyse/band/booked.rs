@@ -7,15 +7,21 @@ use rust_decimal::Decimal;
 
 use super::BandSource;
 use crate::analyse::spend::DayMoney;
-use crate::domain::band::Band;
+use crate::domain::band::{Band, BandDay};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::report::Completeness;
+
+const TOO_LARGE: &str = "the sum has more than 28 digits";
 
 /// The band's money of one period in the band's currency.
 #[derive(Default)]
 pub(super) struct Booked {
+    /// What days of the period cost.
     pub(super) by_day: BTreeMap<Date, Decimal>,
+    /// What the period's invoice carries of other days; none where it carries nothing.
+    pub(super) carried: Option<Decimal>,
     pub(super) problem: Option<String>,
     pub(super) used_rates: BTreeSet<String>,
 }
@@ -34,12 +40,14 @@ impl Booked {
             }
             for (key, money) in source.series.period(period) {
                 match booked.convert(band, source, rates, (key.day, key.currency, money)) {
-                    Ok(amount) => booked.add(key.day, amount),
+                    Ok(amount) if period.contains(key.day) => booked.add(key.day, amount),
+                    Ok(amount) => booked.carry(amount),
                     Err(problem) => booked.problem = Some(problem),
                 }
             }
         }
-        if booked.by_day.is_empty() && booked.problem.is_none() {
+        let nothing = booked.by_day.is_empty() && booked.carried.is_none();
+        if nothing && booked.problem.is_none() {
             // A day that is complete in every source and has no row of the band cost nothing.
             let is_known = |day: &Date| sources.iter().all(|source| source.is_complete(*day));
             match period.window().days().find(is_known) {
@@ -54,7 +62,14 @@ impl Booked {
         let sum = self.by_day.entry(day).or_insert(Decimal::ZERO);
         match sum.checked_add(amount) {
             Some(total) => *sum = total,
-            None => self.problem = Some("the sum has more than 28 digits".to_owned()),
+            None => self.problem = Some(TOO_LARGE.to_owned()),
+        }
+    }
+
+    fn carry(&mut self, amount: Decimal) {
+        match self.carried.unwrap_or_default().checked_add(amount) {
+            Some(total) => self.carried = Some(total),
+            None => self.problem = Some(TOO_LARGE.to_owned()),
         }
     }
 
@@ -97,20 +112,42 @@ impl Booked {
             rate.normalize(),
             band.currency
         ));
-        own.checked_mul(rate).ok_or_else(|| "the sum has more than 28 digits".to_owned())
+        own.checked_mul(rate).ok_or_else(|| TOO_LARGE.to_owned())
     }
 
     /// The whole sum, or why it is not known.
     pub(super) fn spend(&self) -> Result<Decimal, String> {
         match &self.problem {
             Some(problem) => Err(problem.clone()),
-            None => self.sum().ok_or_else(|| "the sum has more than 28 digits".to_owned()),
+            None => self.sum().ok_or_else(|| TOO_LARGE.to_owned()),
         }
     }
 
     /// What is known of the sum: money that is booked whatever is not known besides.
     pub(super) fn sum(&self) -> Option<Decimal> {
-        self.by_day.values().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))
+        let carried = self.carried.unwrap_or_default();
+        self.by_day.values().try_fold(carried, |sum, amount| sum.checked_add(*amount))
+    }
+
+    /// The days of the period that are booked, or complete and cost nothing. Empty where the whole
+    /// sum is not known.
+    pub(super) fn days(&self, sources: &[BandSource<'_>], period: BillingPeriod) -> Vec<BandDay> {
+        let mut days = Vec::new();
+        if self.problem.is_some() {
+            return days;
+        }
+        let mut total = self.carried.unwrap_or_default();
+        for day in period.window().days() {
+            let is_complete = sources.iter().all(|source| source.is_complete(day));
+            let booked = self.by_day.get(&day).copied();
+            let Some(spend) = booked.or(is_complete.then_some(Decimal::ZERO)) else { continue };
+            let Some(more) = total.checked_add(spend) else { return Vec::new() };
+            total = more;
+            let completeness =
+                if is_complete { Completeness::Complete } else { Completeness::Provisional };
+            days.push(BandDay { day, spend, total, completeness });
+        }
+        days
     }
 
     /// The sum over the days that are complete in every source.
@@ -120,13 +157,9 @@ impl Booked {
         period: BillingPeriod,
         zone: BillingZone,
     ) -> Option<Complete> {
-        // What an invoice carries of earlier days came once and says nothing of the pace.
         let window = period.window();
-        let carried = self
-            .by_day
-            .iter()
-            .filter(|(day, _)| !window.contains(**day))
-            .try_fold(Decimal::ZERO, |sum, (_, amount)| sum.checked_add(*amount))?;
+        // What an invoice carries of earlier days came once and says nothing of the pace.
+        let carried = self.carried.unwrap_or_default();
         let mut complete =
             Complete { sum: Decimal::ZERO, carried, days: 0, newest: window.start, seconds: 0 };
         for day in window.days() {

@@ -37,10 +37,7 @@ impl Known<'_> {
         period: BillingPeriod,
     ) -> Option<(BandOutlook, BandStatus)> {
         let end = month_end(series, period, &aid(self.band, self.gpu, period)).ok()?;
-        let outlook = BandOutlook {
-            forecast: end.forecast().ok()?,
-            against: end.against(limits.floor, limits.ceiling),
-        };
+        let outlook = end.outlook(limits.floor, limits.ceiling).ok()?;
         Some((outlook, end.status(limits.floor, limits.ceiling)))
     }
 

@@ -1,6 +1,7 @@
 //! Rows in, judgement out: each test is a sentence of the meanings in the product's contract.
 
 mod burn;
+mod days;
 mod outlook;
 mod sources;
 

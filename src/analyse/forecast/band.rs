@@ -4,29 +4,37 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::analyse::forecast::outlook::Outlook;
-use crate::analyse::forecast::{MonthEnd, estimated};
+use crate::analyse::forecast::path::Stage;
+use crate::analyse::forecast::{MonthEnd, estimated, exact_sum};
 use crate::domain::band::BandStatus;
-use crate::domain::forecast::BandForecast;
+use crate::domain::forecast::{BandForecast, BandOutlook, ForecastError};
+use crate::domain::period::next_day;
 
 /// What is not certain is never told as less or more sure than this.
 const SUREST: f64 = 0.001;
 
 impl MonthEnd<'_> {
-    /// Holds the month's end against a floor and a ceiling.
+    /// The month's end and the way there, held against a floor and a ceiling.
     ///
     /// A probability is the one at which the quantile function reaches the limit, by bisection.
     /// A crossing date is the first day at whose end the quantile of the month's sum up to then is
     /// at or over the ceiling, each day with an interval from past sums of so many days, or by which
     /// so much is booked.
-    pub fn against(&self, floor: Decimal, ceiling: Decimal) -> BandForecast {
-        BandForecast {
+    ///
+    /// # Errors
+    /// [`ForecastError::Overflow`] where an amount has more than 28 digits.
+    pub fn outlook(&self, floor: Decimal, ceiling: Decimal) -> Result<BandOutlook, ForecastError> {
+        let overflow = ForecastError::Overflow(self.period);
+        let stages = self.stages().ok_or(overflow)?;
+        let against = BandForecast {
             above_ceiling: self.probability_above(ceiling),
             below_floor: self.probability_below(floor),
-            crossing_p50: self.crossing(ceiling, 0.5),
-            crossing_p80: self.crossing(ceiling, 0.8),
+            crossing_p50: self.crossing(&stages, ceiling, 0.5),
+            crossing_p80: self.crossing(&stages, ceiling, 0.8),
             allowed_per_day: self.allowed_per_day(ceiling),
-        }
+        };
+        let path = self.path(&stages).ok_or(overflow)?;
+        Ok(BandOutlook { forecast: self.forecast()?, against, path })
     }
 
     /// Where the median of the month's end stands: `band_status{view="forecast"}`.
@@ -61,16 +69,16 @@ impl MonthEnd<'_> {
         let Some(rest) = limit.checked_sub(self.exact).and_then(|rest| rest.to_f64()) else {
             return 0.5;
         };
-        let (mut low, mut high) = (SUREST, 1.0 - SUREST);
-        if self.rest(low) > rest {
+        let (end, mut low, mut high) = (self.end(), SUREST, 1.0 - SUREST);
+        if end.rest(low) > rest {
             return low;
         }
-        if self.rest(high) <= rest {
+        if end.rest(high) <= rest {
             return high;
         }
         for _ in 0..40 {
             let middle = 0.5 * (low + high);
-            if self.rest(middle) <= rest {
+            if end.rest(middle) <= rest {
                 low = middle;
             } else {
                 high = middle;
@@ -79,44 +87,17 @@ impl MonthEnd<'_> {
         low
     }
 
-    fn crossing(&self, ceiling: Decimal, probability: f64) -> Option<Date> {
-        let mut sum = Decimal::ZERO;
+    fn crossing(&self, stages: &[Stage<'_>], ceiling: Decimal, probability: f64) -> Option<Date> {
         for at in self.start..=self.newest {
-            let day = self.series.days.get(at).filter(|day| day.complete);
-            sum = sum.checked_add(day.and_then(|day| day.amount).unwrap_or_default())?;
-            let known = sum.checked_add(self.charges_until(self.series.date(at)))?;
+            let day = self.series.date(at);
+            let known = exact_sum(self.series, self.period, next_day(day), |complete| complete)?;
             if known >= ceiling {
-                return Some(self.series.date(at));
+                return Some(day);
             }
         }
-        let before = self.before();
-        (self.between + 1..=self.ahead).find_map(|steps| {
-            let day = self.series.date(self.newest + steps);
-            let mut outlook = Outlook::ahead(&self.learned, &self.choice, steps);
-            if self.prior {
-                let share = steps as f64 / self.ahead as f64;
-                outlook.recentre(self.outlook.middle * share);
-            }
-            let due = self.expected_sum(day) + self.gaps + self.moved_by_nowcast(steps);
-            let rest = estimated(outlook.quantile(probability) - before + due)?;
-            let until = sum.checked_add(self.charges_until(day))?.checked_add(rest)?;
-            let booked = if self.may_fall { None } else { self.booked_until(day) };
-            (until >= ceiling || booked >= Some(ceiling)).then_some(day)
-        })
-    }
-
-    /// What is booked up to a day, provisional days among it.
-    fn booked_until(&self, day: Date) -> Option<Decimal> {
-        let end = self.series.index(day).map_or(self.series.days.len(), |at| at + 1);
-        let days = self.series.days.get(self.start..end).unwrap_or_default();
-        let mut amounts = days.iter().filter_map(|day| day.amount);
-        amounts.try_fold(self.charges_until(day), Decimal::checked_add)
-    }
-
-    fn charges_until(&self, day: Date) -> Decimal {
-        let charges = self.series.charges.iter();
-        let until = charges.filter(|held| self.period.contains(held.day) && held.day <= day);
-        until.map(|charge| charge.amount).fold(Decimal::ZERO, Decimal::saturating_add)
+        let sums = self.sums(stages, probability)?;
+        let crossed = stages.iter().zip(sums).find(|(_, sum)| *sum >= ceiling);
+        crossed.map(|(stage, _)| stage.day)
     }
 
     fn allowed_per_day(&self, ceiling: Decimal) -> Option<Decimal> {

@@ -56,7 +56,9 @@ pub struct Band {
     /// Booked so far; absent if it was never known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spend: Option<String>,
-    /// The part of it on complete days.
+    /// The days of the period that are booked or complete, ascending; empty where `spend` is absent.
+    pub days: Vec<BandDayView>,
+    /// The part of `spend` on complete days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete_spend: Option<String>,
     /// How many days are complete.
@@ -80,6 +82,20 @@ pub struct Band {
     /// What to do when it breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runbook_url: Option<String>,
+}
+
+/// What a band cost on a day.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct BandDayView {
+    /// The usage day.
+    pub day: String,
+    /// What it cost.
+    pub spend: String,
+    /// What is booked of the period up to this day's end; what the invoice carries of days of other
+    /// months counts from the first day. The last one is the band's `spend`.
+    pub total: String,
+    /// `complete` where every source of the band is so, else `provisional`.
+    pub completeness: String,
 }
 
 /// One view of a band.

@@ -49,6 +49,18 @@ pub struct BandForecastView {
     /// What each day that is left may cost so that the month ends at the ceiling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_per_day: Option<String>,
+    /// The way there: each day of the month after the newest complete one.
+    pub path: Vec<PathDayView>,
+}
+
+/// What a month will have cost by the end of a day.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PathDayView {
+    /// The day.
+    pub day: String,
+    /// What the sum up to then stays under, one amount for each entry of `quantiles` and in its
+    /// order; those of the last day are the same.
+    pub amounts: Vec<String>,
 }
 
 /// Where the month of a source will end, or of one value of a dimension of it.
@@ -163,7 +175,7 @@ pub fn forecasts(snapshot: &Snapshot) -> Forecasts {
 }
 
 fn of_band(band: &BandJudgement, outlook: &BandOutlook) -> BandForecastView {
-    let BandOutlook { forecast, against } = outlook;
+    let BandOutlook { forecast, against, path } = outlook;
     BandForecastView {
         band: band.band.clone(),
         period_label: band.label.as_str().to_owned(),
@@ -175,6 +187,13 @@ fn of_band(band: &BandJudgement, outlook: &BandOutlook) -> BandForecastView {
         crossing_p50: day(against.crossing_p50),
         crossing_p80: day(against.crossing_p80),
         allowed_per_day: against.allowed_per_day.map(text),
+        path: path
+            .iter()
+            .map(|on| PathDayView {
+                day: on.day.to_string(),
+                amounts: on.quantiles.iter().copied().map(text).collect(),
+            })
+            .collect(),
     }
 }
 

@@ -67,6 +67,15 @@ async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
     let [aws, dark, previous] = [0, 1, 2].map(|index| &bands["bands"][index]);
     assert_eq!(aws["spend"], "41120.4750000001");
     assert_eq!(aws["run_rate"], "84143.41");
+    let days = aws["days"].as_array().unwrap();
+    assert_eq!(
+        (days.len(), &days[0]["day"], &days[0]["total"]),
+        (15, &"2025-10-01".into(), &"2700".into())
+    );
+    let last = serde_json::json!({"day": "2025-10-15", "spend": "3120.2250000001",
+        "total": "41120.4750000001", "completeness": "provisional"});
+    assert_eq!((&days[13]["completeness"], &days[14]), (&"complete".into(), &last));
+    assert_eq!(dark["days"], serde_json::json!([]), "what is not known has no days");
     assert_eq!(aws["views"]["actual"]["status"], "below");
     assert_eq!(dark["band"], HOSTILE);
     for key in ["spend", "run_rate", "complete_spend", "ceiling_used_ratio", "data_as_of"] {
@@ -80,6 +89,12 @@ async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
     assert_eq!(told[0]["quantiles"][3]["amount"], "90000");
     assert_eq!(told[0]["crossing_p80"], "2025-10-30");
     assert!(told[0].get("crossing_p50").is_none(), "{forecast}");
+    let path = told[0]["path"].as_array().unwrap();
+    assert_eq!((path.len(), &path[0]["day"]), (17, &"2025-10-15".into()));
+    assert_eq!(path[0]["amounts"][3], "41059.06");
+    let end: Vec<&Value> =
+        told[0]["quantiles"].as_array().unwrap().iter().map(|of| &of["amount"]).collect();
+    assert_eq!(path[16]["amounts"].as_array().unwrap().iter().collect::<Vec<_>>(), end);
 
     let series = forecast["series"].as_array().unwrap();
     assert_eq!((series.len(), &series[0]["source"]), (4, &"aws-main".into()));

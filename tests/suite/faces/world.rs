@@ -9,12 +9,12 @@ use costband::analyse::trend::NamedSeries;
 use costband::config::file::Language;
 use costband::config::secret::SecretRef;
 use costband::domain::band::{
-    BandJudgement, BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement,
+    BandDay, BandJudgement, BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement,
 };
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
 use costband::domain::forecast::{
     BandForecast, BandOutlook, CostDay, CostSeries, Forecast, ForecastInputs, ForecastMethod,
-    PROBABILITIES, Quantile,
+    PROBABILITIES, PathDay, Quantile,
 };
 use costband::domain::gpu::{
     DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
@@ -30,7 +30,7 @@ use costband::domain::lease::Leadership;
 use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
-use costband::domain::period::{BillingPeriod, BillingZone, Window};
+use costband::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
@@ -42,6 +42,8 @@ use costband::runtime::readiness::Readiness;
 use costband::snapshot::Snapshot;
 use costband::telemetry::self_metrics::SelfMetrics;
 use costband::web::{Face, Published, router};
+use jiff::ToSpan;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
@@ -222,6 +224,22 @@ fn views(statuses: [BandStatus; 3], reason: &str) -> Vec<ViewJudgement> {
         .collect()
 }
 
+/// Complete days from the first of a month on, and provisional ones after them.
+fn days(first: &str, complete: &[&str], provisional: &[&str]) -> Vec<BandDay> {
+    let mut total = Decimal::ZERO;
+    let mut day: Date = first.parse().unwrap();
+    let complete = complete.iter().map(|spend| (spend, Completeness::Complete));
+    let provisional = provisional.iter().map(|spend| (spend, Completeness::Provisional));
+    let held = complete.chain(provisional).map(|(spend, completeness)| {
+        let spend = decimal(spend);
+        total += spend;
+        let held = BandDay { day, spend, total, completeness };
+        day = next_day(day);
+        held
+    });
+    held.collect()
+}
+
 fn bands() -> Vec<BandJudgement> {
     let period = |text: &str| text.parse::<BillingPeriod>().unwrap();
     let known = BandJudgement {
@@ -235,6 +253,11 @@ fn bands() -> Vec<BandJudgement> {
         floor: money("50000 USD"),
         ceiling: money("100000 USD"),
         spend: Some(money("41120.4750000001 USD")),
+        days: days(
+            "2025-10-01",
+            &[vec!["2700"; 12], vec!["2789.75", "2810.5"]].concat(),
+            &["3120.2250000001"],
+        ),
         complete_spend: Some(money("38000.25 USD")),
         complete_days: 14,
         newest_complete_day: Some("2025-10-14".parse().unwrap()),
@@ -255,6 +278,7 @@ fn bands() -> Vec<BandJudgement> {
     let unknown = BandJudgement {
         band: HOSTILE.to_owned(),
         spend: None,
+        days: Vec::new(),
         complete_spend: None,
         complete_days: 0,
         newest_complete_day: None,
@@ -275,6 +299,7 @@ fn bands() -> Vec<BandJudgement> {
         label: PeriodLabel::Previous,
         is_final: true,
         spend: Some(money("103999.999 USD")),
+        days: days("2025-09-01", &[vec!["3400"; 29], vec!["5399.999"]].concat(), &[]),
         ceiling_used_ratio: Some(1.039_999_99),
         newest_complete_day: Some("2025-09-30".parse().unwrap()),
         last_day: None,
@@ -351,7 +376,23 @@ fn outlook() -> BandOutlook {
             crossing_p80: Some("2025-10-30".parse().unwrap()),
             allowed_per_day: Some(decimal("3463.5")),
         },
+        path: path(amounts.map(decimal)),
     }
+}
+
+/// A straight way from what is booked to the month's end, in steps of its 17 days.
+fn path(end: [Decimal; 7]) -> Vec<PathDay> {
+    let booked = decimal("38000.25");
+    let on = |step: i64| PathDay {
+        day: "2025-10-14".parse::<Date>().unwrap().saturating_add(step.days()),
+        quantiles: end
+            .map(|end| match step {
+                17 => end,
+                _ => booked + ((end - booked) * Decimal::from(step) / decimal("17")).round_dp(2),
+            })
+            .to_vec(),
+    };
+    (1..=17).map(on).collect()
 }
 
 /// One fleet of which half is idle, with a workload that wastes.

@@ -86,8 +86,8 @@ fn a_crossing_is_dated_with_it() {
     let plain = end(&series, &Aid::default());
     let told = end(&series, &told(&gpus, 90));
     let ceiling = estimated(median(&plain) + 300.0).unwrap();
-    assert_eq!(plain.against(Decimal::ZERO, ceiling).crossing_p50, None);
-    let crossing = told.against(Decimal::ZERO, ceiling).crossing_p50.unwrap();
+    assert_eq!(plain.outlook(Decimal::ZERO, ceiling).unwrap().against.crossing_p50, None);
+    let crossing = told.outlook(Decimal::ZERO, ceiling).unwrap().against.crossing_p50.unwrap();
     assert!((date(2026, 5, 22)..=date(2026, 5, 27)).contains(&crossing), "{crossing}");
 }
 

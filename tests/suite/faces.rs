@@ -4,6 +4,8 @@ mod alerts;
 mod answers;
 mod desk;
 mod metrics;
+mod pages;
 pub(crate) mod peers;
 pub(crate) mod series;
+mod sign_in;
 mod world;

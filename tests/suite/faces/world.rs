@@ -693,6 +693,7 @@ impl Shown {
             bearer_token,
             language: Language::En,
             alerts: Arc::new(desk),
+            wording: costband::app::alerts::wording,
             gpu_history: Arc::new(Past),
             demo: false,
             leadership: Arc::new(|| Leadership::Alone),

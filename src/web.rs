@@ -37,6 +37,7 @@ mod link;
 mod notices;
 pub mod page;
 mod reader;
+mod reason;
 mod replica;
 mod views;
 mod words;

@@ -28,4 +28,5 @@ pub mod price;
 pub mod report;
 pub mod role;
 pub mod spend;
+pub mod spend_range;
 pub mod trend;

@@ -25,6 +25,7 @@ pub mod period;
 pub mod pods;
 pub mod ports;
 pub mod price;
+pub mod reason;
 pub mod report;
 pub mod role;
 pub mod spend;

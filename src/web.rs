@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::config::file::Language;
 use crate::config::secret::SecretRef;
-use crate::domain::lease::{Leadership, LeadershipNow};
+use crate::domain::lease::LeadershipNow;
 use crate::domain::period::Window;
 use crate::domain::ports::{AlertLedger, GpuHistory, HistoryError, SpendHistory};
 use crate::export::api;
@@ -31,12 +31,16 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
 mod alerts;
-mod firing;
-mod gpu;
+mod assets;
+mod chart;
+mod link;
+mod notices;
 pub mod page;
+mod reader;
+mod reason;
 mod replica;
 mod spend_days;
-mod trends;
+mod views;
 mod words;
 
 /// So many days are told at once.
@@ -88,7 +92,9 @@ impl FromRef<watch::Receiver<Face>> for Face {
 /// Every route of the face, which may be another one with each configuration.
 pub fn router(faces: watch::Receiver<Face>) -> Router {
     let guarded = Router::new()
-        .route("/", get(index))
+        .route("/", get(views::bands::show))
+        .route("/bands/{name}", get(views::band::show))
+        .route("/assets/{file}", get(assets::serve))
         .route("/metrics", get(metrics))
         .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))
         .route("/api/v1/forecast", get(|face: State<Face>| document(face, api::forecasts)))
@@ -302,31 +308,4 @@ fn json(status: StatusCode, document: &impl Serialize) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
-}
-
-async fn index(State(face): State<Face>, headers: HeaderMap) -> Response {
-    let language = preferred(&headers).unwrap_or(face.language);
-    let published = face.published.borrow().clone();
-    let snapshot = published.as_ref().map(|published| &published.snapshot);
-    let note = match (face.leadership)() {
-        Leadership::Follower { holder } => Some(replica::follows(holder.as_ref(), language)),
-        Leadership::Alone | Leadership::Holder { .. } => None,
-    };
-    let html = page::render(snapshot, language, face.demo, note).into_string();
-    (page_headers(), html).into_response()
-}
-
-/// The language that a browser asks for, where the page has it.
-fn preferred(headers: &HeaderMap) -> Option<Language> {
-    let asked = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
-    Language::preferred(asked)
-}
-
-fn page_headers() -> [(HeaderName, &'static str); 4] {
-    [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ]
 }

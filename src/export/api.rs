@@ -85,7 +85,7 @@ fn band(judged: &BandJudgement) -> Band {
             .iter()
             .map(|view| {
                 let status = view.status.as_str().to_owned();
-                let reason = view.reason.clone();
+                let reason = view.reason.to_string();
                 (view.view.as_str().to_owned(), View { status, reason })
             })
             .collect(),

@@ -1,288 +1,289 @@
-//! The page at `/`: the bands first, then what they are made of. Plain HTML without scripts.
+//! What every view of the page has around it: who visits, the frame with its navigation, the notices
+//! that hold for all of it, and the answer's headers.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
-use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 
+use super::link::Place;
+use super::reader::Reader;
+use super::{Face, Published, assets, notices, replica};
 use crate::config::file::Language;
-use crate::domain::band::{BandJudgement, BandStatus, PeriodLabel};
-use crate::domain::breakdown::Dimension;
-use crate::domain::money::{CostBasis, Money};
-use crate::domain::spend::{PeriodSpend, SourceSpend};
+use crate::domain::lease::Leadership;
 use crate::snapshot::Snapshot;
-use crate::web::{firing, gpu, trends};
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; --below: #2b7de0; --within: #2a9d5c; --above: #d64545; --unknown: #888; }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, 'Noto Sans CJK KR', sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; } h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
-header p, .note { color: #777; margin: .2rem 0; font-size: .9rem; }
-.band { border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1.1rem; margin: .7rem 0; }
-.band h3 { margin: 0; display: flex; gap: .6rem; align-items: baseline; flex-wrap: wrap; }
-.amount { font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; margin: .3rem 0; }
-.amount small { font-size: .9rem; font-weight: 400; color: #777; }
-.tag { font-size: .8rem; padding: .05rem .55rem; border-radius: 1rem; color: #fff; background: var(--unknown); font-weight: 500; }
-.below { background: var(--below); } .within { background: var(--within); } .above { background: var(--above); }
-.track { position: relative; height: .8rem; background: var(--soft); border-radius: .4rem; margin: .5rem 0 1.3rem; }
-.fill { position: absolute; inset: 0 auto 0 0; border-radius: .4rem; max-width: 100%; }
-.mark { position: absolute; top: -.2rem; bottom: -.2rem; width: 2px; background: currentColor; }
-.mark span { position: absolute; top: 1.2rem; font-size: .75rem; color: #777; white-space: nowrap; transform: translateX(-50%); }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; } .scroll { overflow-x: auto; }
-th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-left: .6rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .8rem; margin: .4rem 0 0; font-size: .9rem; } dd { margin: 0; }
-.stack { display: flex; height: .8rem; border-radius: .4rem; overflow: hidden; background: var(--soft); margin: .5rem 0; }
-.dot { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 0 2rem; align-items: start; margin-top: .8rem; }
-";
+/// The views of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Where each band stands, and what else matters now.
+    Bands,
+    /// Bills, by provider, account, service, region and day.
+    Spend,
+    /// Fleets, nodes, workloads and their money.
+    Gpu,
+    /// What fires, what became of it, who has taken it.
+    Alerts,
+    /// How the reading of bills goes.
+    Sources,
+    /// What forecasts were worth.
+    Record,
+}
 
-/// How many rows a list of services, accounts or regions shows.
-const TOP: usize = 8;
+impl View {
+    const ALL: [Self; 6] =
+        [Self::Bands, Self::Spend, Self::Gpu, Self::Alerts, Self::Sources, Self::Record];
 
-/// Renders the page, with a line of its own where there is one.
-pub fn render(
-    snapshot: Option<&Snapshot>,
-    language: Language,
-    demo: bool,
-    note: Option<Markup>,
-) -> Markup {
-    let word = |english, korean| language.pick(english, korean);
-    html! {
-        (DOCTYPE)
-        html lang=(language.tag()) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="refresh" content="60";
-                title { "costband" }
-                style { (maud::PreEscaped(STYLE)) (maud::PreEscaped(gpu::style())) }
-            }
-            body {
-                header {
-                    h1 { "costband" }
-                    @if let Some(snapshot) = snapshot {
-                        p { (word("As of", "기준 시각")) " " (minute(snapshot.at)) }
-                    }
-                    @if let Some(note) = note { p { (note) } }
-                    @if demo {
-                        p { (word("Simulated clouds: none of these figures is a real bill.",
-                                  "시뮬레이션된 클라우드입니다. 실제 청구 금액이 아닙니다.")) }
-                    }
-                }
-                @match snapshot {
-                    Some(snapshot) => (body(snapshot, language)),
-                    None => p { (word("Nothing was read yet.", "아직 읽은 데이터가 없습니다.")) }
-                }
-            }
+    fn segments(self) -> &'static [&'static str] {
+        match self {
+            Self::Bands => &[],
+            Self::Spend => &["spend"],
+            Self::Gpu => &["gpu"],
+            Self::Alerts => &["alerts"],
+            Self::Sources => &["sources"],
+            Self::Record => &["record"],
+        }
+    }
+
+    fn title(self, language: Language) -> &'static str {
+        match self {
+            Self::Bands => language.pick("Bands", "예산 범위"),
+            Self::Spend => language.pick("Spend", "지출"),
+            Self::Gpu => "GPU",
+            Self::Alerts => language.pick("Alerts", "알림"),
+            Self::Sources => language.pick("Sources", "데이터 소스"),
+            Self::Record => language.pick("Forecast record", "예측 기록"),
         }
     }
 }
 
-pub(super) fn minute(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+/// A request for a view: who asks, where, and the newest picture.
+pub struct Visit {
+    /// What the face is made of.
+    pub face: Face,
+    /// Where.
+    pub place: Place,
+    /// Who.
+    pub reader: Reader,
+    published: Option<Arc<Published>>,
 }
 
-fn body(snapshot: &Snapshot, language: Language) -> Markup {
-    let word = |english, korean| language.pick(english, korean);
-    let of = |label| snapshot.bands.iter().filter(move |band| band.label == label);
-    html! {
-        h2 { (word("This month's bands", "이번 달 예산 범위")) }
-        @for band in of(PeriodLabel::Current) { (band_card(band, language)) }
-        @if of(PeriodLabel::Current).next().is_none() {
-            p.note { (word("No band is configured for what is read.", "설정된 예산 범위가 없습니다.")) }
-        }
-        @if of(PeriodLabel::Previous).next().is_some() {
-            h2 { (word("Last month", "지난달")) }
-            @for band in of(PeriodLabel::Previous) { (band_card(band, language)) }
-        }
-        (firing::section(snapshot, language))
-        (trends::section(snapshot, language))
-        h2 { (word("Spend", "지출")) }
-        @for spend in snapshot.spend.iter() { (spend_section(spend, language)) }
-        (gpu::section(&snapshot.gpu, language))
-        (source_table(snapshot, language))
+/// What a view shows in the frame.
+pub struct Shown {
+    /// What is shown besides the view's own name, such as a band's.
+    pub title: Option<String>,
+    /// The answer's status.
+    pub status: StatusCode,
+    /// The content.
+    pub body: Markup,
+}
+
+impl Shown {
+    /// The view itself.
+    pub fn view(body: Markup) -> Self {
+        Self { title: None, status: StatusCode::OK, body }
+    }
+
+    /// One thing of a view.
+    pub fn one(title: impl Into<String>, body: Markup) -> Self {
+        Self { title: Some(title.into()), status: StatusCode::OK, body }
+    }
+
+    /// Nothing of that name is known.
+    pub fn missing(visit: &Visit, what: &str) -> Self {
+        let reader = &visit.reader;
+        let title = reader.word("Not found", "찾을 수 없음");
+        let body = html! {
+            h1 { (title) }
+            p { bdi { (what) } " "
+                (reader.word("is not known here. It may have gone since, or the address is mistaken.",
+                             "은(는) 알려져 있지 않습니다. 사라졌거나 주소가 잘못되었을 수 있습니다.")) }
+            p { a href=(visit.place.to(&[], &[])) { (reader.word("To the bands", "예산 범위로")) } }
+        };
+        Self { title: Some(title.to_owned()), status: StatusCode::NOT_FOUND, body }
+    }
+
+    /// Something that is wanted for the view cannot be had now.
+    pub fn failed(visit: &Visit, status: StatusCode, why: &str) -> Self {
+        let title = visit.reader.word("Cannot be shown now", "지금은 표시할 수 없음");
+        let body = html! { h1 { (title) } p role="alert" { (why) } };
+        Self { title: Some(title.to_owned()), status, body }
     }
 }
 
-/// An amount for people: whole units with thousands separators.
-pub fn amount(money: Money) -> String {
-    money.grouped(0)
-}
+impl FromRequestParts<tokio::sync::watch::Receiver<Face>> for Visit {
+    type Rejection = Infallible;
 
-/// A share of a scale that ends a quarter past the ceiling, in percent.
-fn share(of: Decimal, ceiling: Decimal) -> String {
-    let end = ceiling * Decimal::new(125, 2);
-    let percent = of.checked_div(end).and_then(|share| share.to_f64()).unwrap_or(0.0) * 100.0;
-    format!("{:.2}%", percent.clamp(0.0, 100.0))
-}
-
-fn status_class(status: BandStatus) -> &'static str {
-    status.as_str()
-}
-
-fn band_card(band: &BandJudgement, language: Language) -> Markup {
-    let word = |english, korean| language.pick(english, korean);
-    let actual = band.views.first().map_or(BandStatus::Unknown, |view| view.status);
-    let width = |amount: Money| format!("left:{}", share(amount.amount, band.ceiling.amount));
-    html! {
-        section.band {
-            h3 {
-                (band.band)
-                span.note { (band.period) @if band.is_final { " · " (word("final", "확정")) } }
-                @for view in &band.views {
-                    span.tag.(status_class(view.status)) title=(view.reason) {
-                        (language.view(view.view)) ": " (language.status(view.status))
-                    }
-                }
-            }
-            @match band.spend {
-                Some(spend) => {
-                    p.amount {
-                        (amount(spend))
-                        small { " " (word("of", "/ 상한")) " " (amount(band.ceiling)) }
-                    }
-                    div.track {
-                        div.fill.(status_class(actual))
-                            style={ "width:" (share(spend.amount, band.ceiling.amount)) } {}
-                        div.mark style=(width(band.floor)) { span { (amount(band.floor)) } }
-                        div.mark style=(width(band.ceiling)) { span { (amount(band.ceiling)) } }
-                    }
-                },
-                None => p.amount { (word("unknown", "알 수 없음")) },
-            }
-            dl {
-                @for view in &band.views {
-                    dt { (language.view(view.view)) }
-                    dd { (view.reason) }
-                }
-                @for rate in &band.exchange_rates {
-                    dt { (word("Exchange rate", "환율")) }
-                    dd { (rate) }
-                }
-                @if let Some(owner) = &band.owner {
-                    dt { (word("Owner", "담당")) }
-                    dd { (owner) }
-                }
-                @if let Some(runbook) = &band.runbook_url {
-                    dt { (word("What to do", "대응 방법")) }
-                    dd { a href=(runbook) rel="noreferrer" { (runbook) } }
-                }
-            }
-        }
+    async fn from_request_parts(
+        parts: &mut Parts,
+        faces: &tokio::sync::watch::Receiver<Face>,
+    ) -> Result<Self, Infallible> {
+        let face = Face::from_ref(faces);
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let query = query.map(|Query(query)| query).unwrap_or_default();
+        let place = Place::new(parts.uri.path(), query);
+        let published = face.published.borrow().clone();
+        let now = face.alerts.now();
+        let reader = Reader::of(&parts.headers, place.chosen, face.language, now);
+        Ok(Self { face, place, reader, published })
     }
 }
 
-fn spend_section(spend: &SourceSpend, language: Language) -> Markup {
-    let word = |english, korean| language.pick(english, korean);
-    html! {
-        @for period in spend.periods.iter().filter(|p| p.label == PeriodLabel::Current) {
-            h3 { (spend.source) " · " (spend.provider.display_name()) " · " (period.period) }
-            div.scroll {
-                table {
-                    tr {
-                        th { (word("Basis", "기준")) }
-                        th.number { (word("Cost", "비용")) }
-                    }
-                    @for (currency, amounts) in &period.totals {
-                        @for basis in [CostBasis::Effective, CostBasis::Billed] {
-                            @if let Some(sum) = amounts.on(basis) {
-                                tr {
-                                    td { (language.basis(basis)) }
-                                    td.number { (amount(Money::new(sum, *currency))) }
+impl Visit {
+    /// The newest picture; none before the first one.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.published.as_ref().map(|published| &published.snapshot)
+    }
+
+    /// Answers with a view, or with what there is to say before the first picture.
+    pub fn answer(&self, view: View, show: impl FnOnce(&Snapshot) -> Shown) -> Response {
+        let shown = match self.snapshot() {
+            Some(snapshot) => show(snapshot),
+            None => Shown::view(loading(view, &self.reader)),
+        };
+        let html = self.frame(view, &shown).into_string();
+        (shown.status, page_headers(), html).into_response()
+    }
+
+    fn frame(&self, view: View, shown: &Shown) -> Markup {
+        let (place, reader) = (&self.place, &self.reader);
+        let language = reader.language;
+        let other = match language {
+            Language::En => Language::Ko,
+            Language::Ko => Language::En,
+        };
+        let root = place.root();
+        let title = shown.title.as_deref().unwrap_or(view.title(language));
+        html! {
+            (DOCTYPE)
+            html lang=(language.tag()) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    @if place.reloads { noscript { meta http-equiv="refresh" content="60"; } }
+                    title { (title) " · costband" }
+                    link rel="stylesheet" href={ (root) (assets::STYLE.path()) };
+                    link rel="icon" type="image/svg+xml" href={ (root) (assets::ICON.path()) };
+                    script src={ (root) (assets::SCRIPT.path()) } defer {}
+                }
+                body {
+                    a.skip href="#main" { (reader.word("Skip to the content", "본문으로 건너뛰기")) }
+                    header.top {
+                        a.brand href=(place.to(&[], &[])) { (mark()) "costband" }
+                        nav aria-label=(reader.word("Views", "보기")) {
+                            ul {
+                                @for one in View::ALL {
+                                    li {
+                                        a href=(place.to(one.segments(), &[]))
+                                            aria-current=[(one == view).then_some("page")]
+                                        { (one.title(language)) }
+                                    }
+                                }
+                            }
+                        }
+                        div.tools {
+                            a href=(place.in_language(other)) lang=(other.tag()) hreflang=(other.tag()) {
+                                @match other { Language::En => "English", Language::Ko => "한국어" }
+                            }
+                            span.live
+                                data-pause=(reader.word("Pause updates", "갱신 멈춤"))
+                                data-resume=(reader.word("Resume updates", "갱신 재개"))
+                                data-lost=(reader.word("The agent does not answer; the figures below are from before.",
+                                                       "에이전트가 응답하지 않습니다. 아래 수치는 이전 값입니다."))
+                            {
+                                a href=(place.reloading(!place.reloads)) {
+                                    @if place.reloads { (reader.word("Stop reloading", "새로고침 중지")) }
+                                    @else { (reader.word("Reload each minute", "1분마다 새로고침")) }
                                 }
                             }
                         }
                     }
-                    @for ((currency, category), amounts) in &period.excluded {
-                        @if let Some(sum) = amounts.billed {
-                            tr {
-                                td { (word("not counted", "제외")) ": " (language.category(*category)) }
-                                td.number { (amount(Money::new(sum, *currency))) }
-                            }
-                        }
-                    }
+                    div #notices { (self.notices()) }
+                    main #main tabindex="-1" { (shown.body) }
+                    footer { (self.footer()) }
                 }
             }
-            div.columns {
-                @for (dimension, title) in [
-                    (Dimension::ServiceName, word("Service", "서비스")),
-                    (Dimension::SubAccountId, word("Account", "계정")),
-                    (Dimension::RegionId, word("Region", "리전")),
-                ] {
-                    (top_table(spend, period, dimension, title))
+        }
+    }
+
+    fn notices(&self) -> Markup {
+        let follows = match (self.face.leadership)() {
+            Leadership::Follower { holder } => {
+                Some(replica::follows(holder.as_ref(), self.reader.language))
+            }
+            Leadership::Alone | Leadership::Holder { .. } => None,
+        };
+        html! {
+            @if self.face.demo {
+                p.notice {
+                    (self.reader.word("Simulated clouds: none of these figures is a real bill.",
+                                      "시뮬레이션된 클라우드입니다. 실제 청구 금액이 아닙니다."))
                 }
+            }
+            @if let Some(follows) = follows { p.notice { (follows) } }
+            @if let Some(snapshot) = self.snapshot() {
+                (notices::of(snapshot, &self.place, &self.reader))
+            }
+        }
+    }
+
+    fn footer(&self) -> Markup {
+        let reader = &self.reader;
+        let root = self.place.root();
+        html! {
+            p {
+                @if let Some(snapshot) = self.snapshot() {
+                    (reader.word("As of ", "기준 시각 ")) (reader.time(snapshot.at)) " · "
+                }
+                a href={ (root) "api/v1/openapi.json" } { "API" } " · "
+                a href={ (root) "metrics" } { (reader.word("Metrics", "메트릭")) } " · costband "
+                (env!("CARGO_PKG_VERSION"))
             }
         }
     }
 }
 
-fn top_table(
-    spend: &SourceSpend,
-    period: &PeriodSpend,
-    dimension: Dimension,
-    title: &str,
-) -> Markup {
-    let mut rows: Vec<(&str, Money)> = period
-        .by
-        .get(&dimension)
-        .into_iter()
-        .flatten()
-        .filter_map(|((key, currency), amounts)| {
-            let sum = amounts.effective.or(amounts.billed)?;
-            let name = spend.names.get(&(dimension, key.clone())).unwrap_or(key);
-            Some((name.as_str(), Money::new(sum, *currency)))
-        })
-        .collect();
-    rows.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.amount));
+/// The name's sign: a line within a band.
+fn mark() -> Markup {
     html! {
-        @if !rows.is_empty() {
-            table {
-                tr { th { (title) } th.number {} }
-                @for (name, sum) in rows.iter().take(TOP) {
-                    tr {
-                        td { @if name.is_empty() { "–" } @else { (name) } }
-                        td.number { (amount(*sum)) }
-                    }
-                }
-                @if rows.len() > TOP { tr { td.note colspan="2" { "+ " (rows.len() - TOP) } } }
-            }
+        svg.mark viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" {
+            rect.zone x="1" y="7" width="22" height="10" rx="2" {}
+            path.line d="M2 18 L8 14 L13 15 L22 6" {}
         }
     }
 }
 
-fn source_table(snapshot: &Snapshot, language: Language) -> Markup {
-    let word = |english, korean| language.pick(english, korean);
+fn loading(view: View, reader: &Reader) -> Markup {
     html! {
-        h2 { (word("Sources", "데이터 소스")) }
-        div.scroll {
-            table {
-                tr {
-                    th { (word("Source", "소스")) }
-                    th { (word("State", "상태")) }
-                    th { (word("Last read", "마지막 읽기")) }
-                    th { (word("Next", "다음")) }
-                    th.number { (word("Spent on requests", "요청 비용")) }
-                }
-                @for source in snapshot.sources.iter() {
-                    tr {
-                        td { (source.source) }
-                        td {
-                            @match (source.up, &source.last_error) {
-                                (Some(true), _) => (word("well", "정상")),
-                                (_, Some((kind, text))) => { (kind.as_str()) ": " (text) },
-                                _ => (word("waiting for the first reading", "첫 읽기 대기 중")),
-                            }
-                        }
-                        td { (source.last_success.map(minute).unwrap_or_default()) }
-                        td { (source.next_poll.map(minute).unwrap_or_default()) }
-                        td.number {
-                            @for spent in &source.spent { (spent) " " }
-                            @if let Some(cap) = source.monthly_cap { "/ " (cap) }
-                        }
-                    }
-                }
-            }
+        h1 { (view.title(reader.language)) }
+        p.empty {
+            (reader.word("The first reading is under way. Bills of two months are fetched at the first start, \
+                          which takes minutes; the page shows each source as soon as it was read.",
+                         "첫 읽기가 진행 중입니다. 처음 시작하면 두 달 치 청구 내역을 가져오며 몇 분이 걸립니다. \
+                          읽은 소스부터 표시됩니다."))
         }
     }
+}
+
+/// Headers of a page: nothing but what the agent itself serves is loaded, and no other page frames it.
+pub(super) fn page_headers() -> [(HeaderName, &'static str); 5] {
+    const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+        connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ]
+}
+
+/// An amount for people: whole units with thousands separators.
+pub fn amount(money: crate::domain::money::Money) -> String {
+    money.grouped(0)
 }

@@ -6,7 +6,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::{Face, json, page_headers, preferred};
+use super::page::page_headers;
+use super::reader::Reader;
+use super::{Face, json};
 use crate::config::file::Language;
 use crate::domain::lease::{Leadership, LeaseHolder};
 
@@ -27,7 +29,8 @@ pub(super) async fn point_to_holder(
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
     if is_page {
-        let language = preferred(request.headers()).unwrap_or(face.language);
+        let now = face.alerts.now();
+        let language = Reader::of(request.headers(), None, face.language, now).language;
         let html = elsewhere(holder.as_ref(), language).into_string();
         return (status, page_headers(), html).into_response();
     }

@@ -1,26 +1,16 @@
 //! The words of the page in English and Korean.
 
 use crate::config::file::Language;
+use crate::domain::alert::{AlertRule, Severity};
 use crate::domain::band::{BandStatus, BandView};
 use crate::domain::breakdown::{ChargeCategory, Dimension};
 use crate::domain::gpu_money::{PriceSource, Residual};
 use crate::domain::gpu_time::GpuState;
 use crate::domain::machine::Tier;
 use crate::domain::money::CostBasis;
+use crate::domain::report::Completeness;
 
 impl Language {
-    /// The first language of an Accept-Language header that the page has.
-    pub fn preferred(accept_language: &str) -> Option<Self> {
-        accept_language.split(',').find_map(|item| {
-            let tag = item.split(';').next()?.trim().to_ascii_lowercase();
-            match tag.split('-').next()? {
-                "en" => Some(Self::En),
-                "ko" => Some(Self::Ko),
-                _ => None,
-            }
-        })
-    }
-
     /// The BCP 47 tag.
     pub fn tag(self) -> &'static str {
         match self {
@@ -130,16 +120,52 @@ impl Language {
             BandView::Forecast => self.pick("Month end", "월말 예상"),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// How sure a day's cost is.
+    pub fn completeness(self, completeness: Completeness) -> &'static str {
+        match completeness {
+            Completeness::Provisional => self.pick("may still grow", "변경 가능"),
+            Completeness::Complete => self.pick("complete", "완결"),
+            Completeness::Final => self.pick("final", "확정"),
+        }
+    }
 
-    #[test]
-    fn the_first_language_that_the_page_has_is_taken() {
-        assert_eq!(Language::preferred("fr-FR,ko;q=0.9,en;q=0.8"), Some(Language::Ko));
-        assert_eq!(Language::preferred("en-GB"), Some(Language::En));
-        assert_eq!(Language::preferred("de,*"), None);
+    /// How grave an alert is.
+    pub fn severity(self, severity: Severity) -> &'static str {
+        match severity {
+            Severity::Critical => self.pick("critical", "긴급"),
+            Severity::Warning => self.pick("warning", "경고"),
+            Severity::Info => self.pick("info", "정보"),
+        }
+    }
+
+    /// What an alert is about, in few words.
+    pub fn alert_rule(self, rule: AlertRule) -> &'static str {
+        use AlertRule as Rule;
+        let (english, korean) = match rule {
+            Rule::CeilingExceeded => ("spend above the ceiling", "상한 초과"),
+            Rule::CeilingForecast => ("month end expected above the ceiling", "상한 초과 예상"),
+            Rule::PaceFast => ("spend burns very fast", "지출 속도 매우 빠름"),
+            Rule::PaceSlow => ("spend burns too fast", "지출 속도 빠름"),
+            Rule::FloorForecast => ("month end expected below the floor", "하한 미달 예상"),
+            Rule::SpendAnomaly => ("unusual spend", "이상 지출"),
+            Rule::LevelShift => ("spend at a new level", "지출 수준 변화"),
+            Rule::NewService => ("new service", "새 서비스"),
+            Rule::NewRegion => ("new region", "새 리전"),
+            Rule::GpuIdleMoney => ("GPU money that does nothing", "유휴 GPU 비용"),
+            Rule::GpuUnderFed => ("GPUs that wait for work", "작업을 기다리는 GPU"),
+            Rule::ClusterBelowTier => ("cluster below its tier", "목표 등급 미달 클러스터"),
+            Rule::ReservationNotRunning => ("paid for and not running", "가동되지 않는 유료 장비"),
+            Rule::BillingDataLate => ("billing data late", "청구 데이터 지연"),
+            Rule::SourceFailing => ("source cannot be read", "소스 읽기 실패"),
+            Rule::IdentityWrong => ("credentials refused", "자격 증명 거부"),
+            Rule::Restatement => ("closed bill has moved", "마감된 청구 변경"),
+            Rule::ReconciliationDifference => ("totals do not agree", "합계 불일치"),
+            Rule::CapNearlySpent => ("request cap nearly spent", "요청 한도 임박"),
+            Rule::ForecastOff => ("forecast was badly off", "예측 오차 큼"),
+            Rule::ReceiverFailing => ("receiver takes no messages", "알림 수신처 실패"),
+            Rule::LedgerFailing => ("ledger keeps nothing", "원장 기록 실패"),
+        };
+        self.pick(english, korean)
     }
 }

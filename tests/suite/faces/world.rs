@@ -35,6 +35,7 @@ use costband::domain::ports::{
     GpuHistory, HistoryError, PollObserver, SpendHistory, SpendHistoryError,
 };
 use costband::domain::price::{CapacityType, SkuPrice};
+use costband::domain::reason::BandReason;
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
 use costband::domain::spend_range::{
@@ -221,11 +222,11 @@ fn gcp() -> SourceSpend {
     }
 }
 
-fn views(statuses: [BandStatus; 3], reason: &str) -> Vec<ViewJudgement> {
+fn views(statuses: [BandStatus; 3], reason: &BandReason) -> Vec<ViewJudgement> {
     BandView::ALL
         .into_iter()
         .zip(statuses)
-        .map(|(view, status)| ViewJudgement { view, status, reason: reason.to_owned() })
+        .map(|(view, status)| ViewJudgement { view, status, reason: reason.clone() })
         .collect()
 }
 
@@ -273,7 +274,11 @@ fn bands() -> Vec<BandJudgement> {
         ceiling_used_ratio: Some(0.411_204_75),
         views: views(
             [BandStatus::Below, BandStatus::Within, BandStatus::Within],
-            "41,120.48 USD so far against 50,000.00 USD to 100,000.00 USD",
+            &BandReason::Booked {
+                spend: money("41120.4750000001 USD"),
+                limits: [money("50000 USD"), money("100000 USD")],
+                so_far: true,
+            },
         ),
         as_of: Some("2025-10-16T12:00:00Z".parse().unwrap()),
         exchange_rates: vec!["1 EUR = 1.08 USD (configured for 2025-10-01)".to_owned()],
@@ -292,7 +297,7 @@ fn bands() -> Vec<BandJudgement> {
         run_rate: None,
         outlook: None,
         ceiling_used_ratio: None,
-        views: views([BandStatus::Unknown; 3], "`azure-main` was never read"),
+        views: views([BandStatus::Unknown; 3], &BandReason::NeverRead(SourceId::new("azure-main"))),
         as_of: None,
         exchange_rates: Vec::new(),
         owner: Some(HOSTILE.to_owned()),
@@ -310,7 +315,7 @@ fn bands() -> Vec<BandJudgement> {
         last_day: None,
         burn: BurnRates::default(),
         outlook: None,
-        views: views([BandStatus::Above; 3], "the month is final at 104,000.00 USD"),
+        views: views([BandStatus::Above; 3], &BandReason::Final(money("104000 USD"))),
         exchange_rates: Vec::new(),
         ..known.clone()
     };

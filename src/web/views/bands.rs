@@ -1,0 +1,294 @@
+//! The first ten seconds: where each band stands, where it will end, when it crosses and why; what
+//! fires, how much money is idle, how old the data is.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use rust_decimal::Decimal;
+
+use super::{Figure, status};
+use crate::domain::alert::Severity;
+use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
+use crate::domain::change::Change;
+use crate::domain::money::{Currency, Money};
+use crate::snapshot::Snapshot;
+use crate::web::chart::track::track;
+use crate::web::link::Place;
+use crate::web::page::{Shown, View, Visit};
+use crate::web::reader::Reader;
+
+/// The view.
+pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
+    visit.answer(View::Bands, |snapshot| Shown::view(body(snapshot, &visit.place, &visit.reader)))
+}
+
+fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    let of = |label| snapshot.bands.iter().filter(move |band| band.label == label);
+    let current: Vec<&BandJudgement> = of(PeriodLabel::Current).collect();
+    html! {
+        h1 {
+            (reader.word("Where the month stands", "이번 달 현황"))
+            @if let Some(band) = current.first() { " · " (reader.month(band.period)) }
+        }
+        (tiles(snapshot, place, reader))
+        @if current.is_empty() {
+            p.empty {
+                (reader.word("No band holds what is read. Bands are set under `bands` in the configuration; \
+                              `costband check` says which sources each holds.",
+                             "읽은 소스를 담는 예산 범위가 없습니다. 설정의 `bands`에서 정하며, \
+                              `costband check`가 각 범위의 소스를 보여 줍니다."))
+            }
+        } @else {
+            div.cards { @for band in current { (card(band, snapshot, place, reader)) } }
+            p.note {
+                (reader.word("The shaded zone is the band from floor to ceiling, the bar what was spent so far; the circle is \
+                              the expected month end, the line through it where it falls with 80% probability.",
+                             "음영은 하한부터 상한까지의 예산 범위, 막대는 현재까지의 지출입니다. 원은 예상 월말 금액, \
+                              선은 80% 확률 구간입니다."))
+            }
+        }
+        (last_month(&of(PeriodLabel::Previous).collect::<Vec<_>>(), place, reader))
+    }
+}
+
+fn tiles(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    html! {
+        ul.tiles {
+            li.tile { (firing(snapshot, place, reader)) }
+            li.tile { (idle(snapshot, place, reader)) }
+            li.tile { (age(snapshot, place, reader)) }
+        }
+    }
+}
+
+fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    let firing = || snapshot.alerts.iter().filter(|alert| alert.fires());
+    let grave = firing().filter(|alert| alert.details.severity == Severity::Critical).count();
+    let taken = firing().filter(|alert| alert.acknowledged.is_some()).count();
+    let pending = snapshot.alerts.len() - firing().count();
+    html! {
+        h2 { a href=(place.to(&["alerts"], &[])) { (reader.word("Alerts firing", "발생 중인 알림")) } }
+        strong { (reader.count(firing().count())) }
+        p {
+            @if firing().next().is_none() { (reader.word("Nothing fires.", "발생한 알림이 없습니다.")) }
+            @else {
+                (reader.count(grave)) " " (reader.word("critical", "긴급")) ", "
+                (reader.count(taken)) " " (reader.word("taken", "확인됨")) "."
+            }
+            @if pending > 0 {
+                " " (reader.count(pending)) " "
+                (reader.word("will, if it lasts.", "건은 지속되면 발생합니다."))
+            }
+        }
+    }
+}
+
+fn idle(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    let current = snapshot.gpu.periods.iter().find(|period| period.label == PeriodLabel::Current);
+    let mut sums: BTreeMap<Currency, (Decimal, Decimal)> = BTreeMap::new();
+    for ((_, currency), money) in current.into_iter().flat_map(|period| &period.money.by_provider) {
+        let (idle, all) = sums.entry(*currency).or_default();
+        *idle = idle.saturating_add(money.idle());
+        *all = all.saturating_add(money.total());
+    }
+    html! {
+        h2 { a href=(place.to(&["gpu"], &[])) { (reader.word("GPU money that did nothing this month", "이번 달 유휴 GPU 비용")) } }
+        @if sums.is_empty() {
+            strong { (reader.word("unknown", "알 수 없음")) }
+            p {
+                (reader.word("No GPU telemetry has been priced this month; see `gpu` in the configuration.",
+                             "이번 달에 비용이 매겨진 GPU 텔레메트리가 없습니다. 설정의 `gpu`를 확인하세요."))
+            }
+        }
+        @for (currency, (idle, all)) in sums {
+            strong { (reader.small_money(Money::new(idle, currency))) }
+            p {
+                @if let Some(share) = idle.checked_div(all) {
+                    (reader.percent(crate::web::chart::float(share), 0))
+                    (reader.word(" of ", " / 전체 ")) (reader.money(Money::new(all, currency)))
+                }
+            }
+        }
+    }
+}
+
+fn age(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    let oldest = snapshot.sources.iter().map(|source| source.last_success).min().flatten();
+    let never = snapshot.sources.iter().any(|source| source.last_success.is_none());
+    let complete = snapshot.spend.iter().filter_map(|spend| spend.complete_days.last()).min();
+    html! {
+        h2 { a href=(place.to(&["sources"], &[])) { (reader.word("Oldest bill was read", "가장 오래된 청구 읽기")) } }
+        strong {
+            @match oldest.filter(|_| !never) {
+                Some(at) => (reader.ago(at)),
+                None => (reader.word("not yet", "아직 없음")),
+            }
+        }
+        p {
+            @match complete {
+                Some(day) => { (reader.word("days are complete up to ", "완결일: ")) (reader.day(*day)) },
+                None => (reader.word("no day is complete yet", "아직 완결된 날이 없음")),
+            }
+        }
+    }
+}
+
+fn card(band: &BandJudgement, snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    html! {
+        article.card {
+            h2 {
+                a href=(place.to(&["bands", &band.band], &[])) { bdi { (band.band) } }
+                (status(worst(band), reader))
+            }
+            (standing(band, reader))
+            (track(band, reader))
+            (ending(band, reader))
+            @if let Some(change) = moved(snapshot, &band.band, band) { (why(change, snapshot, reader)) }
+        }
+    }
+}
+
+/// The status that people must know: that of the booked money where it decides, else the expected one.
+pub(super) fn worst(band: &BandJudgement) -> BandStatus {
+    match (band.status(BandView::Actual), band.status(BandView::Forecast)) {
+        (BandStatus::Above, _) => BandStatus::Above,
+        (actual, BandStatus::Unknown) => actual,
+        (_, forecast) => forecast,
+    }
+}
+
+fn figure<'a>(name: &'static str, band: &'a BandJudgement) -> Figure<'a> {
+    Figure { name, of: &band.band, period: band.label }
+}
+
+pub(super) fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
+    html! {
+        p.amount {
+            @match band.spend {
+                Some(spend) => (figure("band_spend", band).money(spend, reader)),
+                None => (reader.word("unknown", "알 수 없음")),
+            }
+            small {
+                (reader.word("of ", "예산 범위 "))
+                (figure("band_floor", band).shown(band.floor.amount.normalize(), &reader.number(band.floor.amount, 0)))
+                " – " (figure("band_ceiling", band).money(band.ceiling, reader))
+            }
+        }
+        @if band.spend.is_none() {
+            @for view in band.views.iter().take(1) { p.note { (reader.reason(&view.reason)) } }
+        }
+    }
+}
+
+/// Where the month will end and when it crosses.
+pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
+    let Some(end) = band.month_end() else {
+        let reason = band.views.iter().find(|view| view.view == BandView::Forecast);
+        return html! { @if let Some(view) = reason { p.note { (reader.reason(&view.reason)) } } };
+    };
+    let outlook = band.outlook.as_ref();
+    let chance = |p: f64, name| figure(name, band).shown(p, &reader.chance(p));
+    html! {
+        p {
+            (reader.word("Will end at about ", "월말 예상 "))
+            strong { (figure("band_month_end", band).money(end, reader)) }
+            @if let Some(outlook) = outlook {
+                @if let (Some(low), Some(high)) = (outlook.forecast.at(0.1), outlook.forecast.at(0.9)) {
+                    " (" (reader.number(low, 0)) " – " (reader.number(high, 0)) ")"
+                }
+            }
+            "."
+        }
+        @if let Some(outlook) = outlook {
+            p {
+                (reader.word("Above the ceiling: ", "상한 초과 확률 "))
+                strong { (chance(outlook.against.above_ceiling, "band_above_ceiling")) }
+                @match (outlook.against.crossing_p80, outlook.against.crossing_p50) {
+                    (Some(early), Some(day)) if early != day => {
+                        (reader.word(", crossing between ", ", 교차 예상 ")) (reader.short_day(early))
+                        (reader.word(" and ", " ~ ")) strong { (reader.short_day(day)) }
+                    }
+                    (_, Some(day)) => { (reader.word(", crossing on ", ", 교차 예상 ")) strong { (reader.short_day(day)) } }
+                    (Some(early), None) => { (reader.word(", crossing as early as ", ", 이르면 ")) (reader.short_day(early)) }
+                    (None, None) => {}
+                }
+                "."
+            }
+        }
+    }
+}
+
+/// What moved a band's money since last week: its own where it holds a part of a source, else that of
+/// its only source.
+pub(super) fn moved<'a>(
+    snapshot: &'a Snapshot,
+    name: &str,
+    band: &BandJudgement,
+) -> Option<&'a Change> {
+    let own = snapshot.trends.iter().flat_map(|of| &of.bands).find(|held| held.band == name);
+    let whole = || match band.sources.as_slice() {
+        [only] => snapshot.trends.iter().find(|of| of.source == *only)?.change.as_ref(),
+        _ => None,
+    };
+    own.map(|held| &held.change).or_else(whole)
+}
+
+fn why(change: &Change, snapshot: &Snapshot, reader: &Reader) -> Markup {
+    let moved = change.after.checked_sub(change.before).unwrap_or_default();
+    let first = change.along.first();
+    let part = first.and_then(|along| along.parts.iter().find(|part| !part.change.is_zero()));
+    let name = |key: &str| {
+        let dimension = first.map(|along| along.dimension)?;
+        let names = snapshot.spend.iter().find_map(|of| of.names.get(&(dimension, key.to_owned())));
+        names.cloned()
+    };
+    html! {
+        p.note {
+            (reader.word("Last 7 days: ", "최근 7일 "))
+            (reader.difference(Money::new(moved, change.currency)))
+            (reader.word(" against the 7 before", " (이전 7일 대비)"))
+            @if let Some(part) = part {
+                ", " (reader.word("most from ", "주로 ")) bdi { (name(&part.key).unwrap_or_else(|| part.key.clone())) }
+                " (" (reader.difference(Money::new(part.change, change.currency))) ")"
+            }
+            "."
+        }
+    }
+}
+
+fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Markup {
+    html! {
+        @if !bands.is_empty() {
+            h2 { (reader.word("Last month", "지난달")) @if let Some(band) = bands.first() { " · " (reader.month(band.period)) } }
+            div.scroll tabindex="0" role="region" aria-label=(reader.word("Last month", "지난달")) {
+                table {
+                    thead { tr {
+                        th scope="col" { (reader.word("Band", "예산 범위")) }
+                        th.number scope="col" { (reader.word("Spent", "지출")) }
+                        th.number scope="col" { (reader.word("Floor", "하한")) }
+                        th.number scope="col" { (reader.word("Ceiling", "상한")) }
+                        th scope="col" { (reader.word("Status", "상태")) }
+                        th scope="col" { (reader.word("Bill", "청구")) }
+                    } }
+                    tbody {
+                        @for band in bands {
+                            tr {
+                                th scope="row" { a href=(place.to(&["bands", &band.band], &[("period", "previous")])) { bdi { (band.band) } } }
+                                td.number {
+                                    @match band.spend {
+                                        Some(spend) => (figure("band_spend", band).money(spend, reader)),
+                                        None => (reader.word("unknown", "알 수 없음")),
+                                    }
+                                }
+                                td.number { (reader.number(band.floor.amount, 0)) }
+                                td.number { (reader.number(band.ceiling.amount, 0)) }
+                                td { (status(band.status(BandView::Actual), reader)) }
+                                td { @if band.is_final { (reader.word("final", "확정")) } @else { (reader.word("may still move", "변경 가능")) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

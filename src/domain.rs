@@ -29,4 +29,5 @@ pub mod reason;
 pub mod report;
 pub mod role;
 pub mod spend;
+pub mod spend_range;
 pub mod trend;

@@ -31,11 +31,16 @@ use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
 use costband::domain::period::{BillingPeriod, BillingZone, Window, next_day};
-use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
+use costband::domain::ports::{
+    GpuHistory, HistoryError, PollObserver, SpendHistory, SpendHistoryError,
+};
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::reason::BandReason;
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
+use costband::domain::spend_range::{
+    NotTold, PartKey, SpendDay, SpendPart, SpendQuestion, SpendRange,
+};
 use costband::domain::trend::{BandChange, SourceTrends};
 use costband::export::metrics::Renderer;
 use costband::export::page::Page;
@@ -676,6 +681,67 @@ impl GpuHistory for Past {
     }
 }
 
+#[async_trait::async_trait]
+impl SpendHistory for Past {
+    async fn spend(&self, question: SpendQuestion) -> Result<SpendRange, SpendHistoryError> {
+        let tells =
+            vec![vec![Dimension::ServiceName, Dimension::SubAccountId], vec![Dimension::RegionId]];
+        let known = vec![SourceId::new("aws-main")];
+        match question.source.as_str() {
+            "aws-main" => {}
+            "busy" => return Err(HistoryError::Busy.into()),
+            "broken" => return Err(HistoryError::Ledger("/var/lib/costband".to_owned()).into()),
+            _ => return Err(SpendHistoryError::NoSource { wanted: question.source, known }),
+        }
+        if question.by == Some(Dimension::RegionId) && !question.filters.is_empty() {
+            let reason = "`aws-main` does not tell them together".to_owned();
+            return Err(NotTold { reason, tells }.into());
+        }
+        let amounts = |billed: &str, effective: Option<&str>| Amounts {
+            billed: Some(decimal(billed)),
+            effective: effective.map(decimal),
+            list: None,
+        };
+        let day = |day: &str| day.parse::<Date>().unwrap();
+        let part = |key, name: Option<&str>, total, days: &[(&str, Amounts)]| SpendPart {
+            key,
+            name: name.map(str::to_owned),
+            currency: Currency::USD,
+            total,
+            days: days.iter().map(|(on, amounts)| (day(on), *amounts)).collect(),
+        };
+        let (one, two) = (amounts("1.50", Some("1.25")), amounts("3", None));
+        let parts = match question.by {
+            None => vec![part(PartKey::Whole, None, one, &[("2025-10-14", one)])],
+            Some(_) => vec![
+                part(
+                    PartKey::Value("111122223333".to_owned()),
+                    Some(HOSTILE),
+                    amounts("4.50", None),
+                    &[("2025-10-14", one), ("2025-10-15", two)],
+                ),
+                part(PartKey::Value(String::new()), None, one, &[("2025-10-14", one)]),
+                part(PartKey::Others, None, two, &[("2025-10-15", two)]),
+            ],
+        };
+        let on = |on: &str, completeness| SpendDay { day: day(on), completeness };
+        Ok(SpendRange {
+            as_of: "2025-10-16T12:00:00Z".parse().unwrap(),
+            provider: Provider::Aws,
+            filter_names: BTreeMap::new(),
+            days: vec![
+                on("2025-10-14", Completeness::Complete),
+                on("2025-10-15", Completeness::Provisional),
+            ],
+            totals: BTreeMap::from([(Currency::USD, amounts("9", None))]),
+            parts,
+            folded: 3,
+            tells,
+            question,
+        })
+    }
+}
+
 /// A face that listens on a free port.
 pub(crate) struct Shown {
     pub(crate) url: String,
@@ -699,6 +765,7 @@ impl Shown {
             language: Language::En,
             alerts: Arc::new(desk),
             gpu_history: Arc::new(Past),
+            spend_history: Arc::new(Past),
             demo: false,
             leadership: Arc::new(|| Leadership::Alone),
             shares_ledger: false,

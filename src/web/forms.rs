@@ -1,6 +1,8 @@
 //! What people change of alerts from the page, without script: each form is answered by a way back to
 //! the page, which says what came of it.
 
+use std::collections::BTreeMap;
+
 use axum::Form;
 use axum::extract::Path;
 use axum::extract::rejection::FormRejection;
@@ -13,7 +15,9 @@ use super::access::{Barred, may_change};
 use super::alerts::{LONGEST_COMMENT, LONGEST_NAME, name, words};
 use super::page::{Shown, View, Visit};
 use super::reader::Reader;
-use crate::domain::alert::{Acknowledgement, AlertId, AlertState, Silence, SilenceMatchers};
+use crate::domain::alert::{
+    Acknowledgement, AlertId, AlertState, Silence, SilenceMatchers, Subject,
+};
 
 /// How long a silence of the page may hold, in hours.
 pub(super) const HOURS: [i64; 6] = [1, 4, 12, 24, 72, 168];
@@ -175,15 +179,13 @@ pub(super) async fn silence(
 fn made(asked: Silencing, alert: &AlertState, visit: &Visit) -> Result<Silence, Problem> {
     let Silencing { by, comment, hours, of } = asked;
     let key = &alert.key;
+    let subject: BTreeMap<Subject, String> =
+        key.subject.iter().map(|(label, value)| (label, value.clone())).collect();
     let matchers = match of {
         Extent::Alert => SilenceMatchers { alert: Some(key.id()), ..SilenceMatchers::default() },
-        Extent::Rule => {
-            SilenceMatchers { alert: None, rule: Some(key.rule), subject: key.subject.clone() }
-        }
-        Extent::Subject if key.subject.is_empty() => return Err(Problem::Form),
-        Extent::Subject => {
-            SilenceMatchers { alert: None, rule: None, subject: key.subject.clone() }
-        }
+        Extent::Rule => SilenceMatchers { alert: None, rule: Some(key.rule), subject },
+        Extent::Subject if subject.is_empty() => return Err(Problem::Form),
+        Extent::Subject => SilenceMatchers { alert: None, rule: None, subject },
     };
     let starts_at = visit.face.alerts.now();
     let length = HOURS.contains(&hours).then(|| SignedDuration::from_hours(hours));

@@ -117,10 +117,10 @@ fn standing(told: &Told<'_>, visit: &Visit) -> Markup {
                 dt { (reader.word("Month", "청구 월")) }
                 dd { (reader.month(period)) }
             }
-            @for (subject, value) in &state.key.subject {
-                dt { (reader.language.subject(*subject)) }
+            @for (subject, value) in state.key.subject.iter() {
+                dt { (reader.language.subject(subject)) }
                 dd {
-                    @match *subject {
+                    @match subject {
                         Subject::Band => a href=(place.to(&["bands", value], &[])) { bdi { (value) } },
                         Subject::Source => a href=(place.to(&["sources", value], &[])) { bdi { (value) } },
                         _ => bdi { (value) },

@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use maud::{Markup, html};
 
-use super::bands::{ending, moved, standing, worst};
+use super::bands::{ending, moved, standing, verdict};
 use super::status;
 use crate::domain::alert::Subject;
 use crate::domain::band::{BandJudgement, PeriodLabel};
@@ -46,7 +46,7 @@ fn body(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
                 li { bdi { (band.band) } }
             }
         }
-        h1 { bdi { (band.band) } " · " (reader.month(band.period)) " " (status(worst(band), reader)) }
+        h1 { bdi { (band.band) } " · " (reader.month(band.period)) " " (verdict(band, reader)) }
         ul.choices {
             @for other in periods {
                 li {
@@ -94,7 +94,7 @@ fn views(band: &BandJudgement, reader: &Reader) -> Markup {
                         tr {
                             th scope="row" { (reader.language.view(view.view)) }
                             td { (status(view.status, reader)) }
-                            td lang="en" { (view.reason) }
+                            td { (reader.reason(&view.reason)) }
                         }
                     }
                 }
@@ -141,7 +141,7 @@ fn pace(band: &BandJudgement, reader: &Reader) -> Markup {
 fn firing(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let of_band = snapshot.alerts.iter().filter(|alert| {
-        alert.key.subject.get(&Subject::Band).is_some_and(|name| *name == band.band)
+        alert.key.about(Subject::Band) == Some(band.band.as_str())
             && alert.key.period.is_none_or(|period| period == band.period)
     });
     let alerts: Vec<_> = of_band.collect();

@@ -25,12 +25,13 @@ pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
 struct Row<'a> {
     name: &'a str,
     address: String,
-    forecast: Result<&'a Forecast, &'a str>,
+    forecast: Result<&'a Forecast, Markup>,
 }
 
 fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let of = |label| snapshot.bands.iter().filter(move |band| band.label == label);
-    let bands: Vec<Row> = of(PeriodLabel::Current).map(|band| of_band(band, place)).collect();
+    let bands: Vec<Row> =
+        of(PeriodLabel::Current).map(|band| of_band(band, place, reader)).collect();
     let sources: Vec<Row> = snapshot
         .trends
         .iter()
@@ -39,7 +40,10 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
             Some(Row {
                 name: of.source.as_str(),
                 address: place.to(&["spend", of.source.as_str()], &[]),
-                forecast: whole.forecast.as_ref().map_err(String::as_str),
+                forecast: whole
+                    .forecast
+                    .as_ref()
+                    .map_err(|reason| html! { span lang="en" { (reason) } }),
             })
         })
         .collect();
@@ -74,13 +78,14 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     }
 }
 
-fn of_band<'a>(band: &'a BandJudgement, place: &Place) -> Row<'a> {
+fn of_band<'a>(band: &'a BandJudgement, place: &Place, reader: &Reader) -> Row<'a> {
     let reason = band.views.iter().find(|view| view.view == BandView::Forecast);
-    let reason = reason.map_or("", |view| view.reason.as_str());
     Row {
         name: &band.band,
         address: place.to(&["bands", &band.band], &[]),
-        forecast: band.outlook.as_ref().map(|outlook| &outlook.forecast).ok_or(reason),
+        forecast: band.outlook.as_ref().map(|outlook| &outlook.forecast).ok_or_else(|| {
+            html! { @if let Some(view) = reason { (reader.reason(&view.reason)) } }
+        }),
     }
 }
 
@@ -116,9 +121,9 @@ fn told(row: &Row<'_>, reader: &Reader) -> Markup {
     html! {
         tr {
             th scope="row" { a href=(row.address) { bdi { (row.name) } } }
-            @match row.forecast {
+            @match &row.forecast {
                 Err(reason) => td colspan="7" {
-                    (reader.word("No forecast: ", "예측 없음: ")) span lang="en" { (reason) }
+                    (reader.word("No forecast: ", "예측 없음: ")) (reason)
                 },
                 Ok(forecast) => {
                     @let used = &forecast.used;

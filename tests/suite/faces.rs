@@ -2,7 +2,9 @@
 
 mod alerts;
 mod answers;
+mod browser;
 mod desk;
+mod hostile;
 mod metrics;
 mod page;
 pub(crate) mod peers;

@@ -14,8 +14,7 @@ use crate::world::{self, Size};
 const TIMES: u32 = 20;
 /// One service in each of the accounts, of each of three sources.
 const SIZE: Size = Size { days: 10, services: 1, accounts: 10_000 };
-const VIEWS: [&str; 6] =
-    ["/", "/spend", "/spend/aws-main", "/alerts", "/sources", "/record"];
+const VIEWS: [&str; 6] = ["/", "/spend", "/spend/aws-main", "/alerts", "/sources", "/record"];
 
 /// The agent's CPU for one opening of each view.
 pub fn measure(table: &mut Table, folder: &Path) -> anyhow::Result<()> {
@@ -37,7 +36,10 @@ pub fn measure(table: &mut Table, folder: &Path) -> anyhow::Result<()> {
         let (took, bytes) = openings(&agent, view)?;
         table.row(
             "",
-            &format!("CPU of the view `{view}`, 10,000 accounts ({:.0} KiB)", quotient(bytes, 1024)),
+            &format!(
+                "CPU of the view `{view}`, 10,000 accounts ({:.0} KiB)",
+                quotient(bytes, 1024)
+            ),
             format!("{:.1} ms", milliseconds(took)),
             "<= 100 ms",
         );

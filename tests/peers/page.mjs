@@ -198,8 +198,12 @@ const takeAlert = async (site, host, script) => {
   });
   const page = await context.newPage();
   await page.goto(new URL("/alerts", url).href);
+  const styled = () => page.evaluate(() => [...document.styleSheets].some((one) => one.cssRules.length > 9));
+  if (!(await styled())) wrong(where, "the page has no style");
+  if (script && !(await page.$(".live button"))) wrong(where, "the page has no script");
   await press(page, ".alerts a");
   await page.waitForSelector("#take-comment");
+  if (!(await styled())) wrong(where, "an alert's page has no style");
   await page.fill("#take-comment", "from a browser");
   await press(page, "form:has(#take-comment) button");
   await page.waitForSelector("form[action$=give-back]");

@@ -143,7 +143,7 @@ fn told(row: &Row<'_>, reader: &Reader) -> Markup {
                     td.number { (interval(forecast, reader)) }
                     td { (reader.language.method(forecast.method)) }
                     td.number { (reader.count(used.days)) }
-                    td { (remarks(forecast, reader)) }
+                    td.wide { (remarks(forecast, reader)) }
                 }
             }
         }

@@ -52,7 +52,9 @@ impl Language {
     pub fn mute(self, reason: &'static str) -> &'static str {
         match reason {
             "silenced" => self.pick("silenced", "알림 중지됨"),
-            "inhibited" => self.pick("held back by a graver alert", "더 심각한 알림이 있어 보류됨"),
+            "inhibited" => {
+                self.pick("held back: another alert says it", "다른 알림으로 알려져 보류됨")
+            }
             other => other,
         }
     }

@@ -8,6 +8,9 @@ use crate::domain::money::Money;
 
 pub(super) mod band;
 pub(super) mod bands;
+pub(super) mod gpu;
+mod rows;
+pub(super) mod spend;
 
 /// A word for a status with a sign of its own, so that nobody has to tell colours apart.
 fn status(status: BandStatus, reader: &Reader) -> Markup {

@@ -18,4 +18,5 @@ pub mod period;
 pub mod restated;
 pub mod scope;
 pub mod spend;
+pub mod spend_range;
 pub mod trend;

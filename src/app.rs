@@ -26,5 +26,6 @@ pub mod reload;
 pub mod series;
 pub mod setup;
 pub mod spend;
+pub mod spend_history;
 pub mod tasks;
 pub mod trends;

@@ -22,7 +22,7 @@ use crate::config::file::Language;
 use crate::config::secret::SecretRef;
 use crate::domain::lease::LeadershipNow;
 use crate::domain::period::Window;
-use crate::domain::ports::{AlertLedger, GpuHistory, HistoryError};
+use crate::domain::ports::{AlertLedger, GpuHistory, HistoryError, SpendHistory};
 use crate::export::api;
 use crate::export::page::Page;
 use crate::runtime::readiness::Readiness;
@@ -37,11 +37,13 @@ mod link;
 mod notices;
 pub mod page;
 mod reader;
+mod reason;
 mod replica;
+mod spend_days;
 mod views;
 mod words;
 
-/// So many days of GPU money are told at once.
+/// So many days are told at once.
 const LONGEST_RANGE: i32 = 400;
 
 /// A snapshot with its rendered metrics page.
@@ -70,6 +72,8 @@ pub struct Face {
     pub alerts: Arc<dyn AlertLedger>,
     /// What GPUs cost in the past.
     pub gpu_history: Arc<dyn GpuHistory>,
+    /// What sources cost in the past.
+    pub spend_history: Arc<dyn SpendHistory>,
     /// Whether the clouds are simulated: the page says so.
     pub demo: bool,
     /// What the process may do among its replicas.
@@ -101,6 +105,7 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
         .route("/api/v1/forecast", get(|face: State<Face>| document(face, api::forecasts)))
         .route("/api/v1/anomalies", get(|face: State<Face>| document(face, api::anomalies)))
         .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
+        .route("/api/v1/spend/days", get(spend_days::days))
         .route("/api/v1/sources", get(|face: State<Face>| document(face, api::sources)))
         .route("/api/v1/gpu", get(gpu))
         .route("/api/v1/gpu/range", get(gpu_range))

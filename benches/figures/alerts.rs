@@ -19,6 +19,7 @@ use costband::domain::gpu_money::GpuPicture;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::notice::{Recipient, Takes};
 use costband::domain::period::BillingZone;
+use costband::domain::reason::BandReason;
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -88,7 +89,11 @@ fn band(number: usize) -> BandJudgement {
         outlook: Some(outlook()),
         ceiling_used_ratio: Some(1.01),
         views: BandView::ALL
-            .map(|view| ViewJudgement { view, status: BandStatus::Above, reason: String::new() })
+            .map(|view| ViewJudgement {
+                view,
+                status: BandStatus::Above,
+                reason: BandReason::NoCompleteDay,
+            })
             .to_vec(),
         as_of: None,
         exchange_rates: Vec::new(),

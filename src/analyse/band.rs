@@ -20,10 +20,11 @@ use crate::domain::band::{
     Band, BandJudgement, BandLimits, BandStatus, BandView, PeriodLabel, ViewJudgement,
 };
 use crate::domain::exchange::ExchangeRates;
-use crate::domain::forecast::{BandOutlook, ForecastInputs, ForecastMethod};
+use crate::domain::forecast::{BandOutlook, ForecastMethod};
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::money::Money;
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::reason::BandReason;
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 
 /// One source of a band's scope: its rules, its spend, and the band's part of it.
@@ -178,19 +179,17 @@ fn stale_reason(
     sources: &[BandSource<'_>],
     period: BillingPeriod,
     now: Timestamp,
-) -> Option<String> {
+) -> Option<BandReason> {
     sources.iter().filter(|source| !source.is_final(period)).find_map(|source| {
         let id = &source.rules.id;
         let Some(last) = source.last_success else {
-            return Some(format!("`{id}` was never read"));
+            return Some(BandReason::NeverRead(id.clone()));
         };
         let age = now.duration_since(last);
-        (age > source.rules.maximum_age).then(|| {
-            format!(
-                "the newest reading of `{id}` is {} h old, its maximum age is {} h",
-                age.as_hours(),
-                source.rules.maximum_age.as_hours()
-            )
+        (age > source.rules.maximum_age).then(|| BandReason::TooOld {
+            source: id.clone(),
+            hours: age.as_hours(),
+            most: source.rules.maximum_age.as_hours(),
         })
     })
 }
@@ -201,7 +200,7 @@ struct Facts<'a> {
     period: BillingPeriod,
     zone: BillingZone,
     is_final: bool,
-    stale: Option<String>,
+    stale: Option<BandReason>,
     now: Timestamp,
 }
 
@@ -210,11 +209,11 @@ impl Facts<'_> {
         self.now >= self.period.end(self.zone)
     }
 
-    fn money(&self, amount: Decimal) -> String {
-        Money::new(amount, self.band.currency).grouped(2)
+    fn money(&self, amount: Decimal) -> Money {
+        Money::new(amount, self.band.currency)
     }
 
-    fn view(&self, view: BandView, status: BandStatus, reason: String) -> ViewJudgement {
+    fn view(&self, view: BandView, status: BandStatus, reason: BandReason) -> ViewJudgement {
         ViewJudgement { view, status, reason }
     }
 
@@ -230,7 +229,7 @@ impl Facts<'_> {
 
     /// The booked money against the whole month's band. Money over the ceiling stays `above`
     /// however old the reading is; `below` and `within` can still change and become unknown.
-    fn actual(&self, spend: &Result<Decimal, String>, least: Option<Decimal>) -> ViewJudgement {
+    fn actual(&self, spend: &Result<Decimal, BandReason>, least: Option<Decimal>) -> ViewJudgement {
         let view = BandView::Actual;
         let spend = match spend {
             Ok(spend) => *spend,
@@ -242,31 +241,38 @@ impl Facts<'_> {
                 self.view(view, BandStatus::Unknown, stale.clone())
             }
             _ => {
-                let so_far = if self.is_over() { "" } else { " so far" };
-                let reason = format!(
-                    "{}{so_far} against {} to {}",
-                    self.money(spend),
-                    self.money(self.limits.floor),
-                    self.money(self.limits.ceiling)
-                );
+                let limits =
+                    [self.limits.floor, self.limits.ceiling].map(|limit| self.money(limit));
+                let so_far = !self.is_over();
+                let reason = BandReason::Booked { spend: self.money(spend), limits, so_far };
                 self.view(view, status, reason)
             }
         }
     }
 
     /// Money over the ceiling is over it whatever is not known besides; less decides nothing.
-    fn partly_known(&self, view: BandView, problem: &str, least: Option<Decimal>) -> ViewJudgement {
+    fn partly_known(
+        &self,
+        view: BandView,
+        problem: &BandReason,
+        least: Option<Decimal>,
+    ) -> ViewJudgement {
         match least.filter(|least| *least > self.limits.ceiling) {
             Some(least) => {
-                let reason = format!("at least {} are booked; {problem}", self.money(least));
+                let (least, problem) = (self.money(least), Box::new(problem.clone()));
+                let reason = BandReason::AtLeast { least, problem };
                 self.view(view, BandStatus::Above, reason)
             }
-            None => self.view(view, BandStatus::Unknown, problem.to_owned()),
+            None => self.view(view, BandStatus::Unknown, problem.clone()),
         }
     }
 
     /// The complete days against the same share of the band.
-    fn pace(&self, spend: &Result<Decimal, String>, complete: Option<Complete>) -> ViewJudgement {
+    fn pace(
+        &self,
+        spend: &Result<Decimal, BandReason>,
+        complete: Option<Complete>,
+    ) -> ViewJudgement {
         let view = BandView::Pace;
         let complete = match self.judgeable(spend, complete) {
             Ok(complete) => complete,
@@ -276,13 +282,11 @@ impl Facts<'_> {
         let part = Decimal::from(complete.seconds);
         let share = |limit: Decimal| limit * part / whole;
         let (floor, ceiling) = (share(self.limits.floor), share(self.limits.ceiling));
-        let reason = format!(
-            "{} on {} complete days against {} to {} for so many",
-            self.money(complete.sum),
-            complete.days,
-            self.money(floor),
-            self.money(ceiling)
-        );
+        let reason = BandReason::Pace {
+            spend: self.money(complete.sum),
+            days: complete.days,
+            limits: [self.money(floor), self.money(ceiling)],
+        };
         self.view(view, self.place(complete.sum, floor, ceiling), reason)
     }
 
@@ -290,7 +294,7 @@ impl Facts<'_> {
     /// that says so.
     fn forecast(
         &self,
-        spend: &Result<Decimal, String>,
+        spend: &Result<Decimal, BandReason>,
         least: Option<Decimal>,
         complete: Option<Complete>,
         run_rate: Option<Decimal>,
@@ -303,12 +307,12 @@ impl Facts<'_> {
         if let Ok(spend) = spend
             && *spend > self.limits.ceiling
         {
-            let reason = format!("{} are booked already", self.money(*spend));
+            let reason = BandReason::BookedAlready(self.money(*spend));
             return self.view(view, BandStatus::Above, reason);
         }
         if let (true, Ok(spend)) = (self.is_final, spend) {
             let status = self.place(*spend, self.limits.floor, self.limits.ceiling);
-            let reason = format!("the month is final at {}", self.money(*spend));
+            let reason = BandReason::Final(self.money(*spend));
             return self.view(view, status, reason);
         }
         if let Some((outlook, status)) = outlook
@@ -316,56 +320,44 @@ impl Facts<'_> {
         {
             let [low, high] = outlook.forecast.interval_80;
             if outlook.forecast.method == ForecastMethod::Actual {
-                let reason = format!(
-                    "{}: every day is complete, and may still be restated",
-                    self.money(median)
-                );
+                let reason = BandReason::AllComplete(self.money(median));
                 return self.view(view, *status, reason);
             }
-            let reason = format!(
-                "{} expected, {} to {} with a probability of 80 %, from {} complete days up to {}{}",
-                self.money(median),
-                self.money(low),
-                self.money(high),
-                outlook.forecast.used.days,
-                outlook.forecast.made_from,
-                besides(&outlook.forecast.used)
-            );
+            let used = &outlook.forecast.used;
+            let reason = BandReason::Expected {
+                median: self.money(median),
+                likely: [self.money(low), self.money(high)],
+                days: used.days,
+                made_from: outlook.forecast.made_from,
+                prior: used.prior,
+                nowcast_days: used.nowcast_days,
+            };
             return self.view(view, *status, reason);
         }
         match (self.judgeable(spend, complete), run_rate) {
             (Ok(complete), Some(run_rate)) => {
-                let reason = format!(
-                    "{} at the run-rate of {} complete days, which stands in for a forecast",
-                    self.money(run_rate),
-                    complete.days
-                );
+                let (end, days) = (self.money(run_rate), complete.days);
+                let reason = BandReason::RunRate { end, days };
                 let status = self.place(run_rate, self.limits.floor, self.limits.ceiling);
                 self.view(view, status, reason)
             }
-            (Ok(_), None) => {
-                self.view(view, BandStatus::Unknown, "the run-rate is too large".to_owned())
-            }
+            (Ok(_), None) => self.view(view, BandStatus::Unknown, BandReason::RunRateTooLarge),
             (Err(reason), _) => self.view(view, BandStatus::Unknown, reason),
         }
     }
 
     fn judgeable(
         &self,
-        spend: &Result<Decimal, String>,
+        spend: &Result<Decimal, BandReason>,
         complete: Option<Complete>,
-    ) -> Result<Complete, String> {
+    ) -> Result<Complete, BandReason> {
         if let Err(problem) = spend {
             return Err(problem.clone());
         }
         if let Some(stale) = &self.stale {
             return Err(stale.clone());
         }
-        complete.ok_or_else(|| {
-            "no day is complete yet: a day counts once it is older than the provider's lag and two \
-             readings at least 6 h apart agree"
-                .to_owned()
-        })
+        complete.ok_or(BandReason::NoCompleteDay)
     }
 
     /// The complete days' sum scaled to the period's length; the whole sum once it is final.
@@ -378,17 +370,6 @@ impl Facts<'_> {
         let whole = Decimal::from(self.period.seconds(self.zone));
         let at_pace = complete.sum.checked_mul(whole)?.checked_div(complete.seconds.into())?;
         at_pace.checked_add(complete.carried)
-    }
-}
-
-/// What a forecast is made of besides its complete days.
-fn besides(used: &ForecastInputs) -> String {
-    let days = used.nowcast_days;
-    match (used.prior, days) {
-        (true, _) => ", with what the GPUs that run now cost".to_owned(),
-        (false, 0) => String::new(),
-        (false, 1) => ", and from GPU telemetry of 1 day that is not complete".to_owned(),
-        (false, _) => format!(", and from GPU telemetry of {days} days that are not complete"),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::app::polling::Polling;
 use crate::app::publish::{GpuReports, Publisher};
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
+use crate::app::spend_history::LedgerSpendHistory;
 use crate::app::trends::{GpuWindow, TrendReader, Trends};
 use crate::app::{central, gpu, nodes};
 use crate::collect::poller::Poller;
@@ -303,8 +304,20 @@ impl Tasks {
     }
 }
 
+/// So many questions of spend are answered at a time.
+const SPEND_QUESTIONS: usize = 2;
+/// How long one waits for those before it.
+const SPEND_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the face shows of a configuration.
 fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader) -> Face {
+    let spend_history = LedgerSpendHistory {
+        location: setup.ledger.clone(),
+        reader: reader.clone(),
+        clock: lasting.clock.clone(),
+        turns: Arc::new(Semaphore::new(SPEND_QUESTIONS)),
+        patience: SPEND_PATIENCE,
+    };
     let history = LedgerHistory {
         location: setup.ledger.clone(),
         reader,
@@ -324,6 +337,7 @@ fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader
         bearer_token: setup.config.bearer_token.clone(),
         language: setup.config.language,
         gpu_history: Arc::new(history),
+        spend_history: Arc::new(spend_history),
         demo: lasting.demo,
         leadership: lasting.replica.now.clone(),
         shares_ledger: setup.shares_ledger(),

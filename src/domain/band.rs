@@ -10,6 +10,7 @@ use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::reason::BandReason;
 use crate::domain::report::Completeness;
 
 /// A band as configured: which money, on which basis, between which limits.
@@ -170,8 +171,8 @@ pub struct ViewJudgement {
     pub view: BandView,
     /// Where it stands.
     pub status: BandStatus,
-    /// A sentence for people: why it is unknown, or what was compared with what.
-    pub reason: String,
+    /// Why it is unknown, or what was compared with what.
+    pub reason: BandReason,
 }
 
 /// How fast the last complete days of a period burn the ceiling: what a day of them cost over what a

@@ -14,6 +14,7 @@ use crate::domain::notice::{AlertEvent, AlertNotice, QueuedNotice};
 use crate::domain::period::Window;
 use crate::domain::price::{InUse, PriceReading};
 use crate::domain::report::{ScheduleEntry, SourceError, SourceErrorKind, SourceReport};
+use crate::domain::spend_range::{NotTold, SpendQuestion, SpendRange};
 
 /// Tells the time. The demo's clock stands in mid-month; every age and period rule asks this one.
 pub trait Clock: Send + Sync {
@@ -52,6 +53,40 @@ pub trait GpuHistory: Send + Sync {
     /// # Errors
     /// [`HistoryError`].
     async fn money(&self, window: Window) -> Result<GpuRange, HistoryError>;
+}
+
+/// Answers what a source cost over any days that the ledger holds.
+#[async_trait]
+pub trait SpendHistory: Send + Sync {
+    /// The spend that a question asks for.
+    ///
+    /// # Errors
+    /// [`SpendHistoryError`].
+    async fn spend(&self, question: SpendQuestion) -> Result<SpendRange, SpendHistoryError>;
+}
+
+/// Why a question of spend has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpendHistoryError {
+    /// No source of that name is configured.
+    #[error("no source is named `{wanted}`; there are {}", listed(known))]
+    NoSource {
+        /// The name that was asked for.
+        wanted: SourceId,
+        /// The names that there are.
+        known: Vec<SourceId>,
+    },
+    /// The source does not tell it.
+    #[error(transparent)]
+    NotTold(#[from] NotTold),
+    /// The ledger does not answer.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+fn listed(known: &[SourceId]) -> String {
+    let names: Vec<String> = known.iter().map(|id| format!("`{id}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Why the past cannot be told.

@@ -20,6 +20,7 @@ mod forecast;
 mod gpu;
 mod gpu_range;
 mod openapi;
+mod spend_days;
 
 pub use alerts::{
     AcknowledgementRequest, AlertHistory, AlertView, Alerts, MatchersView, SilenceRequest,
@@ -30,6 +31,7 @@ pub use forecast::{Forecasts, forecasts};
 pub use gpu::{NodeDocument, node_named};
 pub use gpu_range::{GpuRangeDocument, gpu_range};
 pub use openapi::openapi;
+pub use spend_days::{SpendDays, spend_days, spend_not_told};
 
 pub use documents::{
     Band, BandDayView, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
@@ -83,7 +85,7 @@ fn band(judged: &BandJudgement) -> Band {
             .iter()
             .map(|view| {
                 let status = view.status.as_str().to_owned();
-                let reason = view.reason.clone();
+                let reason = view.reason.to_string();
                 (view.view.as_str().to_owned(), View { status, reason })
             })
             .collect(),

@@ -69,7 +69,7 @@ impl Reader {
         let numbers = DecimalFormatter::try_new(preferences, Default::default())
             .or_else(|_| DecimalFormatter::try_new(Default::default(), Default::default()))
             .expect("the root locale's numbers are compiled in");
-        let dates = if own { Dates::new(&locale) } else { None };
+        let dates = if own { Dates::new(language, &locale) } else { None };
         Self { language, now, numbers, dates }
     }
 
@@ -227,16 +227,18 @@ impl Reader {
 }
 
 impl Dates {
-    fn new(locale: &Locale) -> Option<Self> {
+    /// Months by name, in Korean by their word.
+    fn new(language: Language, locale: &Locale) -> Option<Self> {
+        let (day, short, minute) = match language {
+            Language::En => (YMD::medium(), MD::medium(), YMDT::medium()),
+            Language::Ko => (YMD::long(), MD::long(), YMDT::long()),
+        };
+        let minute = minute.with_time_precision(TimePrecision::Minute);
         Some(Self {
-            day: FixedCalendarDateTimeFormatter::try_new(locale.into(), YMD::medium()).ok()?,
-            short: FixedCalendarDateTimeFormatter::try_new(locale.into(), MD::medium()).ok()?,
+            day: FixedCalendarDateTimeFormatter::try_new(locale.into(), day).ok()?,
+            short: FixedCalendarDateTimeFormatter::try_new(locale.into(), short).ok()?,
             month: FixedCalendarDateTimeFormatter::try_new(locale.into(), YM::long()).ok()?,
-            minute: FixedCalendarDateTimeFormatter::try_new(
-                locale.into(),
-                YMDT::medium().with_time_precision(TimePrecision::Minute),
-            )
-            .ok()?,
+            minute: FixedCalendarDateTimeFormatter::try_new(locale.into(), minute).ok()?,
         })
     }
 }
@@ -301,12 +303,12 @@ mod tests {
         let both = |amount: &str, day: &str| (amount.to_owned(), day.to_owned());
         assert_eq!(told("en-US", None), both("1,234,567.89 USD", "Nov 28, 2026"));
         assert_eq!(told("en-GB", None), both("1,234,567.89 USD", "28 Nov 2026"));
-        assert_eq!(told("ko-KR", None), both("1,234,567.89 USD", "2026. 11. 28."));
+        assert_eq!(told("ko-KR", None), both("1,234,567.89 USD", "2026년 11월 28일"));
         assert_eq!(told("de-DE", None), both("1.234.567,89 USD", "2026-11-28"));
         assert_eq!(told("en-IN", None), both("12,34,567.89 USD", "28 Nov 2026"));
         assert_eq!(told("ar-EG", None).1, "2026-11-28");
         let korean = Some(Language::Ko);
-        assert_eq!(told("de-DE,ko;q=0.5", korean), both("1,234,567.89 USD", "2026. 11. 28."));
+        assert_eq!(told("de-DE,ko;q=0.5", korean), both("1,234,567.89 USD", "2026년 11월 28일"));
         assert_eq!(told("not a tag", None), both("1,234,567.89 USD", "2026-11-28"));
     }
 

@@ -55,7 +55,12 @@ def main(url):
         if "get" not in operations:
             continue
         name = get(url + "/api/v1/gpu")["nodes"][0]["name"]
-        query = "?from=2025-10-01&to=2025-11-01" if path.endswith("/range") else ""
+        days = "?from=2025-10-01&to=2025-11-01"
+        queries = {
+            "/api/v1/gpu/range": days,
+            "/api/v1/spend/days": f"{days}&source=aws-main&by=sub_account_id&service_name=a",
+        }
+        query = queries.get(path, "")
         answer = get(url + path.replace("{name}", name) + query)
         schema = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         whole = {**schema, "components": spec["components"]}

@@ -20,5 +20,6 @@ mod outage;
 pub(crate) mod program;
 mod restarts;
 mod sources;
+mod spend_days;
 mod trends;
 mod truth;

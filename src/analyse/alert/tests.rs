@@ -17,6 +17,7 @@ use crate::domain::forecast::{
 };
 use crate::domain::money::CostBasis;
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::reason::BandReason;
 
 const NOW: &str = "2026-11-15T12:00:00Z";
 
@@ -137,7 +138,7 @@ fn spend() -> SourceSpend {
 /// Half of the month at 1,000 a day under a ceiling of 30,000; its end is told from 28,000 to
 /// 32,000.
 fn band() -> BandJudgement {
-    let view = |view, status| ViewJudgement { view, status, reason: String::new() };
+    let view = |view, status| ViewJudgement { view, status, reason: BandReason::NoCompleteDay };
     BandJudgement {
         band: "main".to_owned(),
         period: period("2026-11"),

@@ -11,9 +11,8 @@ use crate::domain::band::{Band, BandDay};
 use crate::domain::exchange::ExchangeRates;
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::{BillingPeriod, BillingZone};
+use crate::domain::reason::BandReason;
 use crate::domain::report::Completeness;
-
-const TOO_LARGE: &str = "the sum has more than 28 digits";
 
 /// The band's money of one period in the band's currency.
 #[derive(Default)]
@@ -22,7 +21,7 @@ pub(super) struct Booked {
     pub(super) by_day: BTreeMap<Date, Decimal>,
     /// What the period's invoice carries of other days; none where it carries nothing.
     pub(super) carried: Option<Decimal>,
-    pub(super) problem: Option<String>,
+    pub(super) problem: Option<BandReason>,
     pub(super) used_rates: BTreeSet<String>,
 }
 
@@ -36,7 +35,7 @@ impl Booked {
         let mut booked = Self::default();
         for source in sources {
             if source.last_success.is_none() {
-                booked.problem = Some(format!("`{}` was not read yet", source.rules.id));
+                booked.problem = Some(BandReason::NotReadYet(source.rules.id.clone()));
             }
             for (key, money) in source.series.period(period) {
                 match booked.convert(band, source, rates, (key.day, key.currency, money)) {
@@ -52,7 +51,7 @@ impl Booked {
             let is_known = |day: &Date| sources.iter().all(|source| source.is_complete(*day));
             match period.window().days().find(is_known) {
                 Some(day) => booked.add(day, Decimal::ZERO),
-                None => booked.problem = Some(format!("no cost of {period} is known yet")),
+                None => booked.problem = Some(BandReason::NothingKnown(period)),
             }
         }
         booked
@@ -62,14 +61,14 @@ impl Booked {
         let sum = self.by_day.entry(day).or_insert(Decimal::ZERO);
         match sum.checked_add(amount) {
             Some(total) => *sum = total,
-            None => self.problem = Some(TOO_LARGE.to_owned()),
+            None => self.problem = Some(BandReason::TooLarge),
         }
     }
 
     fn carry(&mut self, amount: Decimal) {
         match self.carried.unwrap_or_default().checked_add(amount) {
             Some(total) => self.carried = Some(total),
-            None => self.problem = Some(TOO_LARGE.to_owned()),
+            None => self.problem = Some(BandReason::TooLarge),
         }
     }
 
@@ -80,18 +79,14 @@ impl Booked {
         source: &BandSource<'_>,
         rates: &ExchangeRates,
         (day, currency, money): (Date, Currency, &DayMoney),
-    ) -> Result<Decimal, String> {
+    ) -> Result<Decimal, BandReason> {
         let id = &source.rules.id;
         let own = money.own.amounts().on(band.basis).ok_or_else(|| {
             let other = match band.basis {
                 CostBasis::Billed => CostBasis::Effective,
                 CostBasis::Effective | CostBasis::List => CostBasis::Billed,
             };
-            format!(
-                "`{id}` does not tell the {} cost; `basis: {}` may be known",
-                band.basis.as_str(),
-                other.as_str()
-            )
+            BandReason::NoBasis { source: id.clone(), basis: band.basis, other }
         })?;
         if currency == band.currency {
             return Ok(own);
@@ -101,25 +96,24 @@ impl Booked {
             self.used_rates.insert(format!("{currency} to USD as `{id}` tells it"));
             return Ok(usd);
         }
-        let (rate, of) = rates.rate(currency, band.currency, day).ok_or_else(|| {
-            format!(
-                "no rate from {currency} to {} for {day}; add one to `exchange_rates`",
-                band.currency
-            )
+        let (rate, of) = rates.rate(currency, band.currency, day).ok_or(BandReason::NoRate {
+            from: currency,
+            to: band.currency,
+            day,
         })?;
         self.used_rates.insert(format!(
             "1 {currency} = {} {} (configured for {of})",
             rate.normalize(),
             band.currency
         ));
-        own.checked_mul(rate).ok_or_else(|| TOO_LARGE.to_owned())
+        own.checked_mul(rate).ok_or(BandReason::TooLarge)
     }
 
     /// The whole sum, or why it is not known.
-    pub(super) fn spend(&self) -> Result<Decimal, String> {
+    pub(super) fn spend(&self) -> Result<Decimal, BandReason> {
         match &self.problem {
             Some(problem) => Err(problem.clone()),
-            None => self.sum().ok_or_else(|| TOO_LARGE.to_owned()),
+            None => self.sum().ok_or(BandReason::TooLarge),
         }
     }
 

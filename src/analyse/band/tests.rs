@@ -351,7 +351,11 @@ fn a_foreign_bill_takes_the_providers_own_figure_before_the_configured_rate() {
     in_won.currency = "KRW".parse().expect("a currency");
     let unknown = world.judge(&in_won, PeriodLabel::Current, NOON);
     assert_eq!(unknown.spend, None);
-    assert!(unknown.views[0].reason.contains("no rate from EUR to KRW"), "{:?}", unknown.views);
+    assert!(
+        unknown.views[0].reason.to_string().contains("no rate from EUR to KRW"),
+        "{:?}",
+        unknown.views
+    );
 }
 
 #[test]

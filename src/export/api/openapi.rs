@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     AcknowledgementRequest, AlertHistory, AlertView, Alerts, Anomalies, Bands, Forecasts,
     GpuRangeDocument, Gpus, NodeDocument, SilenceRequest, SilenceView, Silences, Sources, Spend,
+    SpendDays,
 };
 
 /// One operation.
@@ -60,7 +61,7 @@ impl Operation {
         let mut responses = json!({
             "400": {"description": "Something that was sent is missing or wrong; the answer says what"},
             "401": {"description": "A bearer token is configured and was not sent"},
-            "404": {"description": "There is nothing of that name"},
+            "404": {"description": "There is nothing of that name, or the source does not tell it"},
             "429": {"description": "Another range is being read"},
             "503": {"description": "The first snapshot is not published yet, or another replica acts"},
         });
@@ -93,6 +94,11 @@ fn day(name: &str, description: &str) -> Value {
            "schema": {"type": "string", "format": "date"}})
 }
 
+fn required(name: &str, description: &str, schema: Value) -> Value {
+    json!({"name": name, "in": "query", "required": true, "description": description,
+           "schema": schema})
+}
+
 fn optional(name: &str, description: &str, schema: Value) -> Value {
     json!({"name": name, "in": "query", "required": false, "description": description,
            "schema": schema})
@@ -104,6 +110,9 @@ fn operations(of: &mut SchemaGenerator) -> Vec<Operation> {
     let anomalies = "What stood out in the cost by day, and what moved since last week";
     let range = "GPU time and money of some days: by cloud, cluster, fleet, node, workload and pod";
     let node = "One node with GPUs: machine type, prices, tier, states";
+    let drill = "What a source cost by day, as a whole or along a dimension, and narrowed to values of \
+                 others where one breakdown of the source tells them together";
+    let narrowed = "Only costs of this value; empty for those that name none";
     let taking = "/api/v1/alerts/{id}/acknowledgement";
     let mut ended = Operation::get::<Silences>(of, "/api/v1/silences/{id}", "Ends a silence");
     ended.answers = ("204", None);
@@ -112,6 +121,18 @@ fn operations(of: &mut SchemaGenerator) -> Vec<Operation> {
         Operation::get::<Forecasts>(of, "/api/v1/forecast", forecast),
         Operation::get::<Anomalies>(of, "/api/v1/anomalies", anomalies),
         Operation::get::<Spend>(of, "/api/v1/spend", "What every source has billed"),
+        Operation::get::<SpendDays>(of, "/api/v1/spend/days", drill)
+            .with(required("source", "The source's name", json!({"type": "string"})))
+            .with(day("from", "The first usage day"))
+            .with(day("to", "The day after the last, at most 400 days later"))
+            .with(optional(
+                "by",
+                "The dimension whose values are told apart",
+                json!({"enum": ["service_name", "sub_account_id", "region_id"]}),
+            ))
+            .with(optional("service_name", narrowed, json!({"type": "string"})))
+            .with(optional("sub_account_id", narrowed, json!({"type": "string"})))
+            .with(optional("region_id", narrowed, json!({"type": "string"}))),
         Operation::get::<Sources>(of, "/api/v1/sources", "How polling goes"),
         Operation::get::<Gpus>(
             of,

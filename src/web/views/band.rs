@@ -94,7 +94,7 @@ fn views(band: &BandJudgement, reader: &Reader) -> Markup {
                         tr {
                             th scope="row" { (reader.language.view(view.view)) }
                             td { (status(view.status, reader)) }
-                            td lang="en" { (view.reason) }
+                            td { (reader.reason(&view.reason)) }
                         }
                     }
                 }

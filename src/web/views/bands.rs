@@ -175,7 +175,7 @@ pub(super) fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
             }
         }
         @if band.spend.is_none() {
-            @for view in band.views.iter().take(1) { p.note { (view.reason) } }
+            @for view in band.views.iter().take(1) { p.note { (reader.reason(&view.reason)) } }
         }
     }
 }
@@ -184,7 +184,7 @@ pub(super) fn standing(band: &BandJudgement, reader: &Reader) -> Markup {
 pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
     let Some(end) = band.month_end() else {
         let reason = band.views.iter().find(|view| view.view == BandView::Forecast);
-        return html! { @if let Some(view) = reason { p.note { (view.reason) } } };
+        return html! { @if let Some(view) = reason { p.note { (reader.reason(&view.reason)) } } };
     };
     let outlook = band.outlook.as_ref();
     let chance = |p: f64, name| figure(name, band).shown(p, &reader.chance(p));

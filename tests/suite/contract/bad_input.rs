@@ -336,7 +336,7 @@ async fn past_its_age_a_status_is_unknown_unless_the_booked_money_decides_it() {
             if wanted == BandStatus::Unknown {
                 assert_eq!(judged.status(BandView::Pace), BandStatus::Unknown, "{name}");
                 let actual = judged.views.iter().find(|view| view.view == BandView::Actual);
-                assert!(actual.unwrap().reason.contains("maximum age"), "{judged:?}");
+                assert!(actual.unwrap().reason.to_string().contains("maximum age"), "{judged:?}");
             }
             // The month before is final and does not age.
             let before = bench.judged(name, PeriodLabel::Previous).await;

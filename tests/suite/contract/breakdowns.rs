@@ -20,7 +20,7 @@ use super::program::output;
 use super::truth::{assert_true, periods, spend_of};
 use crate::clock::SetClock;
 
-const NOW: &str = "2026-11-11T12:30:00Z";
+pub(super) const NOW: &str = "2026-11-11T12:30:00Z";
 
 struct Words {
     services: [&'static str; 3],
@@ -112,7 +112,7 @@ fn charges_of_a_day(provider: Provider, day: Date) -> Vec<Charge> {
     charges
 }
 
-fn world_of(clock: Arc<SetClock>) -> Arc<WrittenWorld> {
+pub(super) fn world_of(clock: Arc<SetClock>) -> Arc<WrittenWorld> {
     let days = ["2026-09-30", "2026-10-01", "2026-10-31", "2026-11-01", "2026-11-09"];
     let mut charges = Vec::new();
     for (nth, day) in days.into_iter().enumerate() {

@@ -158,7 +158,7 @@ async fn telemetry_of_days_that_are_not_billed_enters_the_forecast_of_a_whole_cl
     let per_day = before.run_rate.unwrap().amount / Decimal::from(31);
     assert!(more > per_day * Decimal::from(not_billed), "{more} more, of {per_day} a day");
     let view = aws.views.iter().find(|of| of.view == BandView::Forecast).unwrap();
-    assert!(view.reason.contains("GPU telemetry of"), "{}", view.reason);
+    assert!(view.reason.to_string().contains("GPU telemetry of"), "{}", view.reason);
     // A band that is a part of the cloud is no measure's.
     assert_eq!(judged(told, "service"), judged(plain, "service"));
 }

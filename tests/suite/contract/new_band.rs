@@ -69,7 +69,7 @@ async fn assert_unknown(bench: &Bench, unread: Provider) {
         assert_eq!(judged.as_of, None, "{}", label.as_str());
         for view in &judged.views {
             assert_eq!(view.status, BandStatus::Unknown, "{view:?}");
-            assert_eq!(view.reason, format!("`{}` was not read yet", id(unread)));
+            assert_eq!(view.reason.to_string(), format!("`{}` was not read yet", id(unread)));
         }
     }
     assert!(!bench.page().await.contains("costband_band_spend{"));

@@ -167,12 +167,76 @@ async fn a_range_of_days_tells_pods_and_folds_what_is_past_the_limit() {
 }
 
 #[tokio::test]
+async fn spend_by_day_tells_its_series_and_refuses_what_it_cannot_answer() {
+    let shown = Shown::start().await;
+    let days = "&from=2025-10-01&to=2025-11-01";
+    let get = async |query: &str| {
+        let answer = shown.get(&format!("/api/v1/spend/days?{query}"), &[]).await;
+        (answer.status(), answer.json::<Value>().await.unwrap())
+    };
+    let by = format!("source=aws-main{days}&by=sub_account_id&service_name=AmazonEC2");
+    let (status, told) = get(&by).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!((&told["from"], &told["to"]), (&"2025-10-01".into(), &"2025-11-01".into()));
+    assert_eq!((&told["by"], &told["folded"]), (&"sub_account_id".into(), &3.into()));
+    let filter = serde_json::json!([{"dimension": "service_name", "key": "AmazonEC2"}]);
+    assert_eq!(told["filters"], filter);
+    assert_eq!(told["days"][1]["completeness"], "provisional");
+    let series = told["series"].as_array().unwrap();
+    let keys: Vec<&Value> = series.iter().map(|one| &one["key"]).collect();
+    assert_eq!(keys, ["111122223333", "", "__other__"]);
+    assert_eq!((&series[0]["name"], &series[0]["billed_cost"]), (&HOSTILE.into(), &"4.5".into()));
+    assert!(series[0].get("effective_cost").is_none(), "a part of it is not known: {told}");
+    let wanted = serde_json::json!([
+        {"day": "2025-10-14", "billed_cost": "1.5", "effective_cost": "1.25"},
+        {"day": "2025-10-15", "billed_cost": "3"},
+    ]);
+    assert_eq!(series[0]["days"], wanted);
+    let (_, whole) = get(&format!("source=aws-main{days}")).await;
+    assert!(whole["series"][0].get("key").is_none() && whole.get("by").is_none(), "{whole}");
+
+    for (query, wanted, word) in [
+        ("source=aws-main".to_owned(), StatusCode::BAD_REQUEST, "?source="),
+        (days.to_owned(), StatusCode::BAD_REQUEST, "?source="),
+        (format!("source=aws-main{days}&by=sku"), StatusCode::BAD_REQUEST, "`by` is"),
+        (format!("source=aws-main{days}&account=1"), StatusCode::BAD_REQUEST, "?source="),
+        (format!("source=aws-main{days}&region_id=a&region_id=b"), StatusCode::BAD_REQUEST, "want"),
+        (
+            "source=aws-main&from=2025-11-01&to=2025-11-01".to_owned(),
+            StatusCode::BAD_REQUEST,
+            "400",
+        ),
+        (
+            "source=aws-main&from=2024-09-01&to=2025-11-01".to_owned(),
+            StatusCode::BAD_REQUEST,
+            "400",
+        ),
+        (format!("source=lost{days}"), StatusCode::NOT_FOUND, "`aws-main`"),
+        (
+            format!("source=aws-main{days}&by=region_id&service_name=a"),
+            StatusCode::NOT_FOUND,
+            "together",
+        ),
+        (format!("source=busy{days}"), StatusCode::TOO_MANY_REQUESTS, "again"),
+        (format!("source=broken{days}"), StatusCode::INTERNAL_SERVER_ERROR, "see the log"),
+    ] {
+        let (status, body) = get(&query).await;
+        assert_eq!(status, wanted, "{query} {body}");
+        let error = body["error"].as_str().unwrap();
+        assert!(error.contains(word) && !error.contains("/var/lib"), "{query} {body}");
+        let tells = serde_json::json!([["service_name", "sub_account_id"], ["region_id"]]);
+        assert!(word != "together" || body["tells"] == tells, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn openapi_describes_every_answer() {
     let Some(python) = peer("COSTBAND_PEERS_PYTHON") else { return };
     let shown = Shown::start().await;
     let told = script(&python, "openapi.py", &[&shown.url]).await;
     for path in DOCUMENTS.into_iter().chain([
         "/api/v1/gpu/range",
+        "/api/v1/spend/days",
         "/api/v1/nodes/{name}",
         "/api/v1/alerts/history",
         "/api/v1/silences",

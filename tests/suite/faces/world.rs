@@ -31,10 +31,16 @@ use costband::domain::machine::Tier;
 use costband::domain::money::{CostBasis, Currency, Money};
 use costband::domain::node::Fleet;
 use costband::domain::period::{BillingPeriod, BillingZone, Window, next_day};
-use costband::domain::ports::{GpuHistory, HistoryError, PollObserver};
+use costband::domain::ports::{
+    GpuHistory, HistoryError, PollObserver, SpendHistory, SpendHistoryError,
+};
 use costband::domain::price::{CapacityType, SkuPrice};
+use costband::domain::reason::BandReason;
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
+use costband::domain::spend_range::{
+    NotTold, PartKey, SpendDay, SpendPart, SpendQuestion, SpendRange,
+};
 use costband::domain::trend::{BandChange, SourceTrends};
 use costband::export::metrics::Renderer;
 use costband::export::page::Page;
@@ -216,11 +222,11 @@ fn gcp() -> SourceSpend {
     }
 }
 
-fn views(statuses: [BandStatus; 3], reason: &str) -> Vec<ViewJudgement> {
+fn views(statuses: [BandStatus; 3], reason: &BandReason) -> Vec<ViewJudgement> {
     BandView::ALL
         .into_iter()
         .zip(statuses)
-        .map(|(view, status)| ViewJudgement { view, status, reason: reason.to_owned() })
+        .map(|(view, status)| ViewJudgement { view, status, reason: reason.clone() })
         .collect()
 }
 
@@ -268,7 +274,11 @@ fn bands() -> Vec<BandJudgement> {
         ceiling_used_ratio: Some(0.411_204_75),
         views: views(
             [BandStatus::Below, BandStatus::Within, BandStatus::Within],
-            "41,120.48 USD so far against 50,000.00 USD to 100,000.00 USD",
+            &BandReason::Booked {
+                spend: money("41120.4750000001 USD"),
+                limits: [money("50000 USD"), money("100000 USD")],
+                so_far: true,
+            },
         ),
         as_of: Some("2025-10-16T12:00:00Z".parse().unwrap()),
         exchange_rates: vec!["1 EUR = 1.08 USD (configured for 2025-10-01)".to_owned()],
@@ -287,7 +297,7 @@ fn bands() -> Vec<BandJudgement> {
         run_rate: None,
         outlook: None,
         ceiling_used_ratio: None,
-        views: views([BandStatus::Unknown; 3], "`azure-main` was never read"),
+        views: views([BandStatus::Unknown; 3], &BandReason::NeverRead(SourceId::new("azure-main"))),
         as_of: None,
         exchange_rates: Vec::new(),
         owner: Some(HOSTILE.to_owned()),
@@ -305,7 +315,7 @@ fn bands() -> Vec<BandJudgement> {
         last_day: None,
         burn: BurnRates::default(),
         outlook: None,
-        views: views([BandStatus::Above; 3], "the month is final at 104,000.00 USD"),
+        views: views([BandStatus::Above; 3], &BandReason::Final(money("104000 USD"))),
         exchange_rates: Vec::new(),
         ..known.clone()
     };
@@ -671,6 +681,67 @@ impl GpuHistory for Past {
     }
 }
 
+#[async_trait::async_trait]
+impl SpendHistory for Past {
+    async fn spend(&self, question: SpendQuestion) -> Result<SpendRange, SpendHistoryError> {
+        let tells =
+            vec![vec![Dimension::ServiceName, Dimension::SubAccountId], vec![Dimension::RegionId]];
+        let known = vec![SourceId::new("aws-main")];
+        match question.source.as_str() {
+            "aws-main" => {}
+            "busy" => return Err(HistoryError::Busy.into()),
+            "broken" => return Err(HistoryError::Ledger("/var/lib/costband".to_owned()).into()),
+            _ => return Err(SpendHistoryError::NoSource { wanted: question.source, known }),
+        }
+        if question.by == Some(Dimension::RegionId) && !question.filters.is_empty() {
+            let reason = "`aws-main` does not tell them together".to_owned();
+            return Err(NotTold { reason, tells }.into());
+        }
+        let amounts = |billed: &str, effective: Option<&str>| Amounts {
+            billed: Some(decimal(billed)),
+            effective: effective.map(decimal),
+            list: None,
+        };
+        let day = |day: &str| day.parse::<Date>().unwrap();
+        let part = |key, name: Option<&str>, total, days: &[(&str, Amounts)]| SpendPart {
+            key,
+            name: name.map(str::to_owned),
+            currency: Currency::USD,
+            total,
+            days: days.iter().map(|(on, amounts)| (day(on), *amounts)).collect(),
+        };
+        let (one, two) = (amounts("1.50", Some("1.25")), amounts("3", None));
+        let parts = match question.by {
+            None => vec![part(PartKey::Whole, None, one, &[("2025-10-14", one)])],
+            Some(_) => vec![
+                part(
+                    PartKey::Value("111122223333".to_owned()),
+                    Some(HOSTILE),
+                    amounts("4.50", None),
+                    &[("2025-10-14", one), ("2025-10-15", two)],
+                ),
+                part(PartKey::Value(String::new()), None, one, &[("2025-10-14", one)]),
+                part(PartKey::Others, None, two, &[("2025-10-15", two)]),
+            ],
+        };
+        let on = |on: &str, completeness| SpendDay { day: day(on), completeness };
+        Ok(SpendRange {
+            as_of: "2025-10-16T12:00:00Z".parse().unwrap(),
+            provider: Provider::Aws,
+            filter_names: BTreeMap::new(),
+            days: vec![
+                on("2025-10-14", Completeness::Complete),
+                on("2025-10-15", Completeness::Provisional),
+            ],
+            totals: BTreeMap::from([(Currency::USD, amounts("9", None))]),
+            parts,
+            folded: 3,
+            tells,
+            question,
+        })
+    }
+}
+
 /// A face that listens on a free port.
 pub(crate) struct Shown {
     pub(crate) url: String,
@@ -694,6 +765,7 @@ impl Shown {
             language: Language::En,
             alerts: Arc::new(desk),
             gpu_history: Arc::new(Past),
+            spend_history: Arc::new(Past),
             demo: false,
             leadership: Arc::new(|| Leadership::Alone),
             shares_ledger: false,

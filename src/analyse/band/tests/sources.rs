@@ -21,7 +21,7 @@ fn a_band_of_two_sources_is_not_known_by_one_of_them() {
     let (read, unread) = (World::steady(Provider::Aws), World::of(Provider::Azure));
     let judged = both(&read, &unread, &band("1", "90000"));
     assert_eq!(judged.spend, None);
-    assert_eq!(judged.views[0].reason, "`azure` was not read yet");
+    assert_eq!(judged.views[0].reason.to_string(), "`azure` was not read yet");
 }
 
 #[test]

@@ -25,7 +25,8 @@
 //!   and what of the bill that was. Pure.
 //! - [`snapshot`]: one immutable picture that everyone reads.
 //! - [`export`]: the picture for machines: the metrics page and the JSON documents.
-//! - [`web`]: the HTTP face.
+//! - [`web`]: the HTTP face: documents, and the page with a file for each view; charts are drawn on the
+//!   server, words and numbers are the reader's.
 //! - [`outbox`], [`notify`]: messages that were committed with their reason, and who takes them.
 //! - [`kubernetes`]: what the Kubernetes API tells of nodes, and of pods that serve GPU telemetry; the
 //!   election of the replica that acts.

@@ -1,9 +1,10 @@
 //! Takes messages that were committed with the state they tell of, hands them to their receivers
 //! and keeps the outcome. What is not delivered stays for the next start.
 //!
-//! Each receiver has a lane of its own: it hears things in order, and none waits for another. Before
-//! a message is handed over, the ledger notes it, so that one whose outcome nobody lived to note is
-//! known to be repeated.
+//! Each receiver has a lane of its own, and none waits for another. It hears of an alert in order:
+//! a message that it does not take keeps waiting what tells of the same alerts, and nothing else.
+//! Before a message is handed over, the ledger notes it, so that one whose outcome nobody lived to
+//! note is known to be repeated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +20,12 @@ use crate::domain::notice::{Notice, NoticeKind, QueuedNotice};
 use crate::domain::ports::{Clock, OutboxLedger};
 use crate::notify::{DeliveryError, Receiver};
 use crate::outbox::alive::Refresher;
+use crate::outbox::standing::{Held, Standing, probe};
 use crate::telemetry::self_metrics::SelfMetrics;
 
 pub mod alarm;
 pub mod alive;
+mod standing;
 
 /// How often the outbox is looked at when nobody rings.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -72,9 +75,10 @@ impl Outbox {
     async fn lane(&self, receiver: &Arc<dyn Receiver>, leaving: impl Future<Output = ()> + Clone) {
         let mut bell = self.bell.clone();
         let mut refresher = Refresher::of(receiver);
+        let mut standing = Standing::default();
         loop {
             bell.mark_unchanged();
-            self.deliver_to(receiver, leaving.clone()).await;
+            self.deliver_to(receiver, &mut standing, leaving.clone()).await;
             // In turn with deliveries: what was just told to be over is not told to fire again.
             let next = refresher.refresh(self.ledger.as_ref(), &self.metrics).await;
             let rung = async {
@@ -93,23 +97,45 @@ impl Outbox {
 
     /// Tries every message that is due, once.
     pub async fn deliver_due(&self) {
-        let lanes = self
-            .receivers
-            .values()
-            .map(|receiver| self.deliver_to(receiver, std::future::pending().shared()));
+        let lanes = self.receivers.values().map(|receiver| async move {
+            let leaving = std::future::pending().shared();
+            self.deliver_to(receiver, &mut Standing::default(), leaving).await;
+        });
         tokio::join!(join_all(lanes), self.drop_orphans());
     }
 
     /// Tries the messages of a receiver that are due, in order. One that was not taken keeps those
-    /// behind it waiting.
+    /// waiting that tell of the same alerts; where several were not, all of them wait.
     async fn deliver_to(
         &self,
         receiver: &Arc<dyn Receiver>,
+        standing: &mut Standing,
         leaving: impl Future<Output = ()> + Clone,
     ) {
-        for notice in self.due(receiver.name()).await {
-            if leaving.clone().now_or_never().is_some() || !self.deliver(receiver, &notice).await {
+        if standing.rests(self.clock.now()) {
+            return;
+        }
+        let mut due = self.readable(self.due(receiver.name()).await).await;
+        if standing.is_in_doubt() {
+            let Some((queued, notice)) = probe(due) else { return };
+            if self.deliver(receiver, standing, &queued, &notice).await != Outcome::Done {
                 return;
+            }
+            due = self.readable(self.due(receiver.name()).await).await;
+        }
+        let mut held = Held::default();
+        for (queued, notice) in due {
+            if leaving.clone().now_or_never().is_some() {
+                return;
+            }
+            if held.holds(&notice) {
+                held.hold(&notice);
+                continue;
+            }
+            match self.deliver(receiver, standing, &queued, &notice).await {
+                Outcome::Done => {}
+                Outcome::Refused => held.hold(&notice),
+                Outcome::Rest => return,
             }
             let rest = receiver.least_interval();
             if !rest.is_zero() {
@@ -145,33 +171,46 @@ impl Outbox {
         }
     }
 
-    /// Whether the message is done with.
-    async fn deliver(&self, receiver: &Arc<dyn Receiver>, queued: &QueuedNotice) -> bool {
-        let name = receiver.name();
-        let notice: Notice = match serde_json::from_str(&queued.entry.payload) {
-            Ok(notice) => notice,
-            Err(error) => {
-                let reason = format!("failed to read the message: {error}");
-                self.drop_notice(queued, &reason).await;
-                return true;
+    /// The messages that can be read; the others are given up.
+    async fn readable(&self, due: Vec<QueuedNotice>) -> Vec<(QueuedNotice, Notice)> {
+        let mut readable = Vec::with_capacity(due.len());
+        for queued in due {
+            match serde_json::from_str(&queued.entry.payload) {
+                Ok(notice) => readable.push((queued, notice)),
+                Err(error) => {
+                    let reason = format!("failed to read the message: {error}");
+                    self.drop_notice(&queued, &reason).await;
+                }
             }
-        };
+        }
+        readable
+    }
+
+    async fn deliver(
+        &self,
+        receiver: &Arc<dyn Receiver>,
+        standing: &mut Standing,
+        queued: &QueuedNotice,
+        notice: &Notice,
+    ) -> Outcome {
+        let name = receiver.name();
         if let Err(error) = self.ledger.handed(queued.id, self.clock.now()).await {
             // A message that is sent and not noted would be sent again for ever on a full disk.
             self.metrics.ledger_failed("outbox");
             tracing::error!(%error, "failed to note a delivery, so it is not made");
-            return false;
+            return Outcome::Rest;
         }
         if queued.handed_at.is_some() {
             self.metrics.notified(name, "repeated");
         }
         // A receiver checks the age of a signature against the calendar's clock.
         let stamp = Timestamp::now();
-        let outcome = receiver.deliver(&queued.entry.dedupe_key, &notice, stamp).await;
+        let outcome = receiver.deliver(&queued.entry.dedupe_key, notice, stamp).await;
         let now = self.clock.now();
-        let is_done = outcome.is_ok();
+        let mut came_to = Outcome::Done;
         let kept = match outcome {
             Ok(()) => {
+                standing.took();
                 self.metrics.notified(name, "sent");
                 tracing::info!(receiver = name, "notification delivered");
                 self.ledger.sent(queued.id, now).await
@@ -181,9 +220,14 @@ impl Outbox {
                     || now.duration_since(queued.queued_at) > keep_for(notice.kind) =>
             {
                 self.drop_notice(queued, &error.reason).await;
-                return true;
+                return Outcome::Done;
             }
             Err(error) => {
+                came_to = Outcome::Refused;
+                if let Some(before) = standing.failed(error.retry_after.is_some()) {
+                    standing.rest(next_attempt(now, before, &error));
+                    came_to = Outcome::Rest;
+                }
                 self.metrics.notified(name, "failed");
                 if queued.last_error.as_ref() != Some(&error.reason) {
                     tracing::warn!(receiver = name, %error, "failed to deliver a notification");
@@ -193,7 +237,7 @@ impl Outbox {
             }
         };
         self.note(kept);
-        is_done
+        came_to
     }
 
     async fn drop_notice(&self, notice: &QueuedNotice, reason: &str) {
@@ -210,6 +254,17 @@ impl Outbox {
             tracing::error!(%error, "failed to keep a delivery's outcome; it will be repeated");
         }
     }
+}
+
+/// What handing a message over came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It was taken, or given up.
+    Done,
+    /// It was not taken; another may be.
+    Refused,
+    /// Nothing more is handed over for now.
+    Rest,
 }
 
 fn keep_for(kind: NoticeKind) -> SignedDuration {

@@ -24,12 +24,13 @@ use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
-use crate::measure::{cpu_of, median, milliseconds};
+use crate::measure::{cpu_of, milliseconds};
 use crate::table::Table;
 
 /// Each is above its ceiling, is expected to be, and burns fast and slowly: four alerts.
 const BANDS: usize = 2_500;
-const TIMES: usize = 11;
+/// The kernel tells a thread's time in steps of up to 4 ms: many times are told together.
+const TIMES: u32 = 50;
 
 fn usd(amount: u32) -> Money {
     Money::new(Decimal::from(amount), Currency::USD)
@@ -102,7 +103,8 @@ fn band(number: usize) -> BandJudgement {
     }
 }
 
-/// Judges all alerts again and again and tells the median of each part.
+/// Judges all alerts again and again, and tells the mean of each part; the first time, when all of
+/// them begin and are told, is left out.
 pub fn measure(table: &mut Table) -> anyhow::Result<()> {
     let bands: Vec<BandJudgement> = (0..BANDS).map(band).collect();
     let (policies, gpu) = (AlertPolicies::default(), GpuPicture::default());
@@ -112,9 +114,9 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
     });
     let mut now: Timestamp = "2026-11-22T00:00:00Z".parse()?;
     let mut states = AlertStates::new();
-    let mut took: [Vec<Duration>; 3] = Default::default();
+    let mut took = [Duration::ZERO; 3];
     let mut messages = 0;
-    for _ in 0..TIMES {
+    for time in 0..=TIMES {
         now += SignedDuration::from_mins(1);
         let facts = AlertFacts {
             now,
@@ -140,17 +142,17 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
         };
         let (told, told_in) = cpu_of(|| Ok(tell(&mut states, &moves, &telling)))?;
         messages += told.messages.len();
-        for (all, one) in took.iter_mut().zip([rules, folded, told_in]) {
-            all.push(one);
+        for (all, one) in took.iter_mut().zip([rules, folded, told_in]).filter(|_| time > 0) {
+            *all += one;
         }
     }
     anyhow::ensure!(messages > 0, "nothing was told");
-    let [rules, folded, told] = took.map(median).map(milliseconds);
+    let [rules, folded, told] = took.map(|all| milliseconds(all / TIMES));
     let measured = format!(
         "{:.1} ms CPU for {} states: rules {rules:.1}, fold {folded:.1}, who is told {told:.1}",
         rules + folded + told,
         states.len(),
     );
-    table.row("", "10,000 alert states judged, median of 11", measured, "< 20 ms");
+    table.row("", "10,000 alert states judged, mean of 50", measured, "< 20 ms");
     Ok(())
 }

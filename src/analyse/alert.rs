@@ -132,12 +132,19 @@ fn provider_word(provider: Option<Provider>) -> &'static str {
 }
 
 /// What is there, what is gone, and what is between the two.
-fn verdict(met: bool, clear: bool) -> Verdict {
-    match (met, clear) {
-        (true, _) => Verdict::Met,
-        (false, true) => Verdict::Clear,
-        (false, false) => Verdict::Between,
+fn verdict(met: bool, is_clear: impl FnOnce() -> bool) -> Verdict {
+    if met {
+        Verdict::Met
+    } else if is_clear() {
+        Verdict::Clear
+    } else {
+        Verdict::Between
     }
+}
+
+/// What is there or is gone, with nothing between.
+fn either(met: bool) -> Verdict {
+    if met { Verdict::Met } else { Verdict::Clear }
 }
 
 fn money(amount: Decimal, currency: Currency) -> Figure {

@@ -36,6 +36,15 @@ pub(super) struct Demo {
     log: String,
 }
 
+/// The demo's day does not end: what is told after two more complete days is told at once.
+const AT_ONCE: &str = "
+alerts:
+  ceiling_forecast:
+    - fires_after_days: 0
+  pace_slow:
+    - fires_after_days: 0
+";
+
 /// A folder that is removed at the end.
 struct Folder(PathBuf);
 
@@ -58,7 +67,7 @@ impl Demo {
         let world = World::start(self.seed, shared.clone(), SimulateAddresses::default()).await?;
         let folder =
             Folder(std::env::temp_dir().join(format!("costband-demo-{}", std::process::id())));
-        let text = world.write_configuration(&folder.0, &self.listen)?;
+        let text = world.write_configuration(&folder.0, &self.listen)? + AT_ONCE;
         // What was asked for on the command line stands before a variable.
         let variables = environment().filter(|(name, _)| name != "COSTBAND__LISTEN");
         let setup = Setup::from_text(&text, variables)?;

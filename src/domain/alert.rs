@@ -35,8 +35,10 @@ macro_rules! words {
 }
 
 mod figure;
+mod subject;
 
 pub use figure::{AlertCause, AlertDetails, Figure, FigureName, Figures};
+pub use subject::{Subject, Subjects};
 
 words! {
     /// What can be wrong.
@@ -100,43 +102,6 @@ words! {
     }
 }
 
-words! {
-    /// What an alert is about: a label of its identity. Values that change from day to day are
-    /// figures and no labels.
-    Subject {
-        /// A band.
-        Band = "band",
-        /// A billing source, or a source of GPU telemetry.
-        Source = "source",
-        /// A cloud.
-        Provider = "provider",
-        /// A cluster.
-        Cluster = "cluster",
-        /// A GPU model.
-        Model = "model",
-        /// How capacity was bought.
-        CapacityType = "capacity_type",
-        /// A machine type.
-        Machine = "machine",
-        /// A service of a bill.
-        ServiceName = "service_name",
-        /// A sub-account of a bill.
-        SubAccountId = "sub_account_id",
-        /// A region of a bill.
-        RegionId = "region_id",
-        /// The namespace of a workload.
-        WorkloadNamespace = "workload_namespace",
-        /// The name of a workload.
-        WorkloadName = "workload_name",
-        /// The currency, where a subject has several.
-        Currency = "currency",
-        /// The first day of something that has its own days.
-        FirstDay = "first_day",
-        /// A receiver.
-        Receiver = "receiver",
-    }
-}
-
 /// What identifies an alert: the rule, its subject and the billing period. Two alerts of the same
 /// subject in two periods are two alerts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -144,7 +109,7 @@ pub struct AlertKey {
     /// The rule.
     pub rule: AlertRule,
     /// What it is about.
-    pub subject: BTreeMap<Subject, String>,
+    pub subject: Subjects,
     /// The billing period; none for the agent's own health.
     pub period: Option<BillingPeriod>,
 }
@@ -152,7 +117,7 @@ pub struct AlertKey {
 impl AlertKey {
     /// An alert of a rule about nothing yet, in no period.
     pub fn new(rule: AlertRule) -> Self {
-        Self { rule, subject: BTreeMap::new(), period: None }
+        Self { rule, subject: Subjects::default(), period: None }
     }
 
     /// With one more thing that it is about.
@@ -170,7 +135,7 @@ impl AlertKey {
 
     /// What it is about under one label.
     pub fn about(&self, subject: Subject) -> Option<&str> {
-        self.subject.get(&subject).map(String::as_str)
+        self.subject.get(subject)
     }
 
     /// A short name that is the same in every process: 32 hexadecimal digits of a SHA-256 of rule,
@@ -180,7 +145,7 @@ impl AlertKey {
         if let Some(period) = self.period {
             text.push_str(&period.to_string());
         }
-        for (subject, value) in &self.subject {
+        for (subject, value) in self.subject.iter() {
             text.push_str(&format!("\u{1e}{subject}\u{1f}{value}"));
         }
         AlertId::digest(&text)

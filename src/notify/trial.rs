@@ -1,7 +1,5 @@
 //! A message that tries the way to a receiver.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use crate::domain::alert::{
@@ -11,11 +9,7 @@ use crate::domain::notice::{AlertNotice, Notice, NoticeKind};
 
 /// A test, marked as one: an alert of nothing, which holds no figures.
 pub fn notice(now: Timestamp) -> Notice {
-    let key = AlertKey {
-        rule: AlertRule::CeilingForecast,
-        subject: BTreeMap::from([(Subject::Band, "test".to_owned())]),
-        period: None,
-    };
+    let key = AlertKey::new(AlertRule::CeilingForecast).of(Subject::Band, "test");
     let alert = AlertNotice {
         id: AlertId::digest("costband test"),
         key,

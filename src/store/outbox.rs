@@ -1,9 +1,11 @@
 //! The messages that wait to be delivered, and what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
+use crate::domain::alert::AlertId;
 use crate::domain::notice::{Message, OutboxEntry, QueuedNotice};
 use crate::store::alerts::unheard;
 use crate::store::engine::{Connection, Parameter, Row, params};
@@ -21,8 +23,8 @@ pub struct Backlog {
     pub receiver: String,
     /// How many messages wait.
     pub waiting: u64,
-    /// Since when it takes none: the oldest that was tried in vain, or the first that was dropped
-    /// since one was taken.
+    /// Since when it takes one of them not: the oldest that was tried in vain, or the first that was
+    /// dropped since one was taken.
     pub failing_since: Option<Timestamp>,
     /// What it said.
     pub last_error: Option<String>,
@@ -47,13 +49,39 @@ pub(super) fn queue(
     Ok(queued)
 }
 
+fn queued(row: &Row<'_>) -> Result<QueuedNotice, Fault> {
+    Ok(QueuedNotice {
+        id: row.get(0)?,
+        entry: OutboxEntry { dedupe_key: row.get(1)?, receiver: row.get(2)?, payload: row.get(3)? },
+        attempts: count(row, 4)?,
+        queued_at: parsed(row, 5)?,
+        last_error: row.get(6)?,
+        handed_at: parsed_option(row, 7)?,
+    })
+}
+
+/// What a message tells of, to whom; nothing where it cannot be read, which its delivery finds.
+fn alerts_of(entry: &OutboxEntry) -> Vec<(String, AlertId)> {
+    #[derive(Deserialize)]
+    struct Told {
+        alerts: Vec<Identity>,
+    }
+    #[derive(Deserialize)]
+    struct Identity {
+        id: AlertId,
+    }
+    let told = serde_json::from_str(&entry.payload).unwrap_or(Told { alerts: Vec::new() });
+    told.alerts.into_iter().map(|alert| (entry.receiver.clone(), alert.id)).collect()
+}
+
 impl Ledger {
-    /// The messages whose next attempt is due, oldest first.
+    /// The messages whose next attempt is due, oldest first. One that tells of an alert of which an
+    /// older message to the same receiver still waits, waits behind it.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger cannot be read.
     pub fn outbox_due(&self, now: Timestamp) -> Result<Vec<QueuedNotice>, LedgerError> {
-        self.due("sent_at IS NULL", params![stamp(now)])
+        self.due("1 = 1", params![], now)
     }
 
     /// The first of them that are for one receiver.
@@ -65,7 +93,7 @@ impl Ledger {
         receiver: &str,
         now: Timestamp,
     ) -> Result<Vec<QueuedNotice>, LedgerError> {
-        let mut due = self.due("receiver = ?2", params![stamp(now), receiver])?;
+        let mut due = self.due("receiver = ?1", params![receiver], now)?;
         due.truncate(AT_ONCE);
         Ok(due)
     }
@@ -74,40 +102,34 @@ impl Ledger {
         &self,
         which: &str,
         parameters: impl AsRef<[Parameter<'a>]>,
+        now: Timestamp,
     ) -> Result<Vec<QueuedNotice>, LedgerError> {
+        let select = format!(
+            "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error, handed_at,
+                next_attempt
+             FROM outbox WHERE {which} AND sent_at IS NULL AND dropped_at IS NULL ORDER BY id"
+        );
+        let mut due = Vec::new();
+        // The alerts of what waits, with who is told.
+        let mut waiting: BTreeSet<(String, AlertId)> = BTreeSet::new();
         self.read(|connection| {
-            all(
-                connection,
-                &format!(
-                    "SELECT id, dedupe_key, receiver, payload, attempts, queued_at, last_error,
-                        handed_at
-                     FROM outbox
-                     WHERE {which} AND sent_at IS NULL AND dropped_at IS NULL
-                       AND next_attempt <= ?1
-                       AND NOT EXISTS (SELECT 1 FROM outbox AS older
-                                       WHERE older.receiver = outbox.receiver
-                                         AND older.id < outbox.id
-                                         AND older.sent_at IS NULL AND older.dropped_at IS NULL
-                                         AND older.next_attempt > ?1)
-                     ORDER BY id"
-                ),
-                parameters,
-                |row| {
-                    Ok(QueuedNotice {
-                        id: row.get(0)?,
-                        entry: OutboxEntry {
-                            dedupe_key: row.get(1)?,
-                            receiver: row.get(2)?,
-                            payload: row.get(3)?,
-                        },
-                        attempts: count(row, 4)?,
-                        queued_at: parsed(row, 5)?,
-                        last_error: row.get(6)?,
-                        handed_at: parsed_option(row, 7)?,
-                    })
-                },
-            )
-        })
+            connection.each(&select, parameters.as_ref(), &mut |row: &Row<'_>| {
+                let queued = queued(row)?;
+                let waits = parsed::<Timestamp>(row, 8)? > now;
+                if !waits && waiting.is_empty() {
+                    due.push(queued);
+                    return Ok(());
+                }
+                let of = alerts_of(&queued.entry);
+                if waits || of.iter().any(|alert| waiting.contains(alert)) {
+                    waiting.extend(of);
+                } else {
+                    due.push(queued);
+                }
+                Ok(())
+            })
+        })?;
+        Ok(due)
     }
 
     /// When the earliest waiting message is due, so that nobody needs to ask in vain.

@@ -14,6 +14,11 @@ pub(super) mod spend;
 
 /// A word for a status with a sign of its own, so that nobody has to tell colours apart.
 fn status(status: BandStatus, reader: &Reader) -> Markup {
+    signed(status, reader.language.status(status))
+}
+
+/// Other words for a status, with its sign.
+fn signed(status: BandStatus, words: &str) -> Markup {
     let sign = match status {
         BandStatus::Below => "M1 2 H11 L6 11 Z",
         BandStatus::Within => "M6 1 A5 5 0 1 0 6 11 A5 5 0 1 0 6 1 Z",
@@ -23,7 +28,7 @@ fn status(status: BandStatus, reader: &Reader) -> Markup {
     html! {
         span.status.(status.as_str()) {
             svg viewBox="0 0 12 12" aria-hidden="true" { path d=(sign) {} }
-            (reader.language.status(status))
+            (words)
         }
     }
 }

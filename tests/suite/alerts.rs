@@ -2,3 +2,4 @@
 
 mod alarm;
 mod crash;
+mod refused;

@@ -4,6 +4,7 @@ mod alerts;
 mod answers;
 mod desk;
 mod metrics;
+mod page;
 pub(crate) mod peers;
 pub(crate) mod series;
 mod world;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use costband::domain::alert::{
-    Acknowledgement, AlertDetails, AlertEnd, AlertKey, AlertPhase, AlertRule, AlertState, Counted,
-    Severity, Silence, SilenceMatchers, Subject, Told,
+    Acknowledgement, AlertDetails, AlertEnd, AlertId, AlertKey, AlertPhase, AlertRule, AlertState,
+    Counted, Severity, Silence, SilenceMatchers, Subject, Told,
 };
 use costband::domain::breakdown::{
     Amounts, Breakdown, BreakdownRole, ChargeCategory, CostRow, Dimension,
@@ -67,7 +67,7 @@ contract! {
     a_receiver_that_takes_nothing_is_known_by_its_backlog,
     a_dropped_message_is_noted_in_its_alerts,
     an_alert_of_a_final_period_is_known_for_good,
-    a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other,
+    a_message_waits_behind_an_older_one_of_its_alert_and_receiver_and_of_no_other,
     a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped,
     pruning_keeps_the_two_newest_periods_and_every_counter,
     a_reader_sees_one_instant_while_the_writer_goes_on,
@@ -781,21 +781,27 @@ fn a_receiver_that_takes_nothing_is_known_by_its_backlog(path: &Location) {
     assert_eq!(backlog(&ledger), [of("webhook", 1, None)]);
 }
 
-fn a_message_waits_behind_an_older_one_of_its_receiver_and_of_no_other(path: &Location) {
+fn a_message_waits_behind_an_older_one_of_its_alert_and_receiver_and_of_no_other(path: &Location) {
     let mut ledger = Ledger::open(path).unwrap();
     let (now, later) = (at("2026-11-03T12:00:00Z"), at("2026-11-03T12:10:00Z"));
-    let other = Message { receiver: "chat".to_owned(), ..message("c") };
-    ledger.change_alerts(&[], &[message("a"), message("b"), other], now).unwrap();
+    let chat = Message { receiver: "chat".to_owned(), ..message("c") };
+    let mut other = message("d");
+    other.notice.alerts[0].id = AlertId::known_as("another");
+    let mut both = message("e");
+    both.notice.alerts.extend(other.notice.alerts.clone());
+    let after = Message { dedupe_key: "f".to_owned(), ..other.clone() };
+    let messages = [message("a"), message("b"), chat, other, both, after];
+    ledger.change_alerts(&[], &messages, now).unwrap();
     let keys = |ledger: &Ledger, at| -> Vec<String> {
         ledger.outbox_due(at).unwrap().into_iter().map(|due| due.entry.dedupe_key).collect()
     };
-    assert_eq!(keys(&ledger, now), ["a", "b", "c"]);
+    assert_eq!(keys(&ledger, now), ["a", "b", "c", "d", "e", "f"]);
     let first = ledger.outbox_due(now).unwrap()[0].id;
     ledger.outbox_failed(first, later, "503", false).unwrap();
-    assert_eq!(keys(&ledger, now), ["c"]);
-    assert_eq!(keys(&ledger, later), ["a", "b", "c"]);
+    assert_eq!(keys(&ledger, now), ["c", "d"], "the last waits behind what tells of both");
+    assert_eq!(keys(&ledger, later), ["a", "b", "c", "d", "e", "f"]);
     ledger.outbox_sent(first, later).unwrap();
-    assert_eq!(keys(&ledger, now), ["b", "c"]);
+    assert_eq!(keys(&ledger, now), ["b", "c", "d", "e", "f"]);
 }
 
 fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped(path: &Location) {

@@ -8,24 +8,26 @@ use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 
 use super::{Eye, limit, money, pace, verdict};
 use crate::domain::alert::{
-    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Patience, Severity, Subject, Verdict,
+    AlertDetails, AlertKey, AlertRule, Figure, FigureName, Patience, Severity, Subject, Subjects,
+    Verdict,
 };
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::forecast::Forecast;
+use crate::domain::period::BillingPeriod;
 
 /// A lower error than this part of the one that alerts ends the alert.
 const ERROR_CLEARS_AT: f64 = 0.8;
 
 /// Booked money at or below this part of the ceiling ends the alert at once: a credit that comes and
-/// goes around the ceiling does not.
-const EXCEEDED_CLEARS_AT: f64 = 0.99;
+/// goes around the ceiling does not. 0.99.
+const EXCEEDED_CLEARS_AT: Decimal = Decimal::from_parts(99, 0, 0, false, 2);
 /// Above that part it must hold so many complete days.
 const NEAR_CEILING: u32 = 2;
 
 pub(super) fn look(eye: &mut Eye<'_>) {
     // What was final stays; the end of its alerts is told by what is absent.
     for band in eye.facts.bands.iter().filter(|band| !band.is_final) {
-        let band = &Told { judged: band, details: usual(band) };
+        let band = &Told::of(band);
         exceeded(eye, band);
         ceiling(eye, band);
         pace::look(eye, band);
@@ -37,7 +39,17 @@ pub(super) fn look(eye: &mut Eye<'_>) {
 /// A band with what every rule tells of it.
 pub(super) struct Told<'a> {
     judged: &'a BandJudgement,
+    /// What every alert of it is about, in its period.
+    about: (Subjects, BillingPeriod),
     details: AlertDetails,
+}
+
+impl<'a> Told<'a> {
+    fn of(judged: &'a BandJudgement) -> Self {
+        let mut subject = Subjects::default();
+        subject.insert(Subject::Band, judged.band.clone());
+        Self { judged, about: (subject, judged.period), details: usual(judged) }
+    }
 }
 
 impl Deref for Told<'_> {
@@ -49,8 +61,9 @@ impl Deref for Told<'_> {
 }
 
 /// An alert of a band in a period.
-pub(super) fn key(rule: AlertRule, band: &BandJudgement) -> AlertKey {
-    AlertKey::new(rule).of(Subject::Band, band.band.as_str()).within(band.period)
+pub(super) fn key(rule: AlertRule, band: &Told<'_>) -> AlertKey {
+    let (subject, period) = &band.about;
+    AlertKey { rule, subject: subject.clone(), period: Some(*period) }
 }
 
 /// What a rule tells of a band.
@@ -99,6 +112,9 @@ pub(super) fn quantile(forecast: &Forecast, probability: f64) -> Option<Decimal>
     let above = told.iter().position(|of| of.probability >= probability);
     let Some(at) = above else { return told.last().map(|of| of.amount) };
     let high = told.get(at)?;
+    if high.probability <= probability {
+        return Some(high.amount);
+    }
     let Some(low) = at.checked_sub(1).and_then(|before| told.get(before)) else {
         return Some(high.amount);
     };
@@ -133,7 +149,7 @@ fn exceeded(eye: &mut Eye<'_>, band: &Told<'_>) {
         .with_known(FigureName::Excess, over.map(Figure::Money));
     let is_low = band
         .spend
-        .zip(part(band.ceiling.amount, EXCEEDED_CLEARS_AT))
+        .zip(band.ceiling.amount.checked_mul(EXCEEDED_CLEARS_AT))
         .is_some_and(|(spend, limit)| spend.amount <= limit);
     let clears_after = match policy.clears_after {
         Patience::Days(days) if !is_low => Patience::Days(days.max(NEAR_CEILING)),
@@ -158,11 +174,13 @@ fn ceiling(eye: &mut Eye<'_>, band: &Told<'_>) {
     let verdict = match known.filter(|_| judged) {
         None => Verdict::Unknown,
         Some(outlook) => {
-            let bound = quantile(&outlook.forecast, 1.0 - of.probability);
-            let clear = bound
-                .zip(part(band.ceiling.amount, of.clear_at))
-                .is_some_and(|(bound, limit)| bound <= limit);
-            verdict(outlook.against.above_ceiling >= of.probability, clear)
+            let is_clear = || {
+                let bound = quantile(&outlook.forecast, 1.0 - of.probability);
+                bound
+                    .zip(part(band.ceiling.amount, of.clear_at))
+                    .is_some_and(|(bound, limit)| bound <= limit)
+            };
+            verdict(outlook.against.above_ceiling >= of.probability, is_clear)
         }
     };
     let chance = band.outlook.as_ref().map(|outlook| outlook.against.above_ceiling);
@@ -181,11 +199,13 @@ fn floor(eye: &mut Eye<'_>, band: &Told<'_>) {
     let verdict = match band.outlook.as_ref().filter(|_| judged) {
         None => Verdict::Unknown,
         Some(outlook) => {
-            let bound = quantile(&outlook.forecast, of.probability);
-            let clear = bound
-                .zip(part(band.floor.amount, of.clear_at))
-                .is_some_and(|(bound, limit)| bound >= limit);
-            verdict(outlook.against.below_floor >= of.probability, clear)
+            let is_clear = || {
+                let bound = quantile(&outlook.forecast, of.probability);
+                bound
+                    .zip(part(band.floor.amount, of.clear_at))
+                    .is_some_and(|(bound, limit)| bound >= limit)
+            };
+            verdict(outlook.against.below_floor >= of.probability, is_clear)
         }
     };
     let chance = band.outlook.as_ref().map(|outlook| outlook.against.below_floor);
@@ -209,7 +229,7 @@ fn forecast_off(eye: &mut Eye<'_>, band: &Told<'_>) {
     let scored = used.filter(|used| used.past_forecasts >= least);
     let error = scored.as_ref().and_then(|used| used.past_error);
     let verdict = error.map_or(Verdict::Unknown, |error| {
-        verdict(error > of.error, error <= of.error * ERROR_CLEARS_AT)
+        verdict(error > of.error, || error <= of.error * ERROR_CLEARS_AT)
     });
     let count = scored.and_then(|used| used.past_forecasts.to_i64());
     let mut details = limit(details(eye, band, policy.severity, verdict), Figure::Ratio(of.error))

@@ -124,7 +124,7 @@ fn tell(
     }
     let is_told = explained.iter().any(|other| explains(other, anomaly));
     // A part that is told already goes on until it ends, and nothing of it begins.
-    let verdict = verdict(is_large && lasts && !is_told, !is_large || !lasts);
+    let verdict = verdict(is_large && lasts && !is_told, || !is_large || !lasts);
     let name = part.map(|(dimension, _, value)| eye.causes.name(of.source, dimension, value));
     match anomaly.kind {
         AnomalyKind::Spike => {

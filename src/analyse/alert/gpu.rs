@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::causes::workloads;
-use super::{Eye, limit, money, provider_word, ratio, verdict};
+use super::{Eye, either, limit, money, provider_word, ratio, verdict};
 use crate::domain::alert::{
     AlertDetails, AlertKey, AlertRule, Figure, FigureName, Subject, Verdict,
 };
@@ -117,11 +117,11 @@ fn is_one<T: PartialEq>(range: &GpuRange, of: impl Fn(&Fleet) -> T) -> bool {
 /// Met from both limits on, clear once either is clearly missed.
 fn wasted(share: Option<f64>, cost: Decimal, (least_share, least): (f64, Decimal)) -> Verdict {
     let Some(share) = share else { return Verdict::Unknown };
-    let cost_share = ratio(cost, least).unwrap_or(f64::INFINITY);
-    verdict(
-        share >= least_share && cost >= least,
-        share < least_share * CLEARS_AT || cost_share < CLEARS_AT,
-    )
+    let is_missed = || {
+        let cost_share = ratio(cost, least).unwrap_or(f64::INFINITY);
+        share < least_share * CLEARS_AT || cost_share < CLEARS_AT
+    };
+    verdict(share >= least_share && cost >= least, is_missed)
 }
 
 fn idle_money(eye: &mut Eye<'_>, range: &GpuRange) {
@@ -262,7 +262,7 @@ fn not_running(eye: &mut Eye<'_>, range: &GpuRange) {
         let Some(policy) = eye.policies.reservation_not_running.on(&key) else { continue };
         let least = policy.thresholds.least_cost;
         let share = ratio(of.cost, least).unwrap_or(f64::INFINITY);
-        let verdict = verdict(of.cost >= least, share < CLEARS_AT);
+        let verdict = verdict(of.cost >= least, || share < CLEARS_AT);
         let verdict = unless_hidden(verdict, may_hide(&key, range, eye.facts.gpu));
         let gpu_hours = of.gpu_hours.and_then(|hours| hours.trunc().try_into().ok());
         let details = AlertDetails::new(policy.severity)
@@ -289,6 +289,6 @@ fn tiers(eye: &mut Eye<'_>) {
             let missing = Figure::Text(of.missing.join("; "));
             details = details.with(FigureName::Missing, missing);
         }
-        eye.tell(key, policy, verdict(below, !below), None, details);
+        eye.tell(key, policy, either(below), None, details);
     }
 }

@@ -31,7 +31,7 @@ fn fast(eye: &mut Eye<'_>, band: &Told<'_>) {
     let of = &policy.thresholds;
     let rates = band.burn.one_day.zip(band.burn.three_days).filter(|_| is_known(band));
     let verdict = rates.map_or(Verdict::Unknown, |(one, three)| {
-        verdict(one >= of.one_day && three >= of.three_days, one < of.clear_below)
+        verdict(one >= of.one_day && three >= of.three_days, || one < of.clear_below)
     });
     let details = with_burn(details(eye, band, policy.severity, verdict), band);
     let details = limit(details, Figure::Ratio(of.one_day));
@@ -47,9 +47,11 @@ fn slow(eye: &mut Eye<'_>, band: &Told<'_>) {
     let verdict = known.map_or(Verdict::Unknown, |seven| {
         // Where nobody can tell the month's end yet, the week speaks alone.
         let is_over = median.is_none_or(|median| median > band.ceiling.amount);
-        let low = median.zip(part(band.ceiling.amount, of.clear_at));
-        let is_low = low.is_some_and(|(median, limit)| median <= limit);
-        verdict(seven >= of.seven_days && is_over, seven < of.clear_below || is_low)
+        let is_low = || {
+            let low = median.zip(part(band.ceiling.amount, of.clear_at));
+            low.is_some_and(|(median, limit)| median <= limit)
+        };
+        verdict(seven >= of.seven_days && is_over, || seven < of.clear_below || is_low())
     });
     let details = with_burn(details(eye, band, policy.severity, verdict), band);
     let details = limit(details, Figure::Ratio(of.seven_days));

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
-use super::{Eye, limit, money, ratio, source_key, verdict};
+use super::{Eye, either, limit, money, ratio, source_key};
 use crate::domain::alert::{
     AlertDetails, AlertKey, AlertRule, Figure, FigureName, Patience, Subject, Verdict,
 };
@@ -47,7 +47,7 @@ fn billing_data_late(eye: &mut Eye<'_>, status: &SourceStatus, spend: &SourceSpe
     let failing = source_key(AlertRule::SourceFailing, &status.source, status.provider);
     let is_told = status.up == Some(false) && eye.policies.source_failing.on(&failing).is_some();
     let verdict = match late.filter(|_| !is_told) {
-        Some(late) => verdict(late >= of.late_after, late < of.late_after),
+        Some(late) => either(late >= of.late_after),
         // It is read well and brings no complete day: that counts from the first such reading on.
         None if waits => Verdict::Met,
         None => Verdict::Unknown,
@@ -122,7 +122,7 @@ fn cap_nearly_spent(eye: &mut Eye<'_>, status: &SourceStatus) {
         .try_fold(Decimal::ZERO, |sum, spent| sum.checked_add(spent.amount));
     let share = spent.and_then(|spent| ratio(spent, cap.amount));
     let of = policy.thresholds.share;
-    let verdict = share.map_or(Verdict::Unknown, |share| verdict(share >= of, share < of));
+    let verdict = share.map_or(Verdict::Unknown, |share| either(share >= of));
     let details = limit(AlertDetails::new(policy.severity), Figure::Ratio(of))
         .with(FigureName::Cap, Figure::Money(cap))
         .with_known(FigureName::Spent, spent.map(|spent| money(spent, cap.currency)))
@@ -167,7 +167,7 @@ fn restatement(eye: &mut Eye<'_>, spend: &SourceSpend, of: &RestatedPeriod) {
             .with(FigureName::After, money(of.after, of.currency))
             .with(FigureName::Limit, Figure::Ratio(wanted.month_share)),
     };
-    eye.tell(key, policy, verdict(met, !met), None, details);
+    eye.tell(key, policy, either(met), None, details);
 }
 
 /// When a sum of steps was large last. A large one begins a new sum: what is small after it does not
@@ -205,7 +205,7 @@ fn reconciliation_difference(eye: &mut Eye<'_>, spend: &SourceSpend, period: &Pe
             (Some(_), Some(total)) => {
                 let share = ratio(difference.abs(), total.abs()).unwrap_or(f64::INFINITY);
                 let met = share > of.relative && difference.abs() > of.absolute;
-                verdict(met, !met)
+                either(met)
             }
             _ => Verdict::Unknown,
         };
@@ -227,6 +227,6 @@ fn receiver_failing(eye: &mut Eye<'_>) {
             .with_known(FigureName::Since, of.failing_since.map(Figure::At))
             .with_known(FigureName::Error, of.error.clone().map(Figure::Text))
             .with(FigureName::Count, Figure::Count(of.waiting.try_into().unwrap_or(i64::MAX)));
-        eye.tell(key, policy, verdict(fails, !fails), None, details);
+        eye.tell(key, policy, either(fails), None, details);
     }
 }

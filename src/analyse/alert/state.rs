@@ -39,12 +39,15 @@ pub fn fold(
     now: Timestamp,
 ) -> BTreeMap<AlertKey, Move> {
     let mut moves = BTreeMap::new();
-    let silent = silent(states, &observations);
+    let were_active = active(states).count();
+    let (mut looked_at, mut observed) = (0, Vec::with_capacity(observations.len()));
     for observation in observations {
+        observed.push(observation.key.clone());
         match states.get_mut(&observation.key) {
             // What was when the period became final, was.
             Some(held) if held.end == Some(AlertEnd::PeriodFinal) => {}
-            Some(state) if state.phase != AlertPhase::Resolved => {
+            Some(state) if is_active(state) => {
+                looked_at += 1;
                 let moved = advance(state, &observation, now);
                 if observation.verdict != Verdict::Unknown {
                     state.details = observation.details;
@@ -63,6 +66,8 @@ pub fn fold(
             }
         }
     }
+    // Most of the time everything is observed: a rule that looked last time looks again.
+    let silent = if looked_at == were_active { Vec::new() } else { silent(states, &observed) };
     for key in silent {
         let (Verdict::Clear, end) = absent(&key) else { continue };
         let Some(state) = states.get_mut(&key) else { continue };
@@ -78,18 +83,19 @@ pub fn fold(
     moves
 }
 
-/// The alerts that are pending or fire and of which nothing was observed.
-fn silent(states: &AlertStates, observations: &[Observation]) -> Vec<AlertKey> {
-    let active = || states.values().filter(|state| state.phase != AlertPhase::Resolved);
-    // Most of the time everything is observed: a rule that looked last time looks again.
-    let is_active = |seen: &&Observation| {
-        states.get(&seen.key).is_some_and(|held| held.phase != AlertPhase::Resolved)
-    };
-    if observations.iter().filter(is_active).count() == active().count() {
-        return Vec::new();
-    }
-    let observed: HashSet<&AlertKey> = observations.iter().map(|seen| &seen.key).collect();
-    let silent = active().filter(|state| !observed.contains(&state.key));
+fn is_active(state: &AlertState) -> bool {
+    state.phase != AlertPhase::Resolved
+}
+
+/// The alerts that are pending or fire.
+fn active(states: &AlertStates) -> impl Iterator<Item = &AlertState> {
+    states.values().filter(|state| is_active(state))
+}
+
+/// Those of which nothing was observed.
+fn silent(states: &AlertStates, observed: &[AlertKey]) -> Vec<AlertKey> {
+    let observed: HashSet<&AlertKey> = observed.iter().collect();
+    let silent = active(states).filter(|state| !observed.contains(&state.key));
     silent.map(|state| state.key.clone()).collect()
 }
 

@@ -113,14 +113,26 @@ words! {
 
 /// Figures by name. In one piece of memory: every alert has a dozen, and each evaluation makes them
 /// anew.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Figures(Vec<(FigureName, Figure)>);
+
+/// There is room for so many before memory is asked for again.
+const ROOM: usize = 16;
+
+/// What is copied is added to: a band's figures are told by each of its rules with its own.
+impl Clone for Figures {
+    fn clone(&self) -> Self {
+        let mut copy = Vec::with_capacity(self.0.len().max(ROOM));
+        copy.extend_from_slice(&self.0);
+        Self(copy)
+    }
+}
 
 impl Figures {
     /// Puts a figure in, in the place of one of its name.
     pub fn insert(&mut self, name: FigureName, figure: Figure) {
         if self.0.capacity() == 0 {
-            self.0.reserve_exact(16);
+            self.0.reserve_exact(ROOM);
         }
         match self.0.binary_search_by_key(&name, |(held, _)| *held) {
             Ok(at) => {

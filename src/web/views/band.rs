@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use maud::{Markup, html};
 
-use super::bands::{ending, moved, standing, worst};
+use super::bands::{ending, moved, standing, verdict};
 use super::status;
 use crate::domain::alert::Subject;
 use crate::domain::band::{BandJudgement, PeriodLabel};
@@ -46,7 +46,7 @@ fn body(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
                 li { bdi { (band.band) } }
             }
         }
-        h1 { bdi { (band.band) } " · " (reader.month(band.period)) " " (status(worst(band), reader)) }
+        h1 { bdi { (band.band) } " · " (reader.month(band.period)) " " (verdict(band, reader)) }
         ul.choices {
             @for other in periods {
                 li {

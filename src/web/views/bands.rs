@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{Figure, status};
-use crate::domain::alert::Severity;
+use super::{Figure, signed, status};
+use crate::domain::alert::{AlertState, Severity};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::change::Change;
 use crate::domain::money::{Currency, Money};
@@ -16,6 +16,9 @@ use crate::web::chart::track::track;
 use crate::web::link::Place;
 use crate::web::page::{Shown, View, Visit};
 use crate::web::reader::Reader;
+
+/// So many alerts are named.
+const MOST_NAMED: usize = 3;
 
 /// The view.
 pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
@@ -62,7 +65,10 @@ fn tiles(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
 }
 
 fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
-    let firing = || snapshot.alerts.iter().filter(|alert| alert.fires());
+    let mut sorted: Vec<&AlertState> =
+        snapshot.alerts.iter().filter(|alert| alert.fires()).collect();
+    sorted.sort_by_key(|alert| (alert.details.severity, alert.fired_at));
+    let firing = || sorted.iter().copied();
     let grave = firing().filter(|alert| alert.details.severity == Severity::Critical).count();
     let taken = firing().filter(|alert| alert.acknowledged.is_some()).count();
     let pending = snapshot.alerts.len() - firing().count();
@@ -75,8 +81,14 @@ fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
                 (reader.count(grave)) " " (reader.word("critical", "긴급")) ", "
                 (reader.count(taken)) " " (reader.word("taken", "확인됨")) "."
             }
+            @for alert in firing().take(MOST_NAMED) {
+                br; a href=(place.to(&["alerts", &alert.key.id().to_string()], &[])) {
+                    (reader.language.alert_rule(alert.key.rule))
+                }
+                @for about in alert.key.subject.values() { " · " bdi { (about) } }
+            }
             @if pending > 0 {
-                " " (reader.count(pending)) " "
+                br; (reader.count(pending)) " "
                 (reader.word("will, if it lasts.", "건은 지속되면 발생합니다."))
             }
         }
@@ -138,7 +150,7 @@ fn card(band: &BandJudgement, snapshot: &Snapshot, place: &Place, reader: &Reade
         article.card {
             h2 {
                 a href=(place.to(&["bands", &band.band], &[])) { bdi { (band.band) } }
-                (status(worst(band), reader))
+                (verdict(band, reader))
             }
             (standing(band, reader))
             (track(band, reader))
@@ -148,12 +160,22 @@ fn card(band: &BandJudgement, snapshot: &Snapshot, place: &Place, reader: &Reade
     }
 }
 
-/// The status that people must know: that of the booked money where it decides, else the expected one.
-pub(super) fn worst(band: &BandJudgement) -> BandStatus {
-    match (band.status(BandView::Actual), band.status(BandView::Forecast)) {
-        (BandStatus::Above, _) => BandStatus::Above,
-        (actual, BandStatus::Unknown) => actual,
-        (_, forecast) => forecast,
+/// What people must know of a band: the booked money where it decides, else where the month goes.
+pub(super) fn verdict(band: &BandJudgement, reader: &Reader) -> Markup {
+    let actual = band.status(BandView::Actual);
+    match (actual, band.status(BandView::Forecast)) {
+        (BandStatus::Above, _) | (_, BandStatus::Unknown) => status(actual, reader),
+        _ if band.is_final => status(actual, reader),
+        (_, forecast) => {
+            let words = match forecast {
+                BandStatus::Above => reader.word("heading above", "초과 예상"),
+                BandStatus::Below => reader.word("heading below", "미달 예상"),
+                BandStatus::Within | BandStatus::Unknown => {
+                    reader.word("on course", "범위 안 예상")
+                }
+            };
+            signed(forecast, words)
+        }
     }
 }
 

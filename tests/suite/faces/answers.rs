@@ -1,4 +1,4 @@
-//! Health, JSON, the bearer token and the page, as clients meet them.
+//! Health, JSON and the bearer token, as clients meet them.
 
 use costband::config::secret::SecretRef;
 use reqwest::StatusCode;
@@ -33,7 +33,7 @@ async fn readiness_follows_the_first_snapshot_and_never_the_age_of_a_bill() {
     }
     let early = shown.text("/metrics").await;
     assert!(early.contains("costband_build_info") && !early.contains("costband_billed_cost"));
-    assert!(shown.text("/").await.contains("Nothing was read yet."));
+    assert!(shown.text("/").await.contains("The first reading is under way."));
 
     // The sources of the snapshot fail, or were last read years ago.
     shown.publish(snapshot());
@@ -286,41 +286,4 @@ async fn without_the_token_nothing_but_health_is_told() {
     let answer = shown.get("/metrics", &[("authorization", "Bearer another")]).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.text().await.unwrap(), "the bearer token cannot be read\n");
-}
-
-#[tokio::test]
-async fn page_speaks_the_language_that_the_browser_asks_for() {
-    let shown = Shown::start().await;
-    for (asked, tag, word, other) in [
-        ("", "en", "This month's bands", "이번 달"),
-        ("en-GB,en;q=0.9", "en", "Booked so far", "현재까지 청구"),
-        ("ko-KR,ko;q=0.9,en;q=0.8", "ko", "이번 달 예산 범위", "This month's bands"),
-        ("fr", "en", "Last month", "지난달"),
-    ] {
-        let answer = shown.get("/", &[("accept-language", asked)]).await;
-        assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
-        let page = answer.text().await.unwrap();
-        assert!(page.contains(&format!("<html lang=\"{tag}\">")), "{asked}");
-        assert!(page.contains(word) || page.contains(&word.replace('\'', "&#39;")), "{asked}");
-        assert!(!page.contains(other), "{asked}");
-    }
-}
-
-#[tokio::test]
-async fn page_shows_hostile_names_as_text_and_runs_nothing() {
-    let shown = Shown::start().await;
-    let answer = shown.get("/", &[]).await;
-    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    assert!(policy.contains("default-src 'none'"), "{policy}");
-    assert!(!policy.contains("script-src"), "{policy}");
-    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
-    let page = answer.text().await.unwrap();
-    assert!(!page.contains("<script"), "a name became markup");
-    // Band, owner, service, account and the error of a source.
-    assert!(page.matches("&lt;script&gt;").count() >= 5, "{page}");
-    assert!(page.contains("?band=aws&amp;view=all"));
-    assert!(page.contains("41,120 USD"), "thousands are parted");
-    for unknown in ["unknown", "waiting for the first reading", "forbidden"] {
-        assert!(page.contains(unknown), "{unknown}");
-    }
 }

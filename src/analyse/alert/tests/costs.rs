@@ -120,7 +120,8 @@ fn the_whole_bill_stands_for_its_parts_on_the_same_days() {
             trend(account, spike("2026-11-12", 5000)),
         ];
         let met = world(all).all(SPIKE).into_iter().filter(|told| told.verdict == Verdict::Met);
-        met.map(|told| told.key.subject.into_keys().collect::<Vec<_>>()).collect::<Vec<_>>()
+        met.map(|told| told.key.subject.iter().map(|(of, _)| of).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
     };
     let whole = vec![Subject::Source, Subject::Provider, Subject::FirstDay];
     assert_eq!(parts(spike("2026-11-12", 5000)), [whole]);

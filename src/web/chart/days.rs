@@ -240,7 +240,7 @@ impl Days {
 
     /// A small drawing without axes, as wide as what it stands in.
     pub(in crate::web) fn small(&self, reader: &Reader) -> Markup {
-        let scale = Scale::over(self.days.iter().filter_map(|day| day.amount).map(float), 1.0);
+        let scale = Scale::over(self.days.iter().filter_map(|day| day.amount).map(float), 12.0);
         let hatch = format!("hatch-{}-small", self.id);
         let slot = 100.0 / self.days.len().max(1) as f64;
         let y = |amount: f64| (1.0 - scale.share(amount)) * (SMALL - 2.0) + 1.0;

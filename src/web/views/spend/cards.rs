@@ -43,11 +43,11 @@ pub(super) fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
 
 /// What the sources cost together, by currency and basis: neither is ever added to another.
 fn sums(snapshot: &Snapshot, unread: &[&SourceStatus], reader: &Reader) -> Markup {
-    let mut sums: BTreeMap<(Currency, &str), (CostBasis, Option<Decimal>, usize)> = BTreeMap::new();
+    let mut sums: BTreeMap<(Currency, usize), (CostBasis, Option<Decimal>, usize)> = BTreeMap::new();
     for period in snapshot.spend.iter().filter_map(current) {
         for (currency, amounts) in &period.totals {
-            for basis in [CostBasis::Effective, CostBasis::Billed] {
-                let sum = sums.entry((*currency, basis.as_str())).or_insert((
+            for (rank, basis) in [CostBasis::Effective, CostBasis::Billed].into_iter().enumerate() {
+                let sum = sums.entry((*currency, rank)).or_insert((
                     basis,
                     Some(Decimal::ZERO),
                     0,
@@ -127,7 +127,7 @@ fn card(
                     }
                 }
             }
-            dl.pairs {
+            dl.pairs.close {
                 (freshness(spend, status, reader))
                 @if let Some(of) = period { (reconciliation(of, reader)) }
             }

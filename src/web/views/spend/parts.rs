@@ -64,11 +64,10 @@ fn nothing(page: &Page<'_>, by: Dimension) -> Markup {
 fn table(page: &Page<'_>, told: &Told, by: Dimension) -> Markup {
     let reader = page.reader();
     let rows = Rows::of("parts", &told.rows, &page.visit.place);
-    let most = told.rows.iter().filter_map(|row| row.cost).map(|cost| cost.abs()).max();
     let total = told.totals.on(told.basis).filter(|total| *total > Decimal::ZERO);
     let has_end = told.rows.iter().any(|row| row.end.is_some());
     let has_moved = told.rows.iter().any(|row| row.moved.is_some());
-    let shape = Shape { page, told, by, most, total, has_moved, has_end };
+    let shape = Shape { page, told, by, total, has_moved, has_end };
     let name = format!("{}, {}", along(by, reader), told.currency);
     html! {
         div.scroll tabindex="0" role="region" aria-label=(name) {
@@ -103,8 +102,6 @@ struct Shape<'a> {
     page: &'a Page<'a>,
     told: &'a Told,
     by: Dimension,
-    /// The largest cost of a row.
-    most: Option<Decimal>,
     /// The sum that shares are of; none where it is not more than nothing.
     total: Option<Decimal>,
     has_moved: bool,
@@ -175,8 +172,8 @@ impl Shape<'_> {
     fn bar(&self, cost: Option<Decimal>) -> Markup {
         let share = cost
             .filter(|cost| *cost >= Decimal::ZERO)
-            .zip(self.most)
-            .and_then(|(cost, most)| cost.checked_div(most));
+            .zip(self.total)
+            .and_then(|(cost, total)| cost.checked_div(total));
         html! { @if let Some(share) = share { (shares::share(float(share))) } }
     }
 

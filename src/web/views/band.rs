@@ -141,7 +141,7 @@ fn pace(band: &BandJudgement, reader: &Reader) -> Markup {
 fn firing(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let of_band = snapshot.alerts.iter().filter(|alert| {
-        alert.key.subject.get(&Subject::Band).is_some_and(|name| *name == band.band)
+        alert.key.subject.get(Subject::Band).is_some_and(|name| name == band.band)
             && alert.key.period.is_none_or(|period| period == band.period)
     });
     let alerts: Vec<_> = of_band.collect();

@@ -193,6 +193,13 @@ fn place_of(fleet: &Fleet, reader: &Reader) -> Markup {
     }
 }
 
+/// Whether a host name that telemetry tells is a node's: the same text, or the same up to the first
+/// dot.
+fn is_host_of(node: &str, hostname: &str) -> bool {
+    let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+    node == hostname || short(node) == short(hostname)
+}
+
 /// An amount that may be little.
 fn told(amount: Decimal, currency: Currency, reader: &Reader) -> String {
     reader.small_money(Money::new(amount, currency))

@@ -96,9 +96,9 @@ fn fleet(now: &FleetNow, states_of: Option<&StatesNow>, reader: &Reader) -> Mark
     html! {
         tr {
             th scope="row" { bdi { (model_name(&now.fleet.model)) } }
-            td { (place_of(&now.fleet, reader)) }
+            td.where { (place_of(&now.fleet, reader)) }
             td.number { (reader.number(now.gpus.into(), 0)) }
-            td { @if let Some(of) = states_of { (states(of, 1.0, 14, |gpus| number(gpus, reader), reader)) } }
+            td.some { @if let Some(of) = states_of { (states(of, 1.0, 14, |gpus| number(gpus, reader), reader)) } }
             td.number {
                 @match now.utilization {
                     Some(ratio) => { (reader.percent(ratio, 0)) (shares::share(ratio)) },
@@ -122,7 +122,7 @@ fn fleet(now: &FleetNow, states_of: Option<&StatesNow>, reader: &Reader) -> Mark
                     @if index == 0 { (said) } @else { small { (said) } }
                 }
             }
-            td { (now.tier.map_or(unknown(reader), |tier| reader.language.tier(tier))) }
+            td.some { (now.tier.map_or(unknown(reader), |tier| reader.language.tier(tier))) }
         }
     }
 }
@@ -147,7 +147,9 @@ fn coverage(picture: &GpuPicture, visit: &Visit) -> Markup {
                     @if of.seen < of.expected {
                         (reader.word("GPUs without telemetry: ", "텔레메트리 없는 GPU: "))
                         (reader.number((of.expected - of.seen).into(), 0))
-                    } @else { (reader.word("all", "전체")) }
+                    } @else if of.seen > of.expected {
+                        (reader.word("none; more are seen than nodes tell of", "없음 (노드 정보보다 많이 관측됨)"))
+                    } @else { (reader.word("none", "없음")) }
                 }
             }
         }
@@ -215,7 +217,7 @@ pub(super) fn prices(picture: &GpuPicture, visit: &Visit) -> Markup {
                         @for (of, currency, price) in rows.shown() {
                             tr {
                                 th scope="row" { bdi { (model_name(&of.fleet.model)) } }
-                                td { (place_of(&of.fleet, reader)) }
+                                td.where { (place_of(&of.fleet, reader)) }
                                 td.number {
                                     (reader.money_to(Money::new(*price, *currency), 2))
                                     @if let Some(share) = share(*price, *currency) { (shares::share(share)) }
@@ -263,7 +265,7 @@ pub(super) fn tiers(picture: &GpuPicture, reader: &Reader) -> Markup {
                         @for of in &picture.clusters {
                             tr {
                                 th scope="row" { (cloud(of.provider, reader)) " · " bdi { (of.cluster) } }
-                                td { (reader.language.tier(of.tier)) }
+                                td.some { (reader.language.tier(of.tier)) }
                                 td.number { (number(of.gpus.into())) }
                                 td.number { (number(of.memory_gb)) }
                                 td.number { (number(of.storage_gb)) }

@@ -60,16 +60,23 @@ fn card(
     html! {
         article.card {
             h4 { (cloud(provider, reader)) }
-            p.amount { (amount(total)) }
-            p {
-                (reader.word("idle ", "유휴 "))
-                strong { (idle.shown(money.idle().normalize(), &amount(money.idle()))) }
-                @if total > Decimal::ZERO { " (" (percent_of(money.idle(), total, reader)) ")" }
-                @if !money.estimated.is_zero() {
-                    ", " (reader.word("estimated, not billed yet: ", "추정(미청구) ")) (amount(money.estimated))
+            @if money.states.values().all(Decimal::is_zero) {
+                p.soft {
+                    (reader.word("No time of these GPUs is counted: what their money did is unknown.",
+                                 "집계된 GPU 시간이 없어 비용의 쓰임을 알 수 없습니다."))
                 }
+            } @else {
+                p.amount { (amount(total)) }
+                p {
+                    (reader.word("idle ", "유휴 "))
+                    strong { (idle.shown(money.idle().normalize(), &amount(money.idle()))) }
+                    @if total > Decimal::ZERO { " (" (percent_of(money.idle(), total, reader)) ")" }
+                    @if !money.estimated.is_zero() {
+                        ", " (reader.word("estimated, not billed yet: ", "추정(미청구) ")) (amount(money.estimated))
+                    }
+                }
+                (states(&money.states, 1.0, 22, amount, reader))
             }
-            (states(&money.states, 1.0, 22, amount, reader))
             table {
                 thead { tr {
                     th scope="col" { (reader.word("What the GPUs did", "GPU 상태")) }

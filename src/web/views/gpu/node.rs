@@ -5,7 +5,9 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::nodes::now;
-use super::{Past, crumbs, no_past, open_month, percent_of, place_of, time_table, told, unknown};
+use super::{
+    Past, crumbs, is_host_of, no_past, open_month, percent_of, place_of, time_table, told, unknown,
+};
 use crate::domain::gpu::{GpuSample, Pod};
 use crate::domain::gpu_money::{GpuHourPrice, GpuRange, NodeNow, PartMoney};
 use crate::domain::gpu_time::{StateTime, Workload};
@@ -107,17 +109,12 @@ fn about(node: &NodeNow, snapshot: &Snapshot, reader: &Reader) -> Markup {
     }
 }
 
-/// The name up to its first dot, as exporters often tell it.
-fn short(name: &str) -> &str {
-    name.split('.').next().unwrap_or(name)
-}
-
 /// The samples of a node.
 fn samples<'a>(name: &str, snapshot: &'a Snapshot) -> Vec<&'a GpuSample> {
     let all = || snapshot.gpus.iter().flat_map(|report| &report.gpus);
     let exact: Vec<_> = all().filter(|gpu| gpu.hostname.as_deref() == Some(name)).collect();
     if exact.is_empty() {
-        let is_it = |host: &str| short(host) == short(name);
+        let is_it = |host: &str| is_host_of(name, host);
         return all().filter(|gpu| gpu.hostname.as_deref().is_some_and(is_it)).collect();
     }
     exact

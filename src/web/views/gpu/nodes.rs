@@ -76,9 +76,9 @@ fn row(node: &NodeNow, picture: &GpuPicture, visit: &Visit) -> Markup {
                 a href=(visit.place.to(&["gpu", "nodes", &node.name], &[])) { bdi { (node.name) } }
                 br; small { bdi { (model_name(&node.fleet.model)) } }
             }
-            td { (place_of(&node.fleet, reader)) }
+            td.where { (place_of(&node.fleet, reader)) }
             td.number { (reader.number(node.gpus.into(), 0)) }
-            td { (now(node, 14, reader)) }
+            td.some { (now(node, 14, reader)) }
             td {
                 @if let Some(time) = time {
                     (states(&hours_of(time), 1.0, 14, |hours| format!("{} h", reader.number(hours, 1)), reader))
@@ -117,7 +117,7 @@ fn silent(picture: &GpuPicture, visit: &Visit) -> Markup {
                         @for node in rows.shown() {
                             tr {
                                 th scope="row" { a href=(visit.place.to(&["gpu", "nodes", &node.name], &[])) { bdi { (node.name) } } }
-                                td { (place_of(&node.fleet, reader)) }
+                                td.where { (place_of(&node.fleet, reader)) }
                                 td.number { (reader.number(node.gpus.into(), 0)) }
                             }
                         }

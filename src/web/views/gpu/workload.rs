@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{Past, crumbs, no_past, open_month, percent_of, time_table, told, unknown};
+use super::{Past, crumbs, is_host_of, no_past, open_month, percent_of, time_table, told, unknown};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu::GpuSample;
 use crate::domain::gpu_money::{PartMoney, PeriodPicture, WorkloadMoney, hours};
@@ -54,7 +54,7 @@ pub(super) fn body(
             Some(Err(error)) => (no_past(error, reader)),
             _ => (table(&pods, visit)),
         }
-        (now(&held, visit))
+        (now(&held, snapshot, visit))
     })
 }
 
@@ -132,9 +132,15 @@ fn held<'a>(workload: &Workload, snapshot: &'a Snapshot) -> Vec<&'a GpuSample> {
     all.filter(is_held).collect()
 }
 
-fn now(held: &[&GpuSample], visit: &Visit) -> Markup {
+fn now(held: &[&GpuSample], snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let rows = Rows::of("gpus", held, &visit.place);
+    // A host name may be longer than the node's.
+    let node = |host: &str| {
+        let nodes = || snapshot.gpu.nodes.iter().map(|node| node.name.as_str());
+        let found = nodes().find(|node| *node == host);
+        found.or_else(|| nodes().find(|node| is_host_of(node, host))).map(str::to_owned)
+    };
     let title = reader.word("GPUs that it holds now", "현재 사용 중인 GPU");
     html! {
         h2 { (title) }
@@ -154,7 +160,10 @@ fn now(held: &[&GpuSample], visit: &Visit) -> Markup {
                                 th scope="row" { bdi { (gpu.key) } br; small { bdi { (model_name(&gpu.model)) } } }
                                 td {
                                     @match &gpu.hostname {
-                                        Some(node) => a href=(visit.place.to(&["gpu", "nodes", node], &[])) { bdi { (node) } },
+                                        Some(host) => @match node(host) {
+                                            Some(node) => a href=(visit.place.to(&["gpu", "nodes", &node], &[])) { bdi { (node) } },
+                                            None => bdi { (host) },
+                                        },
                                         None => (unknown(reader)),
                                     }
                                 }

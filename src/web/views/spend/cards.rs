@@ -43,15 +43,12 @@ pub(super) fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
 
 /// What the sources cost together, by currency and basis: neither is ever added to another.
 fn sums(snapshot: &Snapshot, unread: &[&SourceStatus], reader: &Reader) -> Markup {
-    let mut sums: BTreeMap<(Currency, usize), (CostBasis, Option<Decimal>, usize)> = BTreeMap::new();
+    let mut sums: BTreeMap<(Currency, usize), (CostBasis, Option<Decimal>, usize)> =
+        BTreeMap::new();
     for period in snapshot.spend.iter().filter_map(current) {
         for (currency, amounts) in &period.totals {
             for (rank, basis) in [CostBasis::Effective, CostBasis::Billed].into_iter().enumerate() {
-                let sum = sums.entry((*currency, rank)).or_insert((
-                    basis,
-                    Some(Decimal::ZERO),
-                    0,
-                ));
+                let sum = sums.entry((*currency, rank)).or_insert((basis, Some(Decimal::ZERO), 0));
                 let more = amounts.on(basis);
                 sum.1 = sum.1.zip(more).and_then(|(sum, more)| sum.checked_add(more));
                 sum.2 += 1;

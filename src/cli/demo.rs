@@ -40,9 +40,9 @@ pub(super) struct Demo {
 const AT_ONCE: &str = "
 alerts:
   ceiling_forecast:
-    - fires_after_days: 0
+    - fires_after_days: 1
   pace_slow:
-    - fires_after_days: 0
+    - fires_after_days: 1
 ";
 
 /// A folder that is removed at the end.

@@ -97,11 +97,6 @@ impl<T> RulePolicies<T> {
         Some(self.of(key)).filter(|policy| policy.enabled)
     }
 
-    /// Whether any policy of the rule is on.
-    pub fn is_on(&self) -> bool {
-        self.usual.enabled || self.entries.iter().any(|(_, policy)| policy.enabled)
-    }
-
     /// Whether an entry names workloads.
     pub fn names_workloads(&self) -> bool {
         self.entries.iter().any(|(scope, _)| !scope.workloads.is_empty())

@@ -29,14 +29,6 @@ impl Ledger {
         })
     }
 
-    /// An alert as it was kept last, over or not.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the ledger cannot be read.
-    pub fn alert(&self, id: &AlertId) -> Result<Option<AlertState>, LedgerError> {
-        self.read(|connection| one_alert(connection, id))
-    }
-
     /// What became of alerts, the newest first; of one of them, or of all.
     ///
     /// # Errors

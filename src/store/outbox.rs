@@ -132,23 +132,6 @@ impl Ledger {
         Ok(due)
     }
 
-    /// When the earliest waiting message is due, so that nobody needs to ask in vain.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the ledger cannot be read.
-    pub fn outbox_next(&self) -> Result<Option<Timestamp>, LedgerError> {
-        self.read(|connection| {
-            let next = all(
-                connection,
-                "SELECT next_attempt FROM outbox WHERE sent_at IS NULL AND dropped_at IS NULL
-                 ORDER BY next_attempt LIMIT 1",
-                params![],
-                |row| parsed(row, 0),
-            )?;
-            Ok(next.into_iter().next())
-        })
-    }
-
     /// Notes that a message is about to be handed over: until its outcome is noted, the receiver may
     /// have it.
     ///

@@ -2,4 +2,5 @@
 
 mod alarm;
 mod crash;
+mod refresh;
 mod refused;

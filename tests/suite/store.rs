@@ -681,7 +681,6 @@ fn alerts_and_their_messages_are_kept_across_a_restart(path: &Location) {
     assert_eq!(ledger.change_alerts(&changes, &[message("a")], now).unwrap(), 0);
     assert_eq!(ledger.outbox_due(now).unwrap().len(), 1);
     assert_eq!(ledger.alerts().unwrap(), []);
-    assert_eq!(ledger.alert(&over.key.id()).unwrap(), Some(over.clone()));
     let history = ledger.alert_events(Some(&over.key.id()), 10).unwrap();
     let told: Vec<_> = history.iter().map(|event| (event.kind, &event.state)).collect();
     assert_eq!(told, [(AlertEventKind::Ended, &over), (AlertEventKind::Fired, &firing)]);
@@ -691,7 +690,6 @@ fn alerts_and_their_messages_are_kept_across_a_restart(path: &Location) {
     let keep = SignedDuration::from_hours(93 * 24);
     ledger.prune(now + SignedDuration::from_hours(400 * 24), keep).unwrap();
     assert_eq!(ledger.alert_events(None, 10).unwrap(), []);
-    assert_eq!(ledger.alert(&over.key.id()).unwrap(), None);
 }
 
 fn an_alert_that_fires_can_be_taken_and_given_back(path: &Location) {
@@ -813,14 +811,13 @@ fn a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped(path: &Locat
     let id = ledger.outbox_due(now).unwrap()[0].id;
     ledger.outbox_failed(id, later, "503", false).unwrap();
     assert_eq!(ledger.outbox_due(later - 1.nanosecond()).unwrap(), []);
-    assert_eq!(ledger.outbox_next().unwrap(), Some(later));
     let [waiting] = ledger.outbox_due(later).unwrap().try_into().unwrap();
     assert_eq!((waiting.attempts, waiting.last_error.as_deref()), (1, Some("503")));
     assert_eq!((waiting.entry, waiting.queued_at), (entry(message("a")), now));
 
     ledger.outbox_dropped(id, later, "410").unwrap();
     assert_eq!(ledger.outbox_due(later).unwrap(), []);
-    assert_eq!(ledger.outbox_next().unwrap(), None);
+    assert!(ledger.outbox_receivers().unwrap().is_empty());
 }
 
 fn a_dropped_message_is_noted_in_its_alerts(path: &Location) {

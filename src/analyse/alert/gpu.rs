@@ -17,7 +17,7 @@ use crate::domain::identity::Provider;
 use crate::domain::money::Currency;
 use crate::domain::node::Fleet;
 
-/// Where more of the time than this is unknown, nothing can be told.
+/// Where more of the time than this is unknown, or more of the GPUs silent, nothing can be told.
 const MOST_UNKNOWN: f64 = 0.5;
 /// A figure below this part of what alerts ends the alert.
 const CLEARS_AT: f64 = 0.8;
@@ -72,8 +72,8 @@ fn unless_hidden(verdict: Verdict, hides: bool) -> Verdict {
 }
 
 /// Whether the window may hold more of what an alert tells of than is seen: days on which no GPU of
-/// the cloud was seen though they were billed, a cluster whose nodes are there and silent, GPUs that
-/// have no price and do not work.
+/// the cloud was seen though they were billed, a cluster most of whose GPUs are there and silent, GPUs
+/// that have no price and do not work.
 pub(super) fn may_hide(key: &AlertKey, range: &GpuRange, now: &GpuPicture) -> bool {
     let is_of = |subject, value: &str| key.about(subject).is_none_or(|wanted| wanted == value);
     let is_here = |provider: Option<Provider>| is_of(Subject::Provider, provider_word(provider));
@@ -87,7 +87,8 @@ pub(super) fn may_hide(key: &AlertKey, range: &GpuRange, now: &GpuPicture) -> bo
     }
     let silent = now.coverage.iter().any(|of| {
         let of_cluster = is_here(of.provider) && is_of(Subject::Cluster, &of.cluster);
-        of_cluster && of.seen == 0 && of.expected > 0
+        let unseen = of.expected.saturating_sub(of.seen);
+        of_cluster && f64::from(unseen) > f64::from(of.expected) * MOST_UNKNOWN
     });
     let is_wasted = match key.rule {
         AlertRule::GpuIdleMoney => GpuState::is_idle,

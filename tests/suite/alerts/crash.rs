@@ -177,7 +177,7 @@ fn alerts_child() {
         delivering.abort();
         let _ = delivering.await;
         let outbox = outbox(bell.subscribe());
-        while handle.call(|ledger| ledger.outbox_next().unwrap()).await.unwrap().is_some() {
+        while !handle.call(|ledger| ledger.outbox_receivers().unwrap()).await.unwrap().is_empty() {
             clock.set(clock.now() + SignedDuration::from_hours(1));
             outbox.deliver_due().await;
         }

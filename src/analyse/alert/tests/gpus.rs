@@ -91,6 +91,8 @@ fn what_nobody_sees_or_prices_ends_no_alert() {
     };
     silent.gpu.coverage = vec![coverage(0)];
     assert_eq!(verdicts(&silent), [Verdict::Unknown; 2], "its exporter is down");
+    silent.gpu.coverage = vec![coverage(3)];
+    assert_eq!(verdicts(&silent), [Verdict::Unknown; 2], "most of it tells nothing");
     silent.gpu.coverage = vec![coverage(7)];
     assert_eq!(verdicts(&silent), [Verdict::Clear; 2]);
     let mut unobserved = calm();

@@ -33,8 +33,9 @@ fn what_is_written_stands_over_the_defaults_and_nothing_else_moves() {
 #[test]
 fn an_entry_turns_on_what_is_off_by_default() {
     let (policies, _) = read(r#"{"floor_forecast": [{}]}"#);
-    assert!(policies.floor_forecast.is_on());
-    assert!(!policies.cluster_below_tier.is_on());
+    assert!(policies.floor_forecast.entries[0].1.enabled);
+    assert!(policies.cluster_below_tier.entries.is_empty());
+    assert!(!policies.cluster_below_tier.usual.enabled);
 }
 
 #[test]

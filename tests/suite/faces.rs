@@ -7,4 +7,6 @@ mod metrics;
 mod page;
 pub(crate) mod peers;
 pub(crate) mod series;
+mod view_gpu;
+mod view_spend;
 mod world;

@@ -131,6 +131,11 @@ fn hours_of(time: &StateTime) -> StateMoney {
     time.iter().filter(|(_, time)| *time > 0).map(|(state, time)| (state, hours(time))).collect()
 }
 
+/// Hours in whole ones, with a decimal where they are few.
+fn hours_told(hours: Decimal, reader: &Reader) -> String {
+    reader.number(hours, u32::from(hours < Decimal::ONE_HUNDRED))
+}
+
 /// Hours in each state as a stack with its figures.
 fn time_table(time: &StateTime, reader: &Reader) -> Markup {
     let hours = hours_of(time);

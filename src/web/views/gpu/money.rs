@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{cloud, percent_of, states, told};
+use super::{cloud, hours_told, percent_of, place_of, states, told};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu_money::{
     FleetMoney, GpuPicture, NotGpu, PaidNotRunning, PeriodPicture, ProviderMoney, WorkloadMoney,
@@ -162,8 +162,7 @@ fn by_fleet(period: &PeriodPicture, visit: &Visit) -> Markup {
                         @for of in rows.shown() {
                             tr {
                                 th scope="row" {
-                                    bdi { (model_name(&of.fleet.model)) } " · " (cloud(of.fleet.provider, reader))
-                                    " · " bdi { (of.fleet.cluster) }
+                                    bdi { (model_name(&of.fleet.model)) } " · " (place_of(&of.fleet, reader))
                                     @if let Some((currency, money)) = &of.money {
                                         @let length = sum(of).zip(most(*currency)).and_then(|((_, sum), most)| sum.checked_div(most));
                                         (states(money, length.map_or(0.0, float), 14, |cost| told(cost, *currency, reader), reader))
@@ -181,7 +180,7 @@ fn by_fleet(period: &PeriodPicture, visit: &Visit) -> Markup {
                                         (told(idle, *currency, reader))
                                     }
                                 }
-                                td.number { (reader.number(hours(of.time.total()), 0)) }
+                                td.number { (hours_told(hours(of.time.total()), reader)) }
                                 td.number {
                                     (percent_of(of.time.milliseconds(GpuState::Busy).into(), of.time.total().into(), reader))
                                 }

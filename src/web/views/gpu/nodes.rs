@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 
-use super::{hours_of, percent_of, place_of, states};
+use super::{hours_of, hours_told, percent_of, place_of, states};
 use crate::domain::gpu_money::{GpuPicture, NodeNow, hours};
 use crate::domain::gpu_time::{GpuState, StateTime};
 use crate::domain::machine::model_name;
@@ -82,7 +82,7 @@ fn row(node: &NodeNow, picture: &GpuPicture, visit: &Visit) -> Markup {
             td {
                 @if let Some(time) = time {
                     (states(&hours_of(time), 1.0, 14, |hours| format!("{} h", reader.number(hours, 1)), reader))
-                    small { (reader.number(hours(time.total()), 0)) " " (reader.word("GPU-hours", "GPU 시간")) }
+                    small { (hours_told(hours(time.total()), reader)) " " (reader.word("GPU-hours", "GPU 시간")) }
                 } @else { (reader.word("nothing counted yet", "아직 집계 없음")) }
             }
             td.number {

@@ -49,6 +49,10 @@ pub(super) fn show(page: &Page<'_>, answer: Option<&Answer>) -> Shown {
                 @let content_of = Content { told, by: range.question.by, tellable: answer.tellable(page) };
                 (instead(page, range.question.by, &range.tells))
                 (content(page, &content_of))
+                p.note {
+                    (page.reader().word("Each cost counts on its day of use here, whichever month's invoice carries it.",
+                                        "여기서는 어느 달의 청구서에 실리든 사용한 날짜를 기준으로 셉니다."))
+                }
             }
             (None, Some(Answer::NotTold(tells))) => {
                 p.empty { (not_told(page, None, tells)) }

@@ -171,7 +171,7 @@ fn excluded(period: &PeriodSpend, currency: Currency, reader: &Reader) -> Markup
     html! {
         @if !known.is_empty() {
             p.soft {
-                (reader.word("Not counted: ", "제외: "))
+                (reader.word("Not counted, ", "제외, ")) (reader.language.basis(CostBasis::Billed)) ": "
                 @for (index, (category, amount)) in known.iter().enumerate() {
                     @if index > 0 { ", " }
                     (reader.language.category(*category)) " "
@@ -180,7 +180,6 @@ fn excluded(period: &PeriodSpend, currency: Currency, reader: &Reader) -> Markup
                         None => (reader.word("unknown", "알 수 없음")),
                     }
                 }
-                " (" (reader.language.basis(CostBasis::Billed)) ")"
             }
         }
     }

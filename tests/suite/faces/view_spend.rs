@@ -79,7 +79,8 @@ async fn every_source_is_told_on_both_bases_with_what_is_left_out() {
                  data-of=\"aws-main\" data-period=\"current\">41,120\u{a0}USD</data>";
     assert!(page.contains(exact), "{page}");
     assert!(page.contains("billed: 42,188\u{a0}USD"));
-    let left_out = "tax 4,219\u{a0}USD, credit -500\u{a0}USD, adjustment -7.50\u{a0}USD (billed)";
+    let left_out =
+        "Not counted, billed: tax 4,219\u{a0}USD, credit -500\u{a0}USD, adjustment -7.50\u{a0}USD";
     assert!(page.contains(left_out), "{page}");
     assert!(page.contains("<strong>-0.01\u{a0}USD</strong>"), "the totals do not agree");
     assert!(page.contains("182\u{a0}EUR"), "{page}");

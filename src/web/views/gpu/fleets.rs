@@ -143,7 +143,7 @@ fn coverage(picture: &GpuPicture, visit: &Visit) -> Markup {
                     (reader.number(of.seen.into(), 0)) " / " (reader.number(of.expected.into(), 0))
                     @if let Some(share) = share { (shares::share(float(share))) }
                 }
-                td {
+                td.some {
                     @if of.seen < of.expected {
                         (reader.word("GPUs without telemetry: ", "텔레메트리 없는 GPU: "))
                         (reader.number((of.expected - of.seen).into(), 0))

@@ -166,7 +166,7 @@ fn row(gpu: &GpuSample, visit: &Visit) -> Markup {
                     None => (unknown(reader)),
                 }
             }
-            td {
+            td.where {
                 @if gpu.holders.is_empty() { (reader.word("nobody", "없음")) }
                 @for (index, holder) in gpu.holders.iter().enumerate() {
                     @if index > 0 { br; }

@@ -58,6 +58,8 @@ pub struct Config {
     pub central: Option<CentralConfig>,
     /// The token that requests must bear; none asks for none.
     pub bearer_token: Option<SecretRef>,
+    /// The token that a change must bear; none for `bearer_token`.
+    pub operator_token: Option<SecretRef>,
     /// The language of the page and of messages.
     pub language: Language,
     /// What the agent says about itself.

@@ -83,6 +83,8 @@ pub struct Face {
     pub self_metrics: SelfMetrics,
     /// Where the bearer token comes from; none for no token.
     pub bearer_token: Option<SecretRef>,
+    /// Where the token that a change must bear comes from; none for the bearer token.
+    pub operator_token: Option<SecretRef>,
     /// The language of the page where the browser asks for none that it has.
     pub language: Language,
     /// What became of alerts, and who may change what of them.

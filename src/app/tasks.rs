@@ -336,6 +336,7 @@ fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader
         readiness: lasting.readiness.clone(),
         self_metrics: polling.metrics.clone(),
         bearer_token: setup.config.bearer_token.clone(),
+        operator_token: setup.config.operator_token.clone(),
         language: setup.config.language,
         gpu_history: Arc::new(history),
         spend_history: Arc::new(spend_history),

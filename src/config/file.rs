@@ -102,6 +102,9 @@ pub struct WebFile {
     /// The token that every request but the health checks must bear; none is asked by default. A
     /// browser takes it as the password of any name.
     pub bearer_token: Option<SecretRef>,
+    /// The token that a change must bear: who takes and silences alerts. It opens the rest too;
+    /// `bearer_token` by default, and without either nothing can be changed.
+    pub operator_token: Option<SecretRef>,
 }
 
 /// A language that people read.

@@ -78,6 +78,7 @@ pub(super) fn validate(
         role,
         node,
         central,
+        operator_token: file.web.as_ref().and_then(|web| web.operator_token.clone()),
         bearer_token: file.web.and_then(|web| web.bearer_token),
         language: file.language.unwrap_or_default(),
         log: log_config(log),

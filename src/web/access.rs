@@ -1,4 +1,4 @@
-//! Who may see the face, and who may change what it keeps of alerts: whoever bears the token.
+//! Who may see the face, and who may change what it keeps of alerts: whoever bears the token for it.
 //! Programs send it as a bearer token, browsers as a password, with any name.
 
 use axum::extract::{Request, State};
@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Face, json};
+use crate::config::secret::{SecretError, SecretRef};
 use crate::domain::lease::Leadership;
 
 /// Whoever bore the token, as the request's extension.
@@ -29,7 +30,7 @@ pub(super) enum Barred {
 
 /// Whether this face changes anything for those whom it let in.
 pub(super) fn may_change(face: &Face) -> Result<(), Barred> {
-    if face.bearer_token.is_none() {
+    if face.bearer_token.is_none() && face.operator_token.is_none() {
         return Err(Barred::NoToken);
     }
     match (face.leadership)() {
@@ -40,30 +41,34 @@ pub(super) fn may_change(face: &Face) -> Result<(), Barred> {
     }
 }
 
-/// Lets in whoever bears the token, where one is asked for.
+/// Lets in whoever bears the token that a request wants, where it wants one: a change the operator's
+/// where there is one, anything else either of them.
 pub(super) async fn require_token(
     State(face): State<Face>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(reference) = &face.bearer_token else { return next.run(request).await };
-    let token = match reference.read() {
-        Ok(token) => token,
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let (bearer, operator) = (face.bearer_token.as_ref(), face.operator_token.as_ref());
+    let wanted = if changes { [operator.or(bearer), None] } else { [bearer, bearer.and(operator)] };
+    if wanted.iter().all(Option::is_none) {
+        return next.run(request).await;
+    }
+    let sent = Credentials::of(request.headers());
+    let lets_in = |wanted: &[Option<&SecretRef>]| sent.is_one_of(wanted.iter().copied().flatten());
+    match lets_in(&wanted) {
+        Ok(true) => {}
+        Ok(false) if changes && !sent.by_itself && matches!(lets_in(&[bearer]), Ok(true)) => {
+            let error = "this token reads: a change must bear the one of `web.operator_token`";
+            return json(StatusCode::FORBIDDEN, &serde_json::json!({"error": error}));
+        }
+        Ok(false) => return challenge(request.uri().path()),
         Err(error) => {
             tracing::error!(%error, "failed to read the bearer token");
             return (StatusCode::SERVICE_UNAVAILABLE, "the bearer token cannot be read\n")
                 .into_response();
         }
-    };
-    let sent = Credentials::of(request.headers());
-    let same = aws_lc_rs::constant_time::verify_slices_are_equal(
-        sent.token.as_bytes(),
-        token.expose().as_bytes(),
-    );
-    if same.is_err() {
-        return challenge(request.uri().path());
     }
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if sent.by_itself && changes && !is_of_this_site(request.headers()) {
         let error = "a browser sends its password to this address whoever asks it to: a change \
                      must come from the agent's own page; programs send a bearer token";
@@ -83,6 +88,28 @@ struct Credentials {
 }
 
 impl Credentials {
+    /// Whether the token is one of those. One that cannot be read lets nobody in, and keeps nobody
+    /// out who bears another.
+    fn is_one_of<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a SecretRef>,
+    ) -> Result<bool, SecretError> {
+        let mut unread = None;
+        for reference in wanted {
+            match reference.read() {
+                Ok(token) => {
+                    let (sent, token) = (self.token.as_bytes(), token.expose().as_bytes());
+                    let same = aws_lc_rs::constant_time::verify_slices_are_equal(sent, token);
+                    if same.is_ok() {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => unread = Some(error),
+            }
+        }
+        unread.map_or(Ok(false), Err)
+    }
+
     /// Those of an Authorization header: `Bearer` (RFC 6750) or `Basic` (RFC 7617) in UTF-8, the
     /// scheme in any case. None count as an empty token, which nobody has.
     fn of(headers: &HeaderMap) -> Self {

@@ -209,3 +209,49 @@ async fn without_a_token_the_page_has_no_form_and_says_why() {
         assert!(answer.text().await.unwrap().contains("web.bearer_token"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn with_a_token_for_changes_the_one_that_scrapes_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, name).unwrap();
+        Some(SecretRef { file: Some(path), env: None })
+    };
+    let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+    let both = Shown::guarded(token("reads"), token("operates")).await;
+    let open = Shown::guarded(None, token("operates")).await;
+    for shown in [&both, &open] {
+        shown.publish(snapshot());
+    }
+    let reads = |shown: &Shown, token: &'static str| {
+        client.get(format!("{}/api/v1/silences", shown.url)).bearer_auth(token).send()
+    };
+    let silence = json!({
+        "matchers": {"rule": "gpu_idle_money"}, "duration": "1h", "created_by": "Jin",
+        "comment": "it is being moved",
+    });
+    let change =
+        |shown: &Shown| client.post(format!("{}/api/v1/silences", shown.url)).json(&silence);
+    for (token, wanted) in [("reads", 200), ("operates", 200), ("else", 401)] {
+        assert_eq!(reads(&both, token).await.unwrap().status(), wanted, "{token}");
+        assert_eq!(reads(&open, token).await.unwrap().status(), 200, "{token}");
+    }
+    for (shown, token, wanted) in [
+        (&both, "reads", 403),
+        (&both, "else", 401),
+        (&both, "operates", 201),
+        (&open, "else", 401),
+        (&open, "operates", 201),
+    ] {
+        let answer = change(shown).bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), wanted, "{token}: {}", answer.text().await.unwrap());
+    }
+    // A browser is asked for the other password, and only its own page changes anything.
+    let basic = change(&both).basic_auth("jin", Some("reads")).send().await.unwrap();
+    assert_eq!(basic.status(), 401);
+    let elsewhere = change(&open).basic_auth("jin", Some("operates"));
+    let elsewhere = elsewhere.header("sec-fetch-site", "cross-site").send().await.unwrap();
+    assert_eq!(elsewhere.status(), 403);
+    assert_eq!(change(&open).send().await.unwrap().status(), 401);
+}

@@ -753,6 +753,14 @@ pub(crate) struct Shown {
 impl Shown {
     /// Starts a face before its first snapshot.
     pub(crate) async fn empty(bearer_token: Option<SecretRef>) -> Self {
+        Self::guarded(bearer_token, None).await
+    }
+
+    /// The same with a token of its own for changes.
+    pub(crate) async fn guarded(
+        bearer_token: Option<SecretRef>,
+        operator_token: Option<SecretRef>,
+    ) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (published, snapshots) = watch::channel(None);
         let readiness = Arc::new(Readiness::default());
@@ -762,6 +770,7 @@ impl Shown {
             readiness: readiness.clone(),
             self_metrics: self_metrics(),
             bearer_token,
+            operator_token,
             language: Language::En,
             alerts: Arc::new(desk),
             wording: costband::app::alerts::wording,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use costband::app::demo::mid_month;
 use costband::domain::period::{BillingPeriod, BillingZone};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -95,9 +94,10 @@ enum At {
     Stretch(i64, i64),
 }
 
-/// The last days of the month so far, with its demo's own clock.
+/// The last days of a demo that stands in mid-month. The month is always the same one, so that what
+/// happens in it is too.
 fn days(days: i64) -> Run {
-    let until = mid_month(Timestamp::now());
+    let until: Timestamp = "2026-11-16T12:00:00Z".parse().unwrap();
     Run {
         from: until.saturating_sub(SignedDuration::from_hours(24 * days)).unwrap(),
         until,

@@ -6,7 +6,9 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 pub(super) mod band;
+pub(super) mod days;
 pub(super) mod scale;
+pub(super) mod shares;
 pub(super) mod track;
 
 /// The drawings of one chart: text keeps its size, so that a phone's has fewer marks, not smaller

@@ -10,5 +10,7 @@ mod page;
 pub(crate) mod peers;
 pub(crate) mod series;
 mod sign_in;
+mod view_gpu;
+mod view_spend;
 mod views;
 mod world;

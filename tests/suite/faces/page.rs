@@ -37,7 +37,7 @@ async fn links_keep_the_language_that_was_chosen_and_lead_within_the_face() {
 #[tokio::test]
 async fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
     let shown = Shown::start().await;
-    for path in ["/", "/bands/aws"] {
+    for path in ["/", "/bands/aws", "/spend/aws-main", "/gpu"] {
         let answer = shown.get(path, &[]).await;
         let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
         assert!(policy.starts_with("default-src 'none'"), "{policy}");
@@ -52,8 +52,7 @@ async fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
             page.split("src=\"").skip(1).chain(page.split("stylesheet\" href=\"").skip(1))
         {
             let asset = address.split('"').next().unwrap();
-            let place = if path == "/" { "/" } else { "/bands/" };
-            let base = reqwest::Url::parse(&format!("http://agent{place}")).unwrap();
+            let base = reqwest::Url::parse(&format!("http://agent{path}")).unwrap();
             let answer = shown.get(base.join(asset).unwrap().path(), &[]).await;
             assert_eq!(answer.status(), StatusCode::OK, "{asset}");
             assert!(answer.headers()["cache-control"].to_str().unwrap().contains("immutable"));

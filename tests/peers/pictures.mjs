@@ -1,10 +1,10 @@
-// Takes pictures of a running agent's views: node pictures.mjs URL FOLDER. Waits until every cloud's
+// Takes pictures of a running agent's views: node pictures.mjs URL FOLDER [NAME...]. Waits until every cloud's
 // bill has a forecast, so that a picture has something in every place.
 import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.COSTBAND_PEERS_NODE_MODULES}/`);
 const { chromium } = require("playwright-core");
-const [url, folder] = process.argv.slice(2);
+const [url, folder, ...wanted] = process.argv.slice(2);
 
 const PICTURES = [
   { name: "bands", path: "/", width: 1080, height: 760 },
@@ -33,6 +33,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu"],
 });
 for (const { name, path, width, height, dark, language } of PICTURES) {
+  if (wanted.length && !wanted.includes(name)) continue;
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: dark ? "dark" : "light",
@@ -44,7 +45,8 @@ for (const { name, path, width, height, dark, language } of PICTURES) {
     await page.click(`main a[href*="${path.slice(2)}"]`);
     await page.waitForLoadState();
   } else {
-    await page.goto(`${url}${path}`);
+    const answer = await page.goto(`${url}${path}`);
+    if (answer.status() !== 200) throw new Error(`${path} was answered with ${answer.status()}`);
   }
   await page.screenshot({ path: `${folder}/${name}.png` });
   await context.close();

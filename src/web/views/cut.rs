@@ -8,7 +8,7 @@ use crate::web::reader::Reader;
 /// So many rows stand in an overview.
 const FIRST: usize = 25;
 /// So many stand on a page of all of them.
-const PAGE: usize = 100;
+const PAGE: usize = 50;
 
 /// What is shown of a list.
 pub(in crate::web) struct Cut<'a, T> {

@@ -200,9 +200,9 @@ impl Links {
         }
     }
 
-    /// Where an alert is on the page.
+    /// The page of an alert.
     pub fn alert(&self, alert: &AlertNotice) -> Option<String> {
-        self.page.as_ref().map(|page| format!("{page}/#alert-{}", alert.id))
+        self.page.as_ref().map(|page| format!("{page}/alerts/{}", alert.id))
     }
 }
 

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRef, Path, Query, Request, State};
+use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::file::Language;
 use crate::config::secret::SecretRef;
+use crate::domain::alert::AlertState;
 use crate::domain::lease::LeadershipNow;
 use crate::domain::period::Window;
 use crate::domain::ports::{AlertLedger, GpuHistory, HistoryError, SpendHistory};
@@ -30,9 +31,11 @@ use crate::runtime::supervisor::Shutdown;
 use crate::snapshot::Snapshot;
 use crate::telemetry::self_metrics::SelfMetrics;
 
+mod access;
 mod alerts;
 mod assets;
 mod chart;
+mod forms;
 mod link;
 mod notices;
 pub mod page;
@@ -55,6 +58,20 @@ pub struct Published {
     pub page: Page,
 }
 
+/// An alert in words: plain text, each of one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertWords {
+    /// What happened, of what, in which month.
+    pub title: String,
+    /// How much, in one sentence.
+    pub summary: String,
+    /// Since when, by when, what to do, who is asked.
+    pub lines: Vec<String>,
+}
+
+/// Puts an alert in the words of a language as it is read at an instant, the same as in messages.
+pub type Wording = fn(&AlertState, Language, Timestamp) -> AlertWords;
+
 /// What the face needs.
 #[derive(Clone)]
 pub struct Face {
@@ -70,6 +87,8 @@ pub struct Face {
     pub language: Language,
     /// What became of alerts, and who may change what of them.
     pub alerts: Arc<dyn AlertLedger>,
+    /// Puts alerts in the words that messages have.
+    pub wording: Wording,
     /// What GPUs cost in the past.
     pub gpu_history: Arc<dyn GpuHistory>,
     /// What sources cost in the past.
@@ -94,6 +113,15 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
     let guarded = Router::new()
         .route("/", get(views::bands::show))
         .route("/bands/{name}", get(views::band::show))
+        .route("/alerts", get(views::alerts::show))
+        .route("/alerts/{id}", get(views::alert::show))
+        .route("/alerts/{id}/acknowledgement", post(forms::acknowledge))
+        .route("/alerts/{id}/give-back", post(forms::give_back))
+        .route("/alerts/{id}/silence", post(forms::silence))
+        .route("/silences/{id}/end", post(forms::end_silence))
+        .route("/sources", get(views::sources::show))
+        .route("/sources/{id}", get(views::source::show))
+        .route("/record", get(views::record::show))
         .route("/spend", get(views::spend::show))
         .route("/spend/{source}", get(views::spend::one))
         .route("/gpu", get(views::gpu::show))
@@ -120,7 +148,7 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
         .route("/api/v1/silences/{id}", delete(alerts::end_silence))
         .route("/api/v1/openapi.json", get(|| async { json(StatusCode::OK, &api::openapi()) }))
         .layer(middleware::from_fn_with_state(faces.clone(), replica::point_to_holder))
-        .layer(middleware::from_fn_with_state(faces.clone(), require_token));
+        .layer(middleware::from_fn_with_state(faces.clone(), access::require_token));
     Router::new()
         .merge(guarded)
         .route("/healthz", get(|| async { "ok\n" }))
@@ -159,33 +187,6 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
             ),
         )
     })
-}
-
-async fn require_token(State(face): State<Face>, request: Request, next: Next) -> Response {
-    let Some(reference) = &face.bearer_token else { return next.run(request).await };
-    let token = match reference.read() {
-        Ok(token) => token,
-        Err(error) => {
-            tracing::error!(%error, "failed to read the bearer token");
-            return (StatusCode::SERVICE_UNAVAILABLE, "the bearer token cannot be read\n")
-                .into_response();
-        }
-    };
-    let sent = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    let same = aws_lc_rs::constant_time::verify_slices_are_equal(
-        sent.as_bytes(),
-        token.expose().as_bytes(),
-    );
-    if same.is_ok() {
-        return next.run(request).await;
-    }
-    let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
-    (StatusCode::UNAUTHORIZED, challenge, "want a bearer token\n").into_response()
 }
 
 async fn ready(State(face): State<Face>) -> Response {

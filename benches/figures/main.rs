@@ -14,6 +14,7 @@ mod roles;
 mod scrape;
 mod start;
 mod table;
+mod views;
 mod world;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ fn measure_all(table: &mut Table) -> anyhow::Result<()> {
     start::measure(table, folder.path()).context("failed to measure the start")?;
     poll::measure(table, folder.path()).context("failed to measure a poll")?;
     scrape::measure(table, folder.path()).context("failed to measure scrapes")?;
+    views::measure(table, folder.path()).context("failed to measure the page's views")?;
     requests::measure(table, folder.path()).context("failed to count requests")?;
     let own = measure::memory(std::process::id())?;
     eprintln!("(the benchmark itself peaked at {:.0} MiB)", mebibytes(own.peak));

@@ -14,21 +14,26 @@ use crate::analyse::alert::tell::{Muting, Telling, Tellings, tell};
 use crate::analyse::alert::{Absence, AlertFacts, ReceiverHealth, observe};
 use crate::app::setup::Setup;
 use crate::app::trends::{GpuWindow, Trends};
+use crate::config::file::Language;
 use crate::domain::alert::{
-    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertRule, AlertState, Counted, Observation,
-    Patience, Silence, Verdict,
+    Acknowledgement, AlertEnd, AlertId, AlertKey, AlertPhase, AlertRule, AlertState, Counted,
+    Observation, Patience, Silence, Verdict,
 };
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu_money::GpuPicture;
-use crate::domain::notice::{AlertChange, AlertEvent, AlertEventKind, Recipient};
+use crate::domain::notice::{
+    AlertChange, AlertEvent, AlertEventKind, AlertNotice, NoticeKind, Recipient,
+};
 use crate::domain::ports::{AlertLedger, Clock};
 use crate::domain::spend::{SourceSpend, SourceStatus};
-use crate::notify::Receiver;
+use crate::notify::text::{self, AlertText};
+use crate::notify::{Links, Receiver};
 use crate::outbox::alarm::{LedgerAlarm, Trouble};
 use crate::store::{Ledger, LedgerError, LedgerHandle};
 use crate::telemetry::self_metrics::SelfMetrics;
+use crate::web::AlertWords;
 
 /// A receiver that dropped a message and was told nothing since is taken for mended after so long.
 const DROPPED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -232,6 +237,17 @@ pub fn ledger_alarm(
         clock: clock.clone(),
         metrics: metrics.clone(),
     }
+}
+
+/// An alert in the words of messages, for the page.
+pub fn wording(state: &AlertState, language: Language, now: Timestamp) -> AlertWords {
+    let kind = match state.phase {
+        AlertPhase::Pending | AlertPhase::Firing => NoticeKind::Firing,
+        AlertPhase::Resolved => NoticeKind::Resolved,
+    };
+    let AlertText { title, summary, lines, .. } =
+        text::alert(kind, &AlertNotice::of(state), &Links::default(), language, now);
+    AlertWords { title, summary, lines }
 }
 
 /// The ledger as the face sees alerts.

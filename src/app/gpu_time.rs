@@ -194,7 +194,8 @@ impl GpuTimekeeper {
     fn tell(&self, accountant: &Accountant, own: &OwnGpus, times: Option<GpuTimes>) {
         let inventory = self.inventory.borrow().clone();
         let times = times.map_or_else(|| self.books.borrow().times.clone(), Arc::new);
-        self.books.send_replace(Arc::new(books(times, accountant, own, &inventory)));
+        let shows = |device: &DeviceView<'_>| own.shows(device);
+        self.books.send_replace(Arc::new(books(times, accountant, shows, &inventory)));
     }
 }
 
@@ -260,16 +261,17 @@ fn of_period<T>(
     Ok(all)
 }
 
-fn books(
+/// What the ledger knows of GPU time beside the devices of now that are shown.
+pub fn books(
     times: Arc<GpuTimes>,
     accountant: &Accountant,
-    own: &OwnGpus,
+    shows: impl Fn(&DeviceView<'_>) -> bool,
     inventory: &NodeInventory,
 ) -> GpuBooks {
     let mut nodes: BTreeMap<(&str, &Fleet), NodeNow> = BTreeMap::new();
     let mut seen: BTreeMap<(Option<Provider>, String), u32> = BTreeMap::new();
     let mut gauges: BTreeMap<Fleet, FleetGauge> = BTreeMap::new();
-    for device in accountant.devices().filter(|device| own.shows(device)) {
+    for device in accountant.devices().filter(|device| shows(device)) {
         let node = nodes.entry((device.node, device.fleet)).or_insert_with(|| NodeNow {
             name: device.node.to_owned(),
             fleet: device.fleet.clone(),

@@ -331,6 +331,7 @@ fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader
     };
     Face {
         alerts: Arc::new(alerts),
+        wording: alerts::wording,
         published: lasting.published.subscribe(),
         readiness: lasting.readiness.clone(),
         self_metrics: polling.metrics.clone(),

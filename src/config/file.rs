@@ -99,7 +99,8 @@ pub struct FileConfig {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebFile {
-    /// The token that every request but the health checks must bear; none is asked by default.
+    /// The token that every request but the health checks must bear; none is asked by default. A
+    /// browser takes it as the password of any name.
     pub bearer_token: Option<SecretRef>,
 }
 

@@ -13,22 +13,22 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::access::{Barred, may_change};
 use super::{Face, json};
 use crate::domain::alert::{
     Acknowledgement, AlertId, AlertRule, Silence, SilenceMatchers, Subject,
 };
-use crate::domain::lease::Leadership;
 use crate::export::api::{self, AcknowledgementRequest, MatchersView, SilenceRequest};
 
 /// So many events are told at once, by default and at most.
 const EVENTS: u32 = 100;
 const MOST_EVENTS: u32 = 1_000;
-const LONGEST_NAME: usize = 100;
-const LONGEST_COMMENT: usize = 1_000;
+pub(super) const LONGEST_NAME: usize = 100;
+pub(super) const LONGEST_COMMENT: usize = 1_000;
 /// What shall be quiet for longer is to be configured so.
 const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-type Refusal = (StatusCode, String);
+pub(super) type Refusal = (StatusCode, String);
 
 /// Every alert that is pending or fires.
 pub(super) async fn alerts(State(face): State<Face>) -> Response {
@@ -150,19 +150,20 @@ pub(super) async fn end_silence(State(face): State<Face>, Path(id): Path<String>
 
 /// Only whoever bore a token may change anything, and only where it is kept.
 fn may_write(face: &Face) -> Result<(), Refusal> {
-    if face.bearer_token.is_none() {
-        let why = "alerts are acknowledged and silenced only where a token is asked for: set \
-                   `web.bearer_token`";
-        return Err((StatusCode::FORBIDDEN, why.to_owned()));
-    }
-    if let Leadership::Follower { holder } = (face.leadership)() {
-        let at = holder.and_then(|holder| holder.address);
-        let at = at.map_or_else(String::new, |address| format!(" at {address}"));
-        let why =
-            format!("this replica follows and changes nothing: ask the holder of the Lease{at}");
-        return Err((StatusCode::SERVICE_UNAVAILABLE, why));
-    }
-    Ok(())
+    may_change(face).map_err(|barred| match barred {
+        Barred::NoToken => {
+            let why = "alerts are acknowledged and silenced only where a token is asked for: set \
+                       `web.bearer_token`";
+            (StatusCode::FORBIDDEN, why.to_owned())
+        }
+        Barred::Follows(address) => {
+            let at = address.map_or_else(String::new, |address| format!(" at {address}"));
+            let why = format!(
+                "this replica follows and changes nothing: ask the holder of the Lease{at}"
+            );
+            (StatusCode::SERVICE_UNAVAILABLE, why)
+        }
+    })
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
@@ -170,7 +171,7 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("failed to read the body: {error}")))
 }
 
-fn words(field: &str, text: String, most: usize) -> Result<String, Refusal> {
+pub(super) fn words(field: &str, text: String, most: usize) -> Result<String, Refusal> {
     let text = text.trim().to_owned();
     if text.is_empty() || text.chars().count() > most || text.chars().any(char::is_control) {
         let why = format!("`{field}` is not 1 to {most} characters of one line");
@@ -252,7 +253,7 @@ fn matchers(view: MatchersView) -> Result<SilenceMatchers, Refusal> {
     Ok(SilenceMatchers { alert, rule, subject })
 }
 
-fn name() -> Result<String, Refusal> {
+pub(super) fn name() -> Result<String, Refusal> {
     let mut bytes = [0_u8; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| {
         (StatusCode::INTERNAL_SERVER_ERROR, "the system gives no random numbers".to_owned())

@@ -10,6 +10,7 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
+use super::access::SignedIn;
 use super::link::Place;
 use super::reader::Reader;
 use super::{Face, Published, assets, notices, replica};
@@ -69,6 +70,8 @@ pub struct Visit {
     pub place: Place,
     /// Who.
     pub reader: Reader,
+    /// What the visitor signed in as; none where no token is asked for.
+    pub(super) signed_in: Option<SignedIn>,
     published: Option<Arc<Published>>,
 }
 
@@ -129,7 +132,8 @@ impl FromRequestParts<tokio::sync::watch::Receiver<Face>> for Visit {
         let published = face.published.borrow().clone();
         let now = face.alerts.now();
         let reader = Reader::of(&parts.headers, place.chosen, face.language, now);
-        Ok(Self { face, place, reader, published })
+        let signed_in = parts.extensions.get::<SignedIn>().cloned();
+        Ok(Self { face, place, reader, signed_in, published })
     }
 }
 
@@ -279,7 +283,8 @@ pub(super) fn page_headers() -> [(HeaderName, &'static str); 5] {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // With none at all a browser would not say either where a form comes from.
+        (header::REFERRER_POLICY, "same-origin"),
     ]
 }
 

@@ -6,6 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
+use super::access::is_page;
 use super::page::page_headers;
 use super::reader::Reader;
 use super::{Face, json};
@@ -22,7 +23,7 @@ pub(super) async fn point_to_holder(
         return next.run(request).await;
     };
     let path = request.uri().path();
-    let is_page = path == "/";
+    let is_page = is_page(path);
     let has_figures = path.starts_with("/api/") && path != "/api/v1/openapi.json";
     if face.shares_ledger || !(is_page || has_figures) {
         return next.run(request).await;

@@ -6,10 +6,16 @@ use super::reader::Reader;
 use crate::domain::band::{BandStatus, PeriodLabel};
 use crate::domain::money::Money;
 
+pub(super) mod alert;
+pub(super) mod alerts;
 pub(super) mod band;
 pub(super) mod bands;
+mod cut;
 pub(super) mod gpu;
+pub(super) mod record;
 mod rows;
+pub(super) mod source;
+pub(super) mod sources;
 pub(super) mod spend;
 
 /// A word for a status with a sign of its own, so that nobody has to tell colours apart.

@@ -10,6 +10,9 @@ use crate::domain::machine::Tier;
 use crate::domain::money::CostBasis;
 use crate::domain::report::Completeness;
 
+mod reading;
+mod telling;
+
 impl Language {
     /// The BCP 47 tag.
     pub fn tag(self) -> &'static str {

@@ -462,11 +462,22 @@ def rules_are_those_of_the_dashboards_folder():
 
 
 def dashboards_are_those_of_the_dashboards_folder():
-    originals = copies(ROOT / "dashboards", CHART / "files/dashboards", ".json")
-    found = of("monitoring")
-    shown = [document for document in found if document["metadata"]["labels"].get("grafana_dashboard") == "1"]
-    texts = {name: text for document in shown for name, text in document["data"].items()}
-    equal(texts, {name: content.decode() for name, content in originals.items()}, "the dashboards")
+    wanted = {}
+    for language, suffix in (("en", ""), ("ko", "-ko")):
+        originals = copies(ROOT / "dashboards" / language, CHART / "files/dashboards" / language, ".json")
+        named = {name.removesuffix(".json") + suffix: content.decode() for name, content in originals.items()}
+        wanted[language] = {f"costband-{name}.json": content for name, content in named.items()}
+    for values, languages in (("monitoring", ["en"]), ("dashboards in two languages", ["en", "ko"])):
+        texts = {}
+        for document in of(values):
+            if document["metadata"]["labels"].get("grafana_dashboard") == "1":
+                ((name, text),) = document["data"].items()
+                # Kubernetes takes a mebibyte in one ConfigMap.
+                hold(len(text.encode()) < 2**19, f"{name} has {len(text.encode())} bytes")
+                board = name.removeprefix("costband-").removesuffix(".json")
+                equal(document["metadata"]["name"], f"demo-costband-dashboard-{board}", f"the name of {name}")
+                texts[name] = text
+        equal(texts, {name: text for one in languages for name, text in wanted[one].items()}, f"the dashboards, {values}")
 
 
 def no_refusal_repeats_a_password():

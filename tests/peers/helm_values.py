@@ -261,6 +261,7 @@ CHART = {
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         "dashboards": {"enabled": True, "annotations": {"grafana_folder": "FinOps"}},
     },
+    "dashboards in two languages": {"dashboards": {"enabled": True, "languages": ["ko", "en"]}},
     "alerts from Prometheus": {
         "central": {"config": {**BILLS, "alerting": "prometheus"}, "serviceMonitor": MONITOR},
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},

@@ -10,6 +10,7 @@ mod azure;
 mod clock;
 mod config;
 mod contract;
+mod dashboards;
 mod dcgm;
 mod docs;
 mod faces;

@@ -25,10 +25,12 @@
     button.textContent = paused ? words.resume : words.pause;
   };
 
-  // A person who types, chooses or has opened a list is not disturbed.
+  // A person who types, chooses or has half filled a form is not disturbed.
+  const changed = (field) => field.value !== field.defaultValue;
   const busy = () => {
     const at = document.activeElement;
-    return at !== null && at.closest("form") !== null && at.matches("input, textarea, select");
+    const within = at !== null && at.closest("form") !== null && at.matches("input, textarea, select");
+    return within || [...document.querySelectorAll("form :is(input, textarea)")].some(changed);
   };
 
   const opened = (part) =>

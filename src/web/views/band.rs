@@ -4,6 +4,7 @@ use axum::extract::Path;
 use maud::{Markup, html};
 
 use super::bands::{ending, moved, standing, verdict};
+use super::cut::Cut;
 use super::status;
 use crate::domain::alert::Subject;
 use crate::domain::band::{BandJudgement, PeriodLabel};
@@ -145,11 +146,12 @@ fn firing(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
             && alert.key.period.is_none_or(|period| period == band.period)
     });
     let alerts: Vec<_> = of_band.collect();
+    let cut = Cut::of(&alerts, "alerts", &visit.place);
     html! {
         @if !alerts.is_empty() {
             h2 { (reader.word("Alerts", "알림")) }
             ul.plain {
-                @for alert in alerts {
+                @for alert in cut.shown {
                     li {
                         a href=(visit.place.to(&["alerts", &alert.key.id().to_string()], &[])) {
                             (reader.language.alert_rule(alert.key.rule))
@@ -160,6 +162,7 @@ fn firing(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
                     }
                 }
             }
+            (cut.links(&visit.place, reader))
         }
     }
 }
@@ -183,7 +186,7 @@ fn parts(along: &ChangeAlong, change: &Change, snapshot: &Snapshot, reader: &Rea
         along.parts.iter().filter(|part| !part.change.is_zero()).take(MOST_PARTS).collect();
     html! {
         @if !moved.is_empty() {
-            table {
+            div.scroll tabindex="0" role="region" aria-label=(reader.language.dimension(along.dimension)) { table {
                 thead { tr {
                     th scope="col" { (reader.language.dimension(along.dimension)) }
                     th.number scope="col" { (reader.word("7 days", "7일")) }
@@ -198,7 +201,7 @@ fn parts(along: &ChangeAlong, change: &Change, snapshot: &Snapshot, reader: &Rea
                         }
                     }
                 }
-            }
+            } }
         }
     }
 }

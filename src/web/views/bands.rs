@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
+use super::cut::Cut;
 use super::{Figure, signed, status};
 use crate::domain::alert::{AlertState, Severity};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
@@ -28,6 +29,7 @@ pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
 fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let of = |label| snapshot.bands.iter().filter(move |band| band.label == label);
     let current: Vec<&BandJudgement> = of(PeriodLabel::Current).collect();
+    let cut = Cut::of(&current, "bands", place);
     html! {
         h1 {
             (reader.word("Where the month stands", "이번 달 현황"))
@@ -42,7 +44,8 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
                               `costband check`가 각 범위의 소스를 보여 줍니다."))
             }
         } @else {
-            div.cards { @for band in current { (card(band, snapshot, place, reader)) } }
+            div.cards { @for band in cut.shown { (card(band, snapshot, place, reader)) } }
+            (cut.links(place, reader))
             p.note {
                 (reader.word("The shaded zone is the band from floor to ceiling, the bar what was spent so far; the circle is \
                               the expected month end, the line through it where it falls with 80% probability.",
@@ -279,6 +282,7 @@ fn why(change: &Change, snapshot: &Snapshot, reader: &Reader) -> Markup {
 }
 
 fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Markup {
+    let cut = Cut::of(bands, "ended", place);
     html! {
         @if !bands.is_empty() {
             h2 { (reader.word("Last month", "지난달")) @if let Some(band) = bands.first() { " · " (reader.month(band.period)) } }
@@ -293,7 +297,7 @@ fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Marku
                         th scope="col" { (reader.word("Bill", "청구")) }
                     } }
                     tbody {
-                        @for band in bands {
+                        @for band in cut.shown {
                             tr {
                                 th scope="row" { a href=(place.to(&["bands", &band.band], &[("period", "previous")])) { bdi { (band.band) } } }
                                 td.number {
@@ -311,6 +315,7 @@ fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Marku
                     }
                 }
             }
+            (cut.links(place, reader))
         }
     }
 }

@@ -244,7 +244,9 @@ async fn each_alert_reaches_each_receiver_once_signed_and_with_one_id() {
         let text = agent.text(path).await;
         assert!(!text.contains(KEY) && !text.contains(late_url.as_str()), "{path}");
     }
-    assert!(agent.text("/").await.contains(&format!("alert-{}", wanted.keys().next().unwrap())));
+    assert!(
+        agent.text("/alerts").await.contains(&format!("alert-{}", wanted.keys().next().unwrap()))
+    );
     agent.end().await;
 
     // What was told is not told again after a restart.

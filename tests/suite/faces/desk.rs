@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use costband::domain::alert::{
     Acknowledgement, AlertCause, AlertDetails, AlertId, AlertKey, AlertPhase, AlertRule,
-    AlertState, Counted, Figure, FigureName, Severity, Silence, Subject,
+    AlertState, Counted, Figure, FigureName, Severity, Silence, Subject, Told,
 };
 use costband::domain::breakdown::Dimension;
 use costband::domain::notice::{AlertEvent, AlertEventKind};
@@ -30,13 +30,22 @@ pub(super) fn alerts() -> Vec<AlertState> {
         details: AlertDetails::new(Severity::Warning)
             .with(FigureName::MonthEnd, Figure::Money(money("104200.5 USD")))
             .with(FigureName::Probability, Figure::Ratio(0.81)),
-        told: BTreeMap::new(),
+        told: BTreeMap::from([(
+            "ops".to_owned(),
+            Told {
+                at: at("2025-10-15T06:00:30Z"),
+                times: 1,
+                severity: Severity::Warning,
+                dropped: false,
+            },
+        )]),
         acknowledged: None,
     };
     let mut pending = firing.clone();
     pending.key.rule = AlertRule::NewService;
     pending.key.subject.insert(Subject::ServiceName, HOSTILE.to_owned());
     (pending.phase, pending.fired_at) = (AlertPhase::Pending, None);
+    pending.told.clear();
     pending.details.severity = Severity::Info;
     pending.details.causes.push(AlertCause {
         dimension: Some(Dimension::ServiceName),
@@ -71,10 +80,13 @@ impl AlertLedger for Desk {
             alerts.iter().filter(|state| of.as_ref().is_none_or(|id| *id == state.key.id()));
         let event = |state: &AlertState| AlertEvent {
             at: self.now(),
-            kind: AlertEventKind::Acknowledged,
+            kind: match state.acknowledged {
+                Some(_) => AlertEventKind::Acknowledged,
+                None => AlertEventKind::Unacknowledged,
+            },
             state: state.clone(),
         };
-        Ok(asked.map(event).take(usize::try_from(most).unwrap()).collect())
+        Ok(asked.rev().map(event).take(usize::try_from(most).unwrap()).collect())
     }
 
     async fn silences(&self) -> Result<Vec<Silence>, String> {

@@ -764,6 +764,7 @@ impl Shown {
             bearer_token,
             language: Language::En,
             alerts: Arc::new(desk),
+            wording: costband::app::alerts::wording,
             gpu_history: Arc::new(Past),
             spend_history: Arc::new(Past),
             demo: false,

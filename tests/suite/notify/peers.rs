@@ -93,7 +93,7 @@ async fn a_real_alertmanager_groups_resolves_and_hands_on() {
     assert_eq!(alert["labels"]["billing_period"], "2026-11");
     assert!(alert["annotations"]["summary"].as_str().unwrap().contains("ceiling"), "{alert}");
     let link = alert["generatorURL"].as_str().unwrap();
-    assert!(link.starts_with("https://costband.example.com/#alert-"), "{link}");
+    assert!(link.starts_with("https://costband.example.com/alerts/"), "{link}");
 
     for mut notice in notices {
         let ended = Timestamp::now();

@@ -1,0 +1,349 @@
+// The agent itself: whether it leads, reads, tells, and what that costs.
+
+import { BigValueTextMode, LineInterpolation } from "@grafana/schema";
+
+import { alerts, restatements, toBoard, values, type Board } from "./dashboard";
+import type { Language, Say } from "./language";
+import { COLOUR, MONEY, STACKED, bars, graph, stat, steps, table, words, type Row } from "./panels";
+import { both, one, series } from "./queries";
+
+const SOURCE = 'source=~"$source"';
+
+export function agent(language: Language, say: Say): Board {
+  return {
+    name: "agent",
+    title: say("costband: agent", "costband: 에이전트"),
+    description: say("Whether costband itself is well, and what its questions to the clouds cost.", "costband 자신이 잘 돌고 있는지, 클라우드에 묻는 데 얼마가 드는지 보여 줍니다."),
+    from: "now-24h",
+    to: "now",
+    variables: [values("source", say("Source", "소스"), "label_values(costband_source_up, source)")],
+    annotations: [alerts(say), restatements(say)],
+    rows: [now(language, say), sources(say), requests(say), telling(say), telemetry(say), process(say)],
+  };
+}
+
+/** Self metrics of each replica. */
+function counted(name: string, labels: string, selector = ""): string {
+  return `sum by (${labels}) (rate(${series(name, selector)}[$__rate_interval]))`;
+}
+
+function during(name: string, labels: string, selector = ""): string {
+  return `sum by (${labels}) (increase(${series(name, selector)}[$__range]))`;
+}
+
+function now(language: Language, say: Say): Row {
+  const yes = (no: string, yes: string) => words([0, no, COLOUR.bad], [1, yes, COLOUR.good]);
+  const good = steps(COLOUR.bad, [1, COLOUR.good]);
+  const none = say("No costband is scraped", "수집하는 costband가 없습니다");
+  return {
+    title: say("Now", "지금"),
+    panels: [
+      stat(
+        {
+          title: say("Leader", "리더"),
+          description: say("Whether some replica holds the Lease and reads bills. Nobody: nothing watches the bands.", "Lease를 쥐고 청구를 읽는 복제본이 있는지입니다. 없으면 아무도 예산 범위를 보지 않습니다."),
+          none,
+          width: 4,
+          height: 4,
+        },
+        { unit: "none", mappings: yes(say("nobody leads", "리더 없음"), say("leads", "있음")), thresholds: good, background: true },
+        { expr: `max(${series("leader")})` },
+      ),
+      stat(
+        {
+          title: say("Configuration", "설정"),
+          description: say("Whether the file as it was last found is what runs. Refused: the log names each problem with its path.", "마지막으로 읽은 파일이 그대로 돌고 있는지입니다. 거부되었으면 로그에 문제와 그 경로가 있습니다."),
+          none,
+          width: 4,
+          height: 4,
+        },
+        { unit: "none", mappings: yes(say("refused", "거부됨"), say("taken", "적용됨")), thresholds: good, background: true },
+        { expr: `min(${series("config_last_reload_successful")})` },
+      ),
+      stat(
+        {
+          title: say("Sources that fail", "실패하는 소스"),
+          description: say("Sources whose newest poll failed. costband check --online names the command that mends it.", "가장 최근 조회가 실패한 소스입니다. costband check --online이 고치는 명령을 알려 줍니다."),
+          none: say("No source was polled yet", "아직 조회한 소스가 없습니다"),
+          width: 4,
+          height: 4,
+        },
+        { unit: "none", thresholds: steps(COLOUR.good, [1, COLOUR.bad]), background: true },
+        { expr: `sum(${one("source_up", "source", SOURCE)} == bool 0)` },
+      ),
+      stat(
+        {
+          title: say("Alerts that fire", "발생한 알림"),
+          description: say("Of the agent, whoever tells them.", "누가 알리든 에이전트가 판정한 것입니다."),
+          none,
+          width: 4,
+          height: 4,
+        },
+        { unit: "none", thresholds: steps(COLOUR.good, [1, COLOUR.warn]), background: true },
+        { expr: `sum(${one("alerts", "alert", 'state="firing"')})` },
+      ),
+      stat(
+        {
+          title: say("Ledger errors", "원장 오류"),
+          description: say("Operations that the ledger refused in the stretch. Meanwhile nothing is kept and nobody is told.", "기간 동안 원장이 거부한 작업 수입니다. 그동안은 아무것도 저장하거나 알리지 못합니다."),
+          none: say("None", "없음"),
+          width: 4,
+          height: 4,
+        },
+        { unit: "none", decimals: 0, thresholds: steps(COLOUR.good, [1, COLOUR.bad]), background: true },
+        { expr: `sum(increase(${series("ledger_errors_total")}[$__range]))` },
+      ),
+      stat(
+        {
+          title: say("Version", "버전"),
+          description: say("Of each replica that is scraped. Two at once are an update that is under way.", "수집하는 복제본의 버전입니다. 둘이 보이면 업데이트가 진행 중입니다."),
+          none,
+          width: 4,
+          height: 4,
+        },
+        { unit: "none", text: BigValueTextMode.Name },
+        { expr: `count by (version) (${series("build_info")})`, legend: "{{version}}" },
+      ),
+      bars(
+        {
+          title: say("Alerts, pending and firing", "대기 중이거나 발생한 알림"),
+          description: say("By rule. The page and /api/v1/alerts say of what, since when and why.", "규칙별 수입니다. 무엇이 언제부터 왜인지는 화면과 /api/v1/alerts에 있습니다."),
+          none: say("No alert is pending or fires", "대기 중이거나 발생한 알림이 없습니다"),
+          width: 12,
+          height: 6,
+          links: [toBoard("bands", say("Bands", "예산 범위"), language)],
+        },
+        { unit: "none", decimals: 0, min: 0 },
+        { expr: `${one("alerts", "alert, state")} > 0`, legend: "{{alert}} {{state}}" },
+      ),
+      table(
+        {
+          title: say("Replicas", "복제본"),
+          description: say("One leads, the others wait. A configuration that is older than on others was not taken here.", "하나가 이끌고 나머지는 기다립니다. 다른 것보다 설정이 오래되었으면 여기서는 적용되지 않은 것입니다."),
+          none,
+          width: 12,
+          height: 6,
+        },
+        [
+          { title: say("Instance", "인스턴스"), label: "instance" },
+          { title: say("Leads", "리더"), expr: one("leader", "instance"), mappings: words([0, say("follows", "대기"), COLOUR.quiet], [1, say("leads", "리더"), COLOUR.good]), width: 90 },
+          { title: say("Configuration of", "설정 시각"), expr: `${one("config_last_reload_success_timestamp_seconds", "instance")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
+          { title: say("Running since", "시작 시각"), expr: `${own("process_start_time_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
+        ],
+        [say("Instance", "인스턴스"), false],
+      ),
+    ],
+  };
+}
+
+/** A process metric of costband and of nothing else that Prometheus scrapes. */
+function own(metric: string, of = (series: string) => series): string {
+  return `max by (instance) (${of(`${metric}{job=~"$job"}`)} and on (job, instance) ${series("build_info")})`;
+}
+
+function sources(say: Say): Row {
+  const none = say("No source was polled yet", "아직 조회한 소스가 없습니다");
+  return {
+    title: say("Sources", "소스"),
+    panels: [
+      table(
+        {
+          title: say("Sources", "소스"),
+          description: say("When each was read well last, and how polls of the stretch ended.", "소스마다 마지막으로 잘 읽은 때와, 기간 동안 조회가 어떻게 끝났는지입니다."),
+          none,
+          width: 14,
+          height: 7,
+        },
+        [
+          { title: say("Source", "소스"), label: "source" },
+          { title: say("State", "상태"), expr: one("source_up", "source", SOURCE), mappings: words([0, say("fails", "실패"), COLOUR.bad], [1, say("well", "정상"), COLOUR.good]), width: 80 },
+          { title: say("Read well", "마지막 성공"), expr: `${one("source_last_success_timestamp_seconds", "source", SOURCE)} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
+          { title: say("Polls", "조회"), expr: `sum by (source) (${series("source_polls_total", SOURCE)})`, unit: "none", decimals: 0, width: 80 },
+          {
+            title: say("Failed", "실패"),
+            expr: `sum by (source) (${series("source_polls_total", both(SOURCE, 'outcome!="success"'))}) or ${one("source_up", "source", SOURCE)} * 0`,
+            unit: "none",
+            decimals: 0,
+            width: 80,
+            thresholds: steps(COLOUR.good, [1, COLOUR.warn]),
+          },
+          {
+            title: say("Mean duration", "평균 소요"),
+            expr: `sum by (source) (${series("source_poll_duration_seconds_sum", SOURCE)}) / sum by (source) (${series("source_poll_duration_seconds_count", SOURCE)})`,
+            unit: "s",
+            decimals: 1,
+            width: 120,
+          },
+        ],
+        [say("Source", "소스"), false],
+      ),
+      graph(
+        {
+          title: say("Nine of ten polls took less than", "조회 열 중 아홉의 소요 시간"),
+          description: say("A poll that takes longer from week to week reads a bill that grows, or a provider that slows down.", "주마다 길어지면 청구가 커지거나 제공자가 느려지는 것입니다."),
+          none,
+          width: 10,
+          height: 7,
+        },
+        { unit: "s", min: 0, custom: { lineWidth: 2, spanNulls: true } },
+        {
+          expr: `histogram_quantile(0.9, sum by (source, le) (${series("source_poll_duration_seconds_bucket", SOURCE)}))`,
+          legend: "{{source}}",
+        },
+      ),
+      graph(
+        {
+          title: say("Polls by how they ended", "결과별 조회"),
+          description: say("Polls in an hour. Auth and forbidden do not mend themselves; rate_limited stretches the cadence.", "시간당 조회 수입니다. auth와 forbidden은 저절로 낫지 않고, rate_limited는 간격을 늘립니다."),
+          none,
+          width: 24,
+          height: 6,
+        },
+        { unit: "none", decimals: 1, min: 0, custom: STACKED },
+        { expr: `${counted("source_polls_total", "source, outcome", SOURCE)} * 3600`, legend: "{{source}} {{outcome}}" },
+      ),
+    ],
+  };
+}
+
+function requests(say: Say): Row {
+  const none = say("Nothing was asked yet", "아직 물은 것이 없습니다");
+  return {
+    title: say("What asking costs", "묻는 데 드는 비용"),
+    panels: [
+      graph(
+        {
+          title: say("Money for requests since the start", "시작 이후 요청 비용"),
+          description: say("Reserved for requests to a provider. Where it nears the monthly cap, cap_nearly_spent fires and bills are read less often; /api/v1/sources says how much of the cap is left.", "제공자에게 묻는 데 잡아 둔 금액입니다. 월 한도에 가까우면 cap_nearly_spent 알림이 울리고 덜 자주 읽습니다. 남은 한도는 /api/v1/sources에 있습니다."),
+          none,
+          width: 8,
+          height: 8,
+        },
+        { unit: MONEY, decimals: 4, min: 0, custom: { lineWidth: 2, lineInterpolation: LineInterpolation.StepAfter } },
+        { expr: `sum by (source, currency) (${series("source_api_cost_total", SOURCE)})`, legend: "{{source}} {{currency}}" },
+      ),
+      stat(
+        {
+          title: say("The monthly cap", "월 한도"),
+          description: say("Sources whose monthly cap is nearly spent, by the agent's own alert: the cap itself is no metric.", "월 한도를 거의 쓴 소스 수입니다. 한도 자체는 메트릭이 아니라 에이전트의 알림으로 봅니다."),
+          none,
+          width: 3,
+          height: 8,
+        },
+        { unit: "none", mappings: words([0, say("not near", "여유 있음"), COLOUR.good]), thresholds: steps(COLOUR.good, [1, COLOUR.bad]) },
+        { expr: `max(${series("alerts", 'alert="cap_nearly_spent", state="firing"')})` },
+      ),
+      bars(
+        {
+          title: say("Requests by operation", "작업별 요청"),
+          description: say("Since the start of the process.", "프로세스 시작 이후의 수입니다."),
+          none,
+          width: 6,
+          height: 8,
+        },
+        { unit: "none", decimals: 0, min: 0 },
+        { expr: `sum by (source, operation) (${series("source_api_requests_total", SOURCE)})`, legend: "{{operation}}" },
+      ),
+      table(
+        {
+          title: say("Quota left", "남은 할당량"),
+          description: say("As the provider told it last. At 0 the provider refuses until the window is over.", "제공자가 마지막으로 알려 준 값입니다. 0이면 창이 끝날 때까지 거부합니다."),
+          none: say("No provider tells its quota", "할당량을 알려 주는 제공자가 없습니다"),
+          width: 7,
+          height: 8,
+        },
+        [
+          { title: say("Source", "소스"), label: "source" },
+          { title: say("Quota", "할당량"), label: "quota", width: 80 },
+          { title: say("Window", "창"), label: "window", width: 75 },
+          { title: say("Left", "남음"), expr: `min by (source, quota, window) (${series("source_quota_remaining", SOURCE)})`, unit: "locale", decimals: 0, width: 90 },
+        ],
+        [say("Left", "남음"), false],
+      ),
+    ],
+  };
+}
+
+function telling(say: Say): Row {
+  return {
+    title: say("Telling people", "사람에게 알리기"),
+    panels: [
+      graph(
+        {
+          title: say("Notifications", "알림 전송"),
+          description: say("By receiver and outcome, in an hour. Failed ones are tried again for three days; dropped ones nobody gets.", "수신처와 결과별 시간당 수입니다. 실패한 것은 사흘 동안 다시 시도하고, 버린 것은 아무도 받지 못합니다."),
+          none: say("No receiver is configured, or nothing was told", "수신처가 없거나 알린 것이 없습니다"),
+          width: 12,
+          height: 5,
+        },
+        { unit: "none", decimals: 1, min: 0, custom: STACKED },
+        { expr: `${counted("notifications_total", "receiver, outcome")} * 3600`, legend: "{{receiver}} {{outcome}}" },
+      ),
+      bars(
+        {
+          title: say("Notifications of the stretch that failed or were dropped", "기간 중 실패하거나 버린 알림"),
+          description: say("costband notify test RECEIVER tries the same way.", "costband notify test RECEIVER가 같은 경로로 시도합니다."),
+          none: say("None failed", "실패한 것이 없습니다"),
+          width: 12,
+          height: 5,
+        },
+        { unit: "none", decimals: 0, min: 0, thresholds: steps(COLOUR.good, [1, COLOUR.bad]) },
+        { expr: during("notifications_total", "receiver, outcome", 'outcome=~"failed|dropped"'), legend: "{{receiver}} {{outcome}}" },
+      ),
+    ],
+  };
+}
+
+function telemetry(say: Say): Row {
+  return {
+    title: say("What the agent is told", "에이전트가 듣는 것"),
+    panels: [
+      graph(
+        {
+          title: say("GPU samples that were no measurement", "측정이 아니었던 GPU 샘플"),
+          description: say("In an hour, by why. Many out_of_range: an exporter is newer or older than is known.", "이유별 시간당 수입니다. out_of_range가 많으면 익스포터 버전이 알려진 것과 다릅니다."),
+          none: say("None", "없음"),
+          width: 12,
+          height: 5,
+        },
+        { unit: "none", decimals: 0, min: 0, custom: { lineWidth: 2 } },
+        { expr: `${counted("gpu_samples_dropped_total", "source, reason")} * 3600 > 0`, legend: "{{source}} {{reason}}" },
+      ),
+      stat(
+        {
+          title: say("Nodes heard of", "노드 소식"),
+          description: say("How long ago the Kubernetes API of each cluster last told of its nodes.", "클러스터의 Kubernetes API가 마지막으로 노드를 알려 준 지 얼마나 되었는지입니다."),
+          none: say("No cluster is configured", "설정된 클러스터가 없습니다"),
+          width: 12,
+          height: 5,
+        },
+        { unit: "s", decimals: 0, thresholds: steps(COLOUR.good, [900, COLOUR.warn], [3600, COLOUR.bad]) },
+        { expr: `time() - ${one("node_inventory_last_success_timestamp_seconds", "cluster")}`, legend: "{{cluster}}" },
+      ),
+    ],
+  };
+}
+
+function process(say: Say): Row {
+  const none = say("No costband is scraped", "수집하는 costband가 없습니다");
+  return {
+    title: say("The process", "프로세스"),
+    panels: [
+      graph(
+        { title: say("Memory", "메모리"), description: say("Resident memory of each replica. It grows with sources and GPUs, not with time.", "복제본마다 상주 메모리입니다. 시간이 아니라 소스와 GPU 수에 따라 커집니다."), none, width: 8, height: 7 },
+        { unit: "bytes", min: 0, custom: { lineWidth: 2, fillOpacity: 10 } },
+        { expr: own("process_resident_memory_bytes"), legend: "{{instance}}" },
+      ),
+      graph(
+        { title: "CPU", description: say("How much of one core each replica uses.", "복제본마다 코어 하나를 얼마나 쓰는지입니다."), none, width: 8, height: 7 },
+        { unit: "percentunit", min: 0, custom: { lineWidth: 2, fillOpacity: 10 } },
+        { expr: own("process_cpu_seconds_total", (series) => `rate(${series}[$__rate_interval])`), legend: "{{instance}}" },
+      ),
+      graph(
+        { title: say("Open files", "열린 파일"), description: say("As a share of what the process may open.", "프로세스가 열 수 있는 수에 대한 비율입니다."), none, width: 8, height: 7 },
+        { unit: "percentunit", min: 0, custom: { lineWidth: 2, fillOpacity: 10 } },
+        { expr: `${own("process_open_fds")} / ${own("process_max_fds")}`, legend: "{{instance}}" },
+      ),
+    ],
+  };
+}

@@ -1,0 +1,71 @@
+// Prometheus queries, and the shapes of PromQL that more than one board uses.
+
+import type { DataQuery } from "@grafana/schema";
+
+/** What the Prometheus data source takes. */
+export type PrometheusQuery = Pick<DataQuery, keyof DataQuery> & {
+  editorMode: "code";
+  expr: string;
+  format: "table" | "time_series";
+  instant: boolean;
+  legendFormat?: string;
+  range: boolean;
+};
+
+export const DATASOURCE = { type: "prometheus", uid: "${datasource}" } as const;
+
+/** Up to the end of the stretch that a panel shows, from further back than a month is long. */
+const TO_THE_END = "[32d] @ end()";
+
+/** The series of a family, from the agents that were chosen. */
+export function series(name: string, selector = ""): string {
+  return `costband_${name}{${both('job=~"$job"', selector)}}`;
+}
+
+/**
+ * A family with one series for each set of labels, whichever replica told it: after the Lease has
+ * changed hands, the series of both are there for minutes.
+ */
+export function one(name: string, labels: string, selector = "", offset = ""): string {
+  return `max by (${labels}) (${series(name, selector)}${offset})`;
+}
+
+/** A figure as it stood last in the stretch that is shown, for the whole stretch and its future. */
+export function newest(name: string, labels: string, selector = ""): string {
+  return `max by (${labels}) (last_over_time(${series(name, selector)}${TO_THE_END}))`;
+}
+
+/**
+ * Keeps what is of the month that the stretch ends in. Providers' months begin hours apart, and until
+ * then the series of `current` are of the month before.
+ */
+export function sinceItBegan(selector = ""): string {
+  const start = newest("billing_period_start_timestamp_seconds", "source", both(selector, 'period="current"'));
+  return `on () vector(time()) >= scalar(max(${start}))`;
+}
+
+/**
+ * By what a cost of the billing period grew within `$since`. `source` is one of the labels. Where a
+ * period began meanwhile, what the one before still grew by is part of it.
+ */
+export function added(name: string, labels: string, selector: string): string {
+  const cost = (period: string, offset = "") =>
+    one(name, labels, both(`period="${period}"`, selector), offset);
+  const start = (offset = "") =>
+    one("billing_period_start_timestamp_seconds", "source", 'period="current"', offset);
+  const now = cost("current");
+  const turned = `on (source) (${start()} > ${start(" offset $since")})`;
+  return (
+    `${now} + (${cost("previous")} and ${turned} or ${now} * 0)` +
+    ` - (${cost("current", " offset $since")} or ${now} * 0)`
+  );
+}
+
+/** An expression as it was `$since` ago. */
+export function before(expression: string): string {
+  return `last_over_time((${expression})[2m:30s] offset $since)`;
+}
+
+export function both(one: string, other: string): string {
+  return [one, other].filter(Boolean).join(", ");
+}

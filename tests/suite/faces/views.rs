@@ -1,0 +1,169 @@
+//! Views of alerts, sources and the forecast record: what each says, in both languages, of names that
+//! mean harm and of what is not known.
+
+use reqwest::StatusCode;
+
+use super::world::{HOSTILE, Shown, snapshot};
+
+/// The text of a page without its markup.
+fn words(page: &str) -> String {
+    let mut text = String::new();
+    let mut within = false;
+    for c in page.chars() {
+        match c {
+            '<' => within = true,
+            '>' => {
+                within = false;
+                text.push(' ');
+            }
+            _ if !within => text.push(if c == '\u{a0}' { ' ' } else { c }),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+async fn alert_ids(shown: &Shown) -> Vec<String> {
+    let told: serde_json::Value =
+        serde_json::from_str(&shown.text("/api/v1/alerts").await).unwrap();
+    let alerts = told["alerts"].as_array().unwrap().iter();
+    alerts.map(|alert| alert["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn alerts_tell_what_fires_what_waits_and_why() {
+    let shown = Shown::start().await;
+    let ids = alert_ids(&shown).await;
+    let list = shown.text("/alerts").await;
+    for id in &ids {
+        assert!(list.contains(&format!("id=\"alert-{id}\"")), "links in messages lead here");
+        assert!(list.contains(&format!("./alerts/{id}")));
+    }
+    let said = words(&list);
+    for part in [
+        "Firing · 1",
+        "The month is expected to end above its ceiling: aws (October 2025)",
+        "Pending · 1",
+        "new service",
+        "Nothing is silenced",
+        "nobody has taken it",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+
+    let page = words(&shown.text(&format!("/alerts/{}", ids[0])).await);
+    for part in [
+        "The chance of crossing the ceiling is 81%.",
+        "Next step: look at the top causes",
+        "expected month end 104,201 USD",
+        "ops Oct 15, 2025, 6:00",
+        "band aws",
+        "October 2025",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let pending = words(&shown.text(&format!("/alerts/{}", ids[1])).await);
+    for part in ["Top causes", "310 USD 100%", "Nobody: it does not fire yet"] {
+        assert!(pending.contains(part), "{part}: {pending}");
+    }
+    let korean = shown.get(&format!("/alerts/{}", ids[0]), &[("accept-language", "ko")]).await;
+    let korean = words(&korean.text().await.unwrap());
+    for part in ["상한", "다음 조치", "알림을 받은 곳", "월말 예상 104,201 USD"] {
+        assert!(korean.contains(part), "{part}: {korean}");
+    }
+    let lost = shown.get("/alerts/0123", &[]).await;
+    assert_eq!(lost.status(), StatusCode::NOT_FOUND);
+    assert!(lost.text().await.unwrap().contains("Not found"));
+}
+
+#[tokio::test]
+async fn sources_tell_what_fails_and_what_to_do() {
+    let shown = Shown::start().await;
+    let list = words(&shown.text("/sources").await);
+    for part in [
+        "aws-main read well",
+        "gcp-main cannot be read",
+        "azure-main not read yet",
+        "0.24 USD of a cap of 30.00 USD",
+        "nothing spent , no cap",
+        "gpu-cellar on premises video 1",
+    ] {
+        assert!(list.contains(part) || list.contains(&part.replace(" ,", ",")), "{part}: {list}");
+    }
+    assert!(list.find("gcp-main").unwrap() < list.rfind("aws-main").unwrap());
+
+    let failing = shown.text("/sources/gcp-main").await;
+    let said = words(&failing);
+    for part in [
+        "not allowed",
+        "The identity is known and lacks a permission",
+        "costband check -c costband.yaml --online",
+        "failed to read &lt;script&gt;",
+        "not held against it yet",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let well = words(&shown.text("/sources/aws-main").await);
+    for part in [
+        "may arrive until 48 h after its end",
+        "September 2025 USD 104,250.50 104,000.00 none final",
+        "-0.01 USD",
+        "since the ledger began: 2",
+        "fleet 90,000 USD 42,188 USD not told Monthly",
+    ] {
+        assert!(well.contains(part), "{part}: {well}");
+    }
+    let never = words(&shown.text("/sources/azure-main").await);
+    assert!(never.contains("It was never read: what it costs is unknown."), "{never}");
+    assert!(!never.contains(" 0 USD"), "unknown is not zero: {never}");
+    assert_eq!(shown.get("/sources/nothing", &[]).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_record_tells_errors_and_reasons_and_invents_nothing() {
+    let shown = Shown::start().await;
+    let said = words(&shown.text("/record").await);
+    for part in [
+        "aws 90,000 USD 5.0% 12 75,001 – 110,000 39% of the middle several, weighed by their past 100",
+        "No forecast: `azure-main` was never read",
+        "aws 104,000 USD above final",
+        "AWS 7 -1.3%",
+        "costband backtest",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn no_view_takes_a_name_for_markup_or_shows_english_to_a_korean() {
+    let shown = Shown::start().await;
+    let mut hostile = snapshot();
+    let sources = std::sync::Arc::make_mut(&mut hostile.sources);
+    sources[1].source = costband::domain::identity::SourceId::new(HOSTILE);
+    shown.publish(hostile);
+    let ids = alert_ids(&shown).await;
+    let named = "/sources/%3Cscript%3Ealert%28%271%27%29%3C%2Fscript%3E%20%22q%22%20%5C%20back%0Anext%20%ED%95%9C%EA%B5%AD%EC%96%B4%20%C3%BC";
+    let mut paths = vec!["/alerts".to_owned(), "/sources".to_owned(), "/record".to_owned()];
+    paths.extend(ids.iter().map(|id| format!("/alerts/{id}")));
+    paths.push(named.to_owned());
+    for path in &paths {
+        let answer = shown.get(path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let page = answer.text().await.unwrap();
+        assert!(!page.contains("<script>alert"), "{path}: a name became markup");
+        let korean = shown.get(path, &[("accept-language", "ko")]).await.text().await.unwrap();
+        for word in ["Where ", "Since", "never", "Next", "unknown", "forecast", "Nobody", "Read "] {
+            let main = korean.split_once("<main").unwrap().1.split_once("</main>").unwrap().0;
+            let own: String = main
+                .split("lang=\"en\"")
+                .enumerate()
+                .map(|(index, part)| match index {
+                    0 => part,
+                    // What a provider or an engine says stays as it is, and is marked as English.
+                    _ => part.split_once("</").map_or("", |(_, rest)| rest),
+                })
+                .collect();
+            assert!(!words(&own).contains(word), "{path}: {word}");
+        }
+    }
+}

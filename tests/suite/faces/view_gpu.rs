@@ -5,12 +5,8 @@ use std::sync::Arc;
 use costband::domain::gpu_money::GpuPicture;
 use reqwest::StatusCode;
 
-use super::view_spend::latin_words;
+use super::view_spend::{latin_words, row};
 use super::world::{Shown, snapshot};
-
-fn row<'a>(page: &'a str, text: &str) -> &'a str {
-    page.split("<tr").find(|row| row.contains(text)).unwrap_or_else(|| panic!("{text}: {page}"))
-}
 
 #[tokio::test]
 async fn the_money_of_gpus_is_told_by_state_exactly() {

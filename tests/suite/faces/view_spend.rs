@@ -12,8 +12,9 @@ use rust_decimal::Decimal;
 use super::world::{HOSTILE, Shown, snapshot};
 
 /// The row of a table that holds a text.
-fn row<'a>(page: &'a str, text: &str) -> &'a str {
-    page.split("<tr").find(|row| row.contains(text)).unwrap_or_else(|| panic!("{text}: {page}"))
+pub(super) fn row<'a>(page: &'a str, text: &str) -> &'a str {
+    let mut rows = page.split("<tr").map(|row| row.split("</tr>").next().unwrap_or_default());
+    rows.find(|row| row.contains(text)).unwrap_or_else(|| panic!("{text}: {page}"))
 }
 
 /// Latin words of a Korean page that are neither names nor told to be English.

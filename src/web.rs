@@ -36,7 +36,7 @@ mod chart;
 mod link;
 mod notices;
 pub mod page;
-mod reader;
+pub mod reader;
 mod reason;
 mod replica;
 mod spend_days;

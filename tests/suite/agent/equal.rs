@@ -1,5 +1,5 @@
 //! Every face tells the same figures: the JSON of a running agent, `costband report` over the same
-//! ledger at the same instant, and PromQL of a real Prometheus that scraped it.
+//! ledger at the same instant, PromQL of a real Prometheus that scraped it, and the page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,6 +21,18 @@ use crate::faces::peers::{costband, output, peer, until};
 /// The last second of a day, at which `--as-of` judges.
 const NOW: &str = "2025-10-15T23:59:59Z";
 const AS_OF: &str = "2025-10-15";
+
+/// The figures that every face tells.
+const FIGURES: [&str; 8] = [
+    "band_spend",
+    "band_floor",
+    "band_ceiling",
+    "band_month_end",
+    "band_above_ceiling",
+    "gpu_idle_cost",
+    "source_cost",
+    "service_cost",
+];
 
 /// What a figure is, what it is of, and `current` or `previous`.
 type Key = (&'static str, String, String);
@@ -253,7 +265,68 @@ async fn every_face_tells_the_same_figures() {
         }
     }
     promql(&agent, &wanted, &statuses).await;
+    let bands =
+        ["band_spend", "band_floor", "band_ceiling", "band_month_end", "band_above_ceiling"];
+    assert_page(&page(&agent, "/").await, &wanted, &bands);
     agent.end().await;
+}
+
+/// A figure that a page marks: which, what it is exactly, and what is shown.
+struct Marked {
+    key: Key,
+    value: Decimal,
+    shown: String,
+}
+
+/// What a page marks with `<data value=EXACT data-figure=… data-of=… data-period=…>`.
+async fn page(agent: &RunningAgent, path: &str) -> Vec<Marked> {
+    let html = agent.text(path).await;
+    let plain = |text: &str| {
+        let entities =
+            [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+        entities.into_iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    };
+    let marked = html.split("<data ").skip(1).filter_map(|rest| {
+        let (attributes, rest) = rest.split_once('>')?;
+        let of = |name: &str| {
+            let (_, value) = attributes.split_once(&format!("{name}=\""))?;
+            Some(plain(value.split_once('"')?.0))
+        };
+        let figure = of("data-figure")?;
+        let figure = FIGURES.into_iter().find(|known| *known == figure)?;
+        Some(Marked {
+            key: (figure, of("data-of")?, of("data-period")?),
+            value: decimal(&of("value")?),
+            shown: plain(rest.split_once("</data>")?.0),
+        })
+    });
+    marked.collect()
+}
+
+/// Holds what a page marks against the API, and what it shows against what it marks.
+fn assert_page(marked: &[Marked], wanted: &Figures, figures: &[&str]) {
+    for figure in figures {
+        let told =
+            marked.iter().filter(|one| one.key.0 == *figure && wanted.contains_key(&one.key));
+        assert!(told.count() > 0, "the page marks no {figure}");
+    }
+    for Marked { key, value, shown } in marked {
+        // A month's end that no forecast tells is a pace, which the API rounds.
+        if let Some(wanted) = wanted.get(key) {
+            assert!((value - wanted).abs() <= decimal("0.000001"), "{key:?}: {value} {wanted}");
+        }
+        if key.0 == "band_above_ceiling" {
+            continue;
+        }
+        let digits: String = shown
+            .chars()
+            .filter(|letter| letter.is_ascii_digit() || ".-".contains(*letter))
+            .collect();
+        let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let rounding = rust_decimal::RoundingStrategy::MidpointAwayFromZero;
+        let rounded = value.round_dp_with_strategy(u32::try_from(decimals).unwrap(), rounding);
+        assert_eq!(decimal(&digits), rounded, "{key:?} shows `{shown}`");
+    }
 }
 
 /// What a real Prometheus that scraped the agent answers.
@@ -295,17 +368,7 @@ async fn promql(agent: &RunningAgent, wanted: &Figures, statuses: &Statuses) {
             figures.insert((figure, of, label("period")), value);
         }
     }
-    let all = [
-        "band_spend",
-        "band_floor",
-        "band_ceiling",
-        "band_month_end",
-        "band_above_ceiling",
-        "gpu_idle_cost",
-        "source_cost",
-        "service_cost",
-    ];
-    assert_equal("PromQL", &figures, wanted, &all);
+    assert_equal("PromQL", &figures, wanted, &FIGURES);
     let mut told = Statuses::new();
     for sample in prometheus.query("costband_band_status == 1").await {
         let label = |name: &str| text(&sample["metric"][name]);

@@ -268,6 +268,8 @@ async fn every_face_tells_the_same_figures() {
     let bands =
         ["band_spend", "band_floor", "band_ceiling", "band_month_end", "band_above_ceiling"];
     assert_page(&page(&agent, "/").await, &wanted, &bands);
+    assert_page(&page(&agent, "/spend").await, &wanted, &["source_cost", "service_cost"]);
+    assert_page(&page(&agent, "/gpu").await, &wanted, &["gpu_idle_cost"]);
     agent.end().await;
 }
 

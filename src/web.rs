@@ -39,7 +39,7 @@ mod forms;
 mod link;
 mod notices;
 pub mod page;
-mod reader;
+pub mod reader;
 mod reason;
 mod replica;
 mod spend_days;

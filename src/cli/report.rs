@@ -1,9 +1,13 @@
 //! `costband report`: where every band stands, from the ledger, for people and for CI.
 
+mod drawing;
 mod gpu;
+mod screen;
+mod text;
 mod trends;
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -17,7 +21,10 @@ use crate::app::polling::Polling;
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::app::trends::read as read_trends;
+use crate::cli::report::screen::Screen;
+use crate::cli::report::text::{left, plain, right, width};
 use crate::cli::{ConfigFile, Failure, load, print};
+use crate::config::file::Language;
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::money::Money;
 use crate::domain::period::BillingZone;
@@ -36,9 +43,9 @@ use crate::web::page::amount;
 pub(super) struct Report {
     #[command(flatten)]
     config: ConfigFile,
-    /// How it is printed.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// How it is printed; a chart on a terminal, else a table.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Judges as at the end of this day (UTC), by what is known today.
     #[arg(long, value_name = "DATE")]
     as_of: Option<Date>,
@@ -52,7 +59,10 @@ pub(super) struct Report {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people on a terminal.
+    /// Drawn for a terminal: as wide as it is (`COLUMNS`), in the configured language, with colours
+    /// (not with `NO_COLOR`), in plain letters where the locale is not UTF-8.
+    Chart,
+    /// One line for each band and period, in columns.
     Table,
     /// As `/api/v1/bands`.
     Json,
@@ -124,7 +134,7 @@ impl Report {
             trends: Arc::new(moved),
             sources: Arc::new(reading.sources),
         };
-        print(&self.render(&snapshot)?)?;
+        print(&self.render(&snapshot, setup.config.language)?)?;
         let open = || snapshot.bands.iter().filter(|band| band.label == PeriodLabel::Current);
         if let Some(fail_on) = self.fail_on {
             for band in open().filter(|band| fail_on.cannot_judge(band)) {
@@ -151,8 +161,16 @@ impl Report {
         })
     }
 
-    fn render(&self, snapshot: &Snapshot) -> Result<String, Failure> {
-        Ok(match self.format {
+    fn render(&self, snapshot: &Snapshot, language: Language) -> Result<String, Failure> {
+        let is_terminal = std::io::stdout().is_terminal();
+        let usual = if is_terminal { Format::Chart } else { Format::Table };
+        Ok(match self.format.unwrap_or(usual) {
+            Format::Chart => {
+                let size = terminal_size::terminal_size_of(std::io::stdout());
+                let size = size.map(|(width, _)| usize::from(width.0));
+                let screen = Screen::new(is_terminal, size, |name| std::env::var(name).ok());
+                drawing::draw(snapshot, language, screen)
+            }
             Format::Table => table(snapshot),
             Format::Markdown => markdown(snapshot),
             Format::Csv => csv(snapshot),
@@ -186,7 +204,7 @@ fn cells(band: &BandJudgement) -> [String; 8] {
     let status = |view| band.status(view).as_str().to_owned();
     let month_end = band.month_end().map(|end| format!(" ({})", amount(end))).unwrap_or_default();
     [
-        band.band.clone(),
+        plain(&band.band),
         format!("{}{}", band.period, if band.is_final { " final" } else { "" }),
         band.spend.map_or_else(unknown, amount),
         amount(band.floor),
@@ -199,10 +217,10 @@ fn cells(band: &BandJudgement) -> [String; 8] {
 
 fn table(snapshot: &Snapshot) -> String {
     let rows: Vec<[String; 8]> = snapshot.bands.iter().map(cells).collect();
-    let mut widths = HEADINGS.map(|heading| heading.chars().count());
+    let mut widths = HEADINGS.map(width);
     for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = (*widest).max(width(cell));
         }
     }
     let mut out = format!("as of {}\n\n", snapshot.at.strftime("%Y-%m-%d %H:%M UTC"));
@@ -210,11 +228,8 @@ fn table(snapshot: &Snapshot) -> String {
         let mut text = String::new();
         for (place, (cell, width)) in cells.iter().zip(widths).enumerate() {
             let is_amount = (2..=4).contains(&place);
-            let _ = if is_amount {
-                write!(text, "{cell:>width$}  ")
-            } else {
-                write!(text, "{cell:<width$}  ")
-            };
+            let cell = if is_amount { right(cell, width) } else { left(cell, width) };
+            let _ = write!(text, "{cell}  ");
         }
         out.push_str(text.trim_end());
         out.push('\n');
@@ -232,12 +247,14 @@ fn reasons(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for band in snapshot.bands.iter().filter(|band| band.label == PeriodLabel::Current) {
         for view in band.views.iter().filter(|view| view.status == BandStatus::Unknown) {
-            let _ = writeln!(out, "{}, {}: {}", band.band, view.view.as_str(), view.reason);
+            let reason = format!("{}, {}: {}", band.band, view.view.as_str(), view.reason);
+            let _ = writeln!(out, "{}", plain(&reason));
         }
     }
     for source in snapshot.sources.iter() {
         if let Some((kind, text)) = &source.last_error {
-            let _ = writeln!(out, "{}: {}: {text}", source.source, kind.as_str());
+            let failure = format!("{}: {}: {text}", source.source, kind.as_str());
+            let _ = writeln!(out, "{}", plain(&failure));
         }
     }
     if out.is_empty() { out } else { format!("\n{out}") }

@@ -1,6 +1,7 @@
 //! The whole agent over simulated clouds and independent servers, and the programs that read it.
 
 mod clients;
+mod equal;
 pub(crate) mod house;
 mod peers;
 mod prometheus;

@@ -12,6 +12,7 @@ mod forecast;
 mod gpu_money;
 mod gpu_random;
 pub mod harness;
+mod hostile_names;
 mod isolation;
 mod list_prices;
 mod month_end;

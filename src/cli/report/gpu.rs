@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use rust_decimal::Decimal;
 
+use crate::cli::report::text::{self, left, plain};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu_money::{FleetMoney, GpuPicture, PeriodPicture, hours};
 use crate::domain::gpu_time::GpuState;
@@ -45,7 +46,8 @@ pub fn section(picture: &GpuPicture, style: Style) -> String {
     money(&mut out, open);
     workloads(&mut out, style, open);
     for expected in &picture.expected {
-        let _ = writeln!(out, "{}: {}", expected.band, expected.sentence);
+        let sentence = format!("{}: {}", expected.band, expected.sentence);
+        let _ = writeln!(out, "{}", plain(&sentence));
     }
     out
 }
@@ -156,6 +158,8 @@ fn workloads(out: &mut String, style: Style, open: &PeriodPicture) {
 
 fn table(out: &mut String, style: Style, headings: &[&str], rows: &[Vec<String>]) {
     let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let shown = |row: &Vec<String>| row.iter().map(|cell| plain(cell)).collect();
+    let rows: &[Vec<String>] = &rows.iter().map(shown).collect::<Vec<_>>();
     if style == Style::Markdown {
         let line = |cells: &[String]| {
             let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
@@ -169,13 +173,13 @@ fn table(out: &mut String, style: Style, headings: &[&str], rows: &[Vec<String>]
     let all: Vec<&Vec<String>> = std::iter::once(&headings).chain(rows).collect();
     let width = |place: usize| {
         let cells = all.iter().filter_map(|row| row.get(place));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        cells.map(|cell| text::width(cell)).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     for row in all {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:<width$}  ");
+            let _ = write!(line, "{}  ", left(cell, *width));
         }
         out.push_str(line.trim_end());
         out.push('\n');

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use rust_decimal::Decimal;
 
 use crate::cli::report::gpu::{Style, title};
+use crate::cli::report::text::plain;
 use crate::config::file::Language;
 use crate::domain::anomaly::{Anomaly, AnomalyKind};
 use crate::domain::breakdown::Dimension;
@@ -27,7 +28,7 @@ pub fn section(snapshot: &Snapshot, style: Style) -> String {
             lines.extend(week(change, &name));
         }
         for held in &of.bands {
-            let band = |line| format!("band {}: {line}", held.band);
+            let band = |line| format!("band {}: {line}", plain(&held.band));
             lines.extend(week(&held.change, &name).into_iter().map(band));
         }
         lines.extend(stood_out(of).map(|anomaly| told(anomaly, &name)));
@@ -53,7 +54,7 @@ fn name(snapshot: &Snapshot, of: &SourceTrends, dimension: Dimension, key: &str)
     let known = spend.and_then(|spend| spend.names.get(&(dimension, key.to_owned())));
     let name = known.map_or(if key.is_empty() { "-" } else { key }, String::as_str);
     // What a provider's users wrote must not steer a terminal.
-    name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    plain(name)
 }
 
 fn signed(of: Decimal, currency: Currency) -> String {

@@ -27,14 +27,14 @@ async fn demo() -> (Running, String) {
     (running, address.await.unwrap())
 }
 
-struct Prometheus {
-    url: String,
+pub(super) struct Prometheus {
+    pub(super) url: String,
     _process: Running,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    fn start(program: &std::path::Path, target: &str) -> Self {
+    pub(super) fn start(program: &std::path::Path, target: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("prometheus.yml");
         let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/rules/*.yaml");
@@ -62,7 +62,7 @@ impl Prometheus {
     }
 
     /// The samples that answer an expression; panics on one that is none.
-    async fn query(&self, expression: &str) -> Vec<Value> {
+    pub(super) async fn query(&self, expression: &str) -> Vec<Value> {
         let client = reqwest::Client::new();
         let form = [("query", expression)];
         let answer = client.post(format!("{}/query", self.url)).form(&form).send().await.unwrap();

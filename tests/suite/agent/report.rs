@@ -9,10 +9,11 @@ use costband::domain::ports::Clock;
 use costband::runtime::clock::SystemClock;
 use jiff::SignedDuration;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::house::House;
 use crate::clock::SetClock;
-use crate::faces::peers::{costband, golden, output};
+use crate::faces::peers::{costband, golden, output, peer, script};
 
 /// Exit code, stdout, stderr.
 async fn report(config: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -64,6 +65,78 @@ async fn report_is_the_golden_one_and_its_exit_code_follows_fail_on() {
     let (code, _, err) = report(&path, &["--fail-on", "sideways"]).await;
     assert_eq!(code, 64);
     assert!(err.contains("forecast-above"), "{err}");
+}
+
+/// As wide as a terminal shows it, colours left out.
+fn columns(line: &str) -> usize {
+    regex_lite::Regex::new("\u{1b}\\[[0-9]+m").unwrap().replace_all(line, "").width()
+}
+
+/// The chart as it comes out of a pipe.
+async fn chart(config: &Path, variables: &[(&str, &str)]) -> String {
+    let mut command = costband();
+    command.args(["report", "--as-of", "2025-10-16", "--format", "chart", "-c"]).arg(config);
+    for name in ["LC_ALL", "LC_CTYPE", "COLUMNS", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command.env("LANG", "C.UTF-8").envs(variables.iter().copied());
+    String::from_utf8(output(command).await.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_is_the_golden_one_and_fits_its_terminal() {
+    let clock = SetClock::at("2025-10-16T04:00:00Z");
+    let mut house = House::at(clock.clone()).await;
+    let path = house.configure("bands: [{preset: aws}, {preset: azure}]\n");
+    house.poll().await;
+    clock.advance(SignedDuration::from_hours(8));
+    house.poll().await;
+    golden("report.chart.txt", &chart(&path, &[]).await);
+    for (wide, variables) in [
+        (80, vec![]),
+        (40, vec![("COLUMNS", "40")]),
+        (132, vec![("COLUMNS", "132"), ("LANG", "C")]),
+    ] {
+        let drawn = chart(&path, &variables).await;
+        assert!(drawn.lines().count() > 40, "{drawn}");
+        for line in drawn.lines() {
+            assert!(columns(line) <= wide, "{wide} columns: {line}");
+        }
+        assert!(!variables.contains(&("LANG", "C")) || drawn.is_ascii(), "{drawn}");
+        assert!(!drawn.contains('\u{1b}'), "no terminal, no colours");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_gets_the_chart_in_its_language_and_colours_where_they_are_wanted() {
+    let Some(python) = peer("COSTBAND_PEERS_PYTHON") else { return };
+    let clock = SetClock::at("2025-10-16T04:00:00Z");
+    let mut house = House::at(clock.clone()).await;
+    let path = house.configure("bands: [{preset: aws}]\nlanguage: ko\n");
+    house.poll().await;
+    let path = path.display().to_string();
+    let program = env!("CARGO_BIN_EXE_costband");
+    let on_terminal = async |columns: &str, variables: &[&str]| {
+        let mut arguments = vec![columns];
+        arguments.extend(variables);
+        arguments.extend(["--", program, "report", "--as-of", "2025-10-16", "-c", &path]);
+        script(&python, "terminal.py", &arguments).await
+    };
+    let coloured = on_terminal("66", &["LANG=ko_KR.UTF-8"]).await;
+    let widest = coloured.lines().map(columns).max();
+    assert!(
+        widest > Some(60) && widest <= Some(66),
+        "as wide as the terminal is: {widest:?} {coloured}"
+    );
+    for words in ["현재까지 청구", "월말 예상", "\u{1b}[1maws  2025-10", "일별"] {
+        assert!(coloured.contains(words), "{words}: {coloured}");
+    }
+    let plain = on_terminal("66", &["LANG=ko_KR.UTF-8", "NO_COLOR=1"]).await;
+    assert!(plain.contains("월말 예상") && !plain.contains('\u{1b}'), "{plain}");
+    let without = regex_lite::Regex::new("\u{1b}\\[[0-9]+m").unwrap();
+    assert_eq!(without.replace_all(&coloured, ""), plain, "a colour says nothing of its own");
+    let ascii = on_terminal("66", &["LANG=C", "TERM=dumb"]).await;
+    assert!(ascii.is_ascii() && ascii.contains("Month end"), "{ascii}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ const PICTURES = [
   { name: "bands-ko", path: "/", width: 1080, height: 760, language: "ko" },
   { name: "bands-phone", path: "/", width: 360, height: 740 },
   { name: "band", path: "a:bands/", width: 1080, height: 760 },
-  { name: "spend", path: "/spend", width: 1080, height: 760 },
+  { name: "spend", path: "/spend", width: 1000, height: 660 },
   { name: "gpu-dark", path: "/gpu", width: 1080, height: 760, dark: true },
   { name: "alerts", path: "/alerts", width: 1080, height: 760 },
   { name: "alerts-phone-dark", path: "/alerts", width: 360, height: 740, dark: true },

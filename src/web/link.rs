@@ -71,11 +71,14 @@ impl Place {
 
     /// A word of the query.
     pub fn asked(&self, key: &str) -> Option<&str> {
-        self.own_query().find(|(name, _)| *name == key).map(|(_, value)| value)
+        self.query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
     }
 
+    /// The words that say which view it is: what came of a form is told once.
     fn own_query(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.query.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        let told_once = |key: &str| key == "problem";
+        let words = self.query.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        words.filter(move |(key, _)| !told_once(key))
     }
 
     fn own_path(&self) -> String {

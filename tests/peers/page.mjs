@@ -203,6 +203,7 @@ const takeAlert = async (site, host, script) => {
   if (script && !(await page.$(".live button"))) wrong(where, "the page has no script");
   await press(page, ".alerts a");
   await page.waitForSelector("#take-comment");
+  await page.waitForLoadState("load");
   if (!(await styled())) wrong(where, "an alert's page has no style");
   await page.fill("#take-comment", "from a browser");
   await press(page, "form:has(#take-comment) button");

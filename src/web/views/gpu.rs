@@ -143,7 +143,7 @@ fn time_table(time: &StateTime, reader: &Reader) -> Markup {
     let told = |hours: Decimal| format!("{} h", reader.number(hours, 1));
     html! {
         (states(&hours, 1.0, 18, told, reader))
-        table {
+        div.scroll tabindex="0" role="region" aria-label=(reader.word("What the GPUs did", "GPU 상태")) { table {
             thead { tr {
                 th scope="col" { (reader.word("What the GPUs did", "GPU 상태")) }
                 th.number scope="col" { (reader.word("GPU-hours", "GPU 시간")) }
@@ -158,7 +158,7 @@ fn time_table(time: &StateTime, reader: &Reader) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
 

@@ -77,7 +77,7 @@ fn card(
                 }
                 (states(&money.states, 1.0, 22, amount, reader))
             }
-            table {
+            div.scroll tabindex="0" role="region" aria-label=(reader.word("What the GPUs did", "GPU 상태")) { table {
                 thead { tr {
                     th scope="col" { (reader.word("What the GPUs did", "GPU 상태")) }
                     th.number scope="col" { (reader.word("Cost", "비용")) }
@@ -100,7 +100,7 @@ fn card(
                     }
                     (rest(period, (provider, currency), reader))
                 }
-            }
+            } }
         }
     }
 }

@@ -15,12 +15,15 @@ use crate::snapshot::Snapshot;
 use crate::web::chart::days::Days;
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
+use crate::web::views::cut::Cut;
 
 pub(super) fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let read: BTreeSet<&str> = snapshot.spend.iter().map(|of| of.source.as_str()).collect();
     let unread: Vec<&SourceStatus> =
         snapshot.sources.iter().filter(|of| !read.contains(of.source.as_str())).collect();
+    let shown = Cut::of(&snapshot.spend, "sources", &visit.place);
+    let waits = Cut::of(&unread, "unread", &visit.place);
     html! {
         h1 { (reader.word("Spend", "지출")) }
         @if snapshot.spend.is_empty() && unread.is_empty() {
@@ -31,12 +34,14 @@ pub(super) fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
         }
         (sums(snapshot, &unread, reader))
         div.cards {
-            @for (index, spend) in snapshot.spend.iter().enumerate() {
+            @for (index, spend) in shown.shown.iter().enumerate() {
                 @let status = snapshot.sources.iter().find(|of| of.source == spend.source);
                 (card(index, spend, status, visit))
             }
-            @for status in unread { (waiting(status, visit)) }
+            @for status in waits.shown { (waiting(status, visit)) }
         }
+        (shown.links(&visit.place, reader))
+        (waits.links(&visit.place, reader))
         (budgets(snapshot, visit))
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::spend::{RestatedPeriod, SourceSpend};
 use crate::web::chart::days::Days;
 use crate::web::page::{Shown, Visit};
 use crate::web::reader::Reader;
+use crate::web::views::cut::Cut;
 
 /// What a page has to show.
 pub(super) struct Content {
@@ -360,6 +361,9 @@ pub(super) fn budgets<'a>(sources: impl Iterator<Item = &'a SourceSpend>, visit:
             }
         }
     };
+    let all: Vec<(&SourceSpend, &NativeBudget)> =
+        sources.flat_map(|spend| spend.budgets.iter().map(move |budget| (spend, budget))).collect();
+    let cut = Cut::of(&all, "budgets", &visit.place);
     html! {
         table {
             thead { tr {
@@ -370,8 +374,9 @@ pub(super) fn budgets<'a>(sources: impl Iterator<Item = &'a SourceSpend>, visit:
                 th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
                 th scope="col" { (reader.word("For each", "주기")) }
             } }
-            tbody { @for spend in sources { @for budget in &spend.budgets { (row(spend, budget)) } } }
+            tbody { @for (spend, budget) in cut.shown { (row(spend, budget)) } }
         }
+        (cut.links(&visit.place, reader))
     }
 }
 

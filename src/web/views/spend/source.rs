@@ -16,6 +16,7 @@ use crate::domain::spend::{RestatedPeriod, SourceSpend};
 use crate::web::chart::days::Days;
 use crate::web::page::{Shown, Visit};
 use crate::web::reader::Reader;
+use crate::web::views::cut::Cut;
 
 /// What a page has to show.
 pub(super) struct Content {
@@ -309,7 +310,7 @@ fn whole(page: &Page<'_>) -> Markup {
             @if let Some(trends) = trends { (super::moved::section(trends, page)) }
         }
         h2 { (reader.word("About these figures", "수치에 대하여")) }
-        dl.pairs {
+        dl.pairs.close {
             (freshness(spend, page.status, reader))
             @if let Some(period) = page.held() {
                 (reconciliation(period, reader))
@@ -329,7 +330,7 @@ fn whole(page: &Page<'_>) -> Markup {
         @if !spend.budgets.is_empty() {
             @let title = reader.word("Budgets kept at the provider", "공급자에 설정된 예산");
             h2 { (title) }
-            div.scroll tabindex="0" role="region" aria-label=(title) { (budgets(std::iter::once(spend), page.visit)) }
+            (budgets(std::iter::once(spend), page.visit))
         }
     }
 }
@@ -360,18 +361,24 @@ pub(super) fn budgets<'a>(sources: impl Iterator<Item = &'a SourceSpend>, visit:
             }
         }
     };
+    let kept = sources.flat_map(|spend| spend.budgets.iter().map(move |budget| (spend, budget)));
+    let kept: Vec<(&SourceSpend, &NativeBudget)> = kept.collect();
+    let rows = Cut::of(&kept, "budgets", &visit.place);
     html! {
-        table {
-            thead { tr {
-                th scope="col" { (reader.word("Budget", "예산")) }
-                th scope="col" { (reader.word("Source", "소스")) }
-                th.number scope="col" { (reader.word("Amount", "금액")) }
-                th.number scope="col" { (reader.word("Spent, by the provider", "지출 (공급자 기준)")) }
-                th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
-                th scope="col" { (reader.word("For each", "주기")) }
-            } }
-            tbody { @for spend in sources { @for budget in &spend.budgets { (row(spend, budget)) } } }
+        div.scroll tabindex="0" role="region" aria-label=(reader.word("Budgets", "예산")) {
+            table {
+                thead { tr {
+                    th scope="col" { (reader.word("Budget", "예산")) }
+                    th scope="col" { (reader.word("Source", "소스")) }
+                    th.number scope="col" { (reader.word("Amount", "금액")) }
+                    th.number scope="col" { (reader.word("Spent, by the provider", "지출 (공급자 기준)")) }
+                    th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
+                    th scope="col" { (reader.word("For each", "주기")) }
+                } }
+                tbody { @for (spend, budget) in rows.shown { (row(spend, budget)) } }
+            }
         }
+        (rows.links(&visit.place, reader))
     }
 }
 

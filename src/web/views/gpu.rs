@@ -95,7 +95,7 @@ fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
             (money::workloads(picture, visit))
             (nodes::section(picture, visit))
             (fleets::prices(picture, visit))
-            (fleets::tiers(picture, reader))
+            (fleets::tiers(picture, visit))
             (money::checks(snapshot, visit))
         }
     }

@@ -77,7 +77,7 @@ async fn a_workload_tells_its_money_and_its_pods() {
     assert!(one.contains("&lt;script&gt;") && !one.contains("<script>"), "{one}");
     // 1 + ... + 977 are added up.
     assert!(row(&one, "977 more").contains("477,753\u{a0}USD"), "{one}");
-    let all = shown.text(&format!("/gpu/workloads/ml/{link}?all=pods&page=6")).await;
+    let all = shown.text(&format!("/gpu/workloads/ml/{link}?pods=21")).await;
     assert!(all.contains("1,001–1,002 / 1,002"), "{all}");
     let missing = shown.get("/gpu/workloads/ml/nobody", &[]).await;
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
@@ -121,7 +121,7 @@ async fn ten_thousand_nodes_fit_on_a_page() {
     shown.publish(snapshot);
     let page = shown.text("/gpu").await;
     assert!(page.len() < 300_000, "{}", page.len());
-    assert!(page.contains("All of them: 10,000"), "{page}");
+    assert!(page.contains("Show all 10,000"), "{page}");
 }
 
 #[tokio::test]

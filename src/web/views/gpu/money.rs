@@ -19,7 +19,7 @@ use crate::web::chart::shares::{share, swatch};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
 use crate::web::views::Figure;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// This month and the last one.
 pub(super) fn section(picture: &GpuPicture, visit: &Visit) -> Markup {
@@ -144,7 +144,7 @@ fn by_fleet(period: &PeriodPicture, visit: &Visit) -> Markup {
         let same = fleets.iter().filter_map(|of| sum(of)).filter(|(held, _)| *held == currency);
         same.map(|(_, sum)| sum).max()
     };
-    let rows = Rows::of("money", &fleets, &visit.place);
+    let rows = Cut::of(&fleets, "money", &visit.place);
     let title = reader.word("Utilization against money, by fleet", "GPU 그룹별 비용과 사용");
     html! {
         @if !fleets.is_empty() {
@@ -159,7 +159,7 @@ fn by_fleet(period: &PeriodPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Busy", "작업 중")) }
                     } }
                     tbody {
-                        @for of in rows.shown() {
+                        @for of in rows.shown {
                             tr {
                                 th scope="row" {
                                     bdi { (model_name(&of.fleet.model)) } " · " (place_of(&of.fleet, reader))
@@ -200,7 +200,7 @@ pub(super) fn workloads(picture: &GpuPicture, visit: &Visit) -> Markup {
     let Some(period) = picture.periods.iter().find(|of| of.label == PeriodLabel::Current) else {
         return html! {};
     };
-    let rows = Rows::of("workloads", &period.workloads, &visit.place);
+    let rows = Cut::of(&period.workloads, "workloads", &visit.place);
     let most = period.workloads.iter().map(|one| one.idle_cost).max().unwrap_or_default();
     let title = reader.word("Idle money by workload", "워크로드별 유휴 비용");
     html! {
@@ -220,8 +220,8 @@ pub(super) fn workloads(picture: &GpuPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Idle share", "유휴 비중")) }
                     } }
                     tbody {
-                        @for one in rows.shown() { (workload(one, most, visit)) }
-                        @if !rows.rest().is_empty() { (others(&rows, reader)) }
+                        @for one in rows.shown { (workload(one, most, visit)) }
+                        @if !rows.rest.is_empty() { (others(&rows, reader)) }
                     }
                 }
             }
@@ -247,10 +247,10 @@ fn workload(one: &WorkloadMoney, most: Decimal, visit: &Visit) -> Markup {
 }
 
 /// The rest of the workloads, where they are all in one currency.
-fn others(rows: &Rows<'_, WorkloadMoney>, reader: &Reader) -> Markup {
-    let first = rows.rest().first().map(|one| one.currency);
-    let same = first.filter(|first| rows.rest().iter().all(|one| one.currency == *first));
-    let sum = |of: fn(&WorkloadMoney) -> Decimal| rows.rest().iter().map(of).sum::<Decimal>();
+fn others(rows: &Cut<'_, WorkloadMoney>, reader: &Reader) -> Markup {
+    let first = rows.rest.first().map(|one| one.currency);
+    let same = first.filter(|first| rows.rest.iter().all(|one| one.currency == *first));
+    let sum = |of: fn(&WorkloadMoney) -> Decimal| rows.rest.iter().map(of).sum::<Decimal>();
     html! {
         tr.rest {
             th scope="row" { (rows.rest_name(reader)) }
@@ -277,7 +277,7 @@ fn paid_not_running(period: &PeriodPicture, visit: &Visit) -> Markup {
         PeriodLabel::Current => "paid",
         PeriodLabel::Previous => "paid-before",
     };
-    let rows = Rows::of(list, &period.money.paid_not_running, &visit.place);
+    let rows = Cut::of(&period.money.paid_not_running, list, &visit.place);
     let title = reader.word("Paid and not seen running", "비용을 냈지만 실행이 보이지 않음");
     let row = |paid: &PaidNotRunning| {
         html! {
@@ -308,7 +308,7 @@ fn paid_not_running(period: &PeriodPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Cost", "비용")) }
                         th.number scope="col" { (reader.word("GPU-hours", "GPU 시간")) }
                     } }
-                    tbody { @for paid in rows.shown() { (row(paid)) } }
+                    tbody { @for paid in rows.shown { (row(paid)) } }
                 }
             }
             (rows.links(&visit.place, reader))
@@ -341,6 +341,7 @@ fn scores(picture: &GpuPicture, reader: &Reader) -> Markup {
 /// What the nodes of now cost in a month, beside each band.
 fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
+    let rows = Cut::of(&snapshot.gpu.expected, "expected", &visit.place);
     let title = reader.word(
         "What the nodes of now cost in a month, beside the bands",
         "현재 노드의 한 달 비용과 예산 범위",
@@ -358,7 +359,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th scope="col" { (reader.word("How", "산출")) }
                     } }
                     tbody {
-                        @for of in &snapshot.gpu.expected {
+                        @for of in rows.shown {
                             @let band = snapshot.bands.iter().find(|band| band.band == of.band && band.period == of.period);
                             @let limit = |amount: Option<Money>| amount.map_or_else(String::new, |of| reader.number(of.amount, 0));
                             tr {
@@ -372,6 +373,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                     }
                 }
             }
+            (rows.links(&visit.place, reader))
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::web::chart::shares::{patterns, share};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// The page; none where nothing is known of a node of that name.
 pub(super) fn body(name: &str, snapshot: &Snapshot, past: Past, visit: &Visit) -> Option<Markup> {
@@ -123,7 +123,7 @@ fn samples<'a>(name: &str, snapshot: &'a Snapshot) -> Vec<&'a GpuSample> {
 fn gpus(name: &str, snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let samples = samples(name, snapshot);
-    let rows = Rows::of("gpus", &samples, &visit.place);
+    let rows = Cut::of(&samples, "gpus", &visit.place);
     let title = reader.word("Its GPUs now", "현재 GPU");
     html! {
         @if !samples.is_empty() {
@@ -137,7 +137,7 @@ fn gpus(name: &str, snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th scope="col" { (reader.word("Held by", "사용 주체")) }
                         th scope="col" { (reader.word("Health", "상태")) }
                     } }
-                    tbody { @for gpu in rows.shown() { (row(gpu, visit)) } }
+                    tbody { @for gpu in rows.shown { (row(gpu, visit)) } }
                 }
             }
             (rows.links(&visit.place, reader))

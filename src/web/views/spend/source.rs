@@ -310,7 +310,7 @@ fn whole(page: &Page<'_>) -> Markup {
             @if let Some(trends) = trends { (super::moved::section(trends, page)) }
         }
         h2 { (reader.word("About these figures", "수치에 대하여")) }
-        dl.pairs {
+        dl.pairs.close {
             (freshness(spend, page.status, reader))
             @if let Some(period) = page.held() {
                 (reconciliation(period, reader))
@@ -330,7 +330,7 @@ fn whole(page: &Page<'_>) -> Markup {
         @if !spend.budgets.is_empty() {
             @let title = reader.word("Budgets kept at the provider", "공급자에 설정된 예산");
             h2 { (title) }
-            div.scroll tabindex="0" role="region" aria-label=(title) { (budgets(std::iter::once(spend), page.visit)) }
+            (budgets(std::iter::once(spend), page.visit))
         }
     }
 }
@@ -361,22 +361,24 @@ pub(super) fn budgets<'a>(sources: impl Iterator<Item = &'a SourceSpend>, visit:
             }
         }
     };
-    let all: Vec<(&SourceSpend, &NativeBudget)> =
-        sources.flat_map(|spend| spend.budgets.iter().map(move |budget| (spend, budget))).collect();
-    let cut = Cut::of(&all, "budgets", &visit.place);
+    let kept = sources.flat_map(|spend| spend.budgets.iter().map(move |budget| (spend, budget)));
+    let kept: Vec<(&SourceSpend, &NativeBudget)> = kept.collect();
+    let rows = Cut::of(&kept, "budgets", &visit.place);
     html! {
-        table {
-            thead { tr {
-                th scope="col" { (reader.word("Budget", "예산")) }
-                th scope="col" { (reader.word("Source", "소스")) }
-                th.number scope="col" { (reader.word("Amount", "금액")) }
-                th.number scope="col" { (reader.word("Spent, by the provider", "지출 (공급자 기준)")) }
-                th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
-                th scope="col" { (reader.word("For each", "주기")) }
-            } }
-            tbody { @for (spend, budget) in cut.shown { (row(spend, budget)) } }
+        div.scroll tabindex="0" role="region" aria-label=(reader.word("Budgets", "예산")) {
+            table {
+                thead { tr {
+                    th scope="col" { (reader.word("Budget", "예산")) }
+                    th scope="col" { (reader.word("Source", "소스")) }
+                    th.number scope="col" { (reader.word("Amount", "금액")) }
+                    th.number scope="col" { (reader.word("Spent, by the provider", "지출 (공급자 기준)")) }
+                    th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
+                    th scope="col" { (reader.word("For each", "주기")) }
+                } }
+                tbody { @for (spend, budget) in rows.shown { (row(spend, budget)) } }
+            }
         }
-        (cut.links(&visit.place, reader))
+        (rows.links(&visit.place, reader))
     }
 }
 

@@ -432,8 +432,7 @@ fn both_readmes_say_the_same() {
     assert_eq!(shown(&english), shown(&korean));
     let targets = |text: &str| -> BTreeSet<String> {
         // A picture of the page is in the reader's language.
-        let plain =
-            |link: String| link.split('#').next().unwrap().replace("-ko.png", ".png");
+        let plain = |link: String| link.split('#').next().unwrap().replace("-ko.png", ".png");
         links(text)
             .into_iter()
             .map(plain)

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::web::link::Place;
 use crate::web::reader::Reader;
+use crate::web::views::rows::all_of_them;
 
 /// So many rows stand in an overview.
 const FIRST: usize = 25;
@@ -41,7 +42,7 @@ impl<'a, T> Cut<'a, T> {
             @match self.page {
                 None if self.all > self.shown.len() => {
                     p { a href=(to(1)) {
-                        (reader.word("Show all ", "전체 보기 ")) (reader.count(self.all))
+                        (all_of_them(self.all, pages > 1, reader))
                     } }
                 }
                 Some(page) => {

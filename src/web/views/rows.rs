@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use crate::config::file::Language;
 use crate::web::link::Place;
 use crate::web::reader::Reader;
 
@@ -48,8 +49,8 @@ impl<'a, T> Rows<'a, T> {
     pub(super) fn rest_name(&self, reader: &Reader) -> String {
         let count = reader.count(self.rest().len());
         match reader.language {
-            crate::config::file::Language::En => format!("{count} more"),
-            crate::config::file::Language::Ko => format!("그 외 {count}개"),
+            Language::En => format!("{count} more"),
+            Language::Ko => format!("그 외 {count}개"),
         }
     }
 
@@ -73,15 +74,27 @@ impl<'a, T> Rows<'a, T> {
                                 (reader.word("Next", "다음"))
                             } " "
                         }
-                        a href=(place.with("all", None)) { (reader.word("Only the first ones", "처음 항목만")) }
+                        a href=(place.with_each(&[("all", None), ("page", None)])) { (reader.word("Only the first ones", "처음 항목만")) }
                     } @else {
-                        a href=(place.with("all", Some(self.list))) {
-                            (reader.word("All of them: ", "모두 보기: ")) (reader.count(count))
+                        // The page of another list is none of this one.
+                        a href=(place.with_each(&[("all", Some(self.list)), ("page", None)])) {
+                            (all_of_them(count, count > AT_ONCE, reader))
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// What the link to all rows of a list says: whether they stand on one page or on several.
+pub(super) fn all_of_them(count: usize, is_paged: bool, reader: &Reader) -> String {
+    let count = reader.count(count);
+    match (reader.language, is_paged) {
+        (Language::En, true) => format!("Page through all {count}"),
+        (Language::En, false) => format!("Show all {count}"),
+        (Language::Ko, true) => format!("{count}개 모두 페이지별로 보기"),
+        (Language::Ko, false) => format!("{count}개 모두 보기"),
     }
 }
 

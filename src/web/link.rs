@@ -64,9 +64,15 @@ impl Place {
 
     /// This very view with one word of its query changed; none takes it out.
     pub fn with(&self, key: &str, value: Option<&str>) -> String {
-        let others = self.own_query().filter(|(name, _)| *name != key);
-        let query = others.chain(value.map(|value| (key, value)));
-        self.write(&self.own_path(), query, self.chosen, self.reloads)
+        self.with_each(&[(key, value)])
+    }
+
+    /// This very view with some words of its query changed; none takes a word out.
+    pub fn with_each(&self, changes: &[(&str, Option<&str>)]) -> String {
+        let is_changed = |name: &str| changes.iter().any(|(key, _)| *key == name);
+        let others = self.own_query().filter(|(name, _)| !is_changed(name));
+        let changed = changes.iter().filter_map(|(key, value)| Some((*key, (*value)?)));
+        self.write(&self.own_path(), others.chain(changed), self.chosen, self.reloads)
     }
 
     /// A word of the query.

@@ -57,7 +57,7 @@ impl<'a, T> Cut<'a, T> {
             @match self.page {
                 None if self.all > self.shown.len() => {
                     p { a href=(to(1)) {
-                        (reader.word("Show all ", "전체 보기 ")) (reader.count(self.all))
+                        (all_of_them(self.all, pages > 1, reader))
                     } }
                 }
                 Some(page) => {
@@ -73,6 +73,17 @@ impl<'a, T> Cut<'a, T> {
                 None => {}
             }
         }
+    }
+}
+
+/// What the link to all rows of a list says: whether they stand on one page or on several.
+fn all_of_them(count: usize, is_paged: bool, reader: &Reader) -> String {
+    let count = reader.count(count);
+    match (reader.language, is_paged) {
+        (Language::En, true) => format!("Page through all {count}"),
+        (Language::En, false) => format!("Show all {count}"),
+        (Language::Ko, true) => format!("{count}개 모두 페이지별로 보기"),
+        (Language::Ko, false) => format!("{count}개 모두 보기"),
     }
 }
 

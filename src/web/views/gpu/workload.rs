@@ -20,7 +20,7 @@ pub(super) fn body(
     namespace: &str,
     name: &str,
     snapshot: &Snapshot,
-    past: Past,
+    past: &Past,
     visit: &Visit,
 ) -> Option<Markup> {
     let reader = &visit.reader;
@@ -32,7 +32,7 @@ pub(super) fn body(
         .map(|period| (period, period.workloads.iter().filter(|one| one.of == workload).collect()))
         .filter(|(_, money): &(_, Vec<_>)| !money.is_empty())
         .collect();
-    let pods: Vec<&PartMoney<HeldBy>> = match &past {
+    let pods: Vec<&PartMoney<HeldBy>> = match past {
         Some(Ok(range)) => range.pods.iter().filter(|pod| pod.of.workload == workload).collect(),
         _ => Vec::new(),
     };
@@ -50,7 +50,7 @@ pub(super) fn body(
         }
         div.cards { @for (period, money) in &periods { @for one in money { (card(period, one, reader)) } } }
         h2 { (reader.word("Its pods", "파드")) " · " (reader.month(open_month(snapshot, reader))) }
-        @match &past {
+        @match past {
             Some(Err(error)) => (no_past(error, reader)),
             _ => (table(&pods, visit)),
         }

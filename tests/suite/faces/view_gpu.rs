@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use costband::domain::gpu_money::{GpuPicture, WorkloadMoney};
-use costband::domain::money::Currency;
 use reqwest::StatusCode;
 use rust_decimal::Decimal;
 

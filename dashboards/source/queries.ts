@@ -33,12 +33,12 @@ export function one(name: string, labels: string, selector = "", offset = ""): s
 /**
  * A figure as it stood last in the stretch that is shown, for the whole stretch and its future. Series
  * of a month include those of pods that are gone; what another one told later is in place of theirs,
- * be it less. A pod that took over less than ten minutes ago may not be known to be the later one.
+ * be it less. Within an hour of the change the pod before may still stand, where its figure is greater.
  */
 export function newest(name: string, labels: string, selector = ""): string {
   const all = series(name, selector);
   const of = `namespace, job, ${labels}`;
-  const told = `max_over_time(timestamp(${all})[${A_MONTH}:10m] @ end())`;
+  const told = `max_over_time(timestamp(${all})[${A_MONTH}:1h] @ end())`;
   const replaced = `${told} < on (${of}) group_left () max by (${of}) (${told})`;
   return `max by (${labels}) (last_over_time(${all}[${A_MONTH}] @ end()) unless (${replaced}))`;
 }

@@ -224,7 +224,7 @@ impl Outbox {
             }
             Err(error) => {
                 came_to = Outcome::Refused;
-                if let Some(before) = standing.failed(error.retry_after.is_some()) {
+                if let Some(before) = standing.failed(queued.id, error.retry_after.is_some()) {
                     standing.rest(next_attempt(now, before, &error));
                     came_to = Outcome::Rest;
                 }

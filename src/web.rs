@@ -38,7 +38,7 @@ mod chart;
 mod forms;
 mod link;
 mod notices;
-pub mod page;
+mod page;
 pub mod reader;
 mod reason;
 mod replica;

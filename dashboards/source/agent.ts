@@ -158,10 +158,10 @@ function sources(say: Say): Row {
           { title: say("Source", "소스"), label: "source" },
           { title: say("State", "상태"), expr: one("source_up", "source", SOURCE), mappings: words([0, say("fails", "실패"), COLOUR.bad], [1, say("well", "정상"), COLOUR.good]), width: 80 },
           { title: say("Read well", "마지막 성공"), expr: `${one("source_last_success_timestamp_seconds", "source", SOURCE)} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
-          { title: say("Polls", "조회"), expr: `sum by (source) (${series("source_polls_total", SOURCE)})`, unit: "none", decimals: 0, width: 80 },
+          { title: say("Polls", "조회"), expr: during("source_polls_total", "source", SOURCE), unit: "none", decimals: 0, width: 80 },
           {
             title: say("Failed", "실패"),
-            expr: `sum by (source) (${series("source_polls_total", both(SOURCE, 'outcome!="success"'))}) or ${one("source_up", "source", SOURCE)} * 0`,
+            expr: `${during("source_polls_total", "source", both(SOURCE, 'outcome!="success"'))} or ${one("source_up", "source", SOURCE)} * 0`,
             unit: "none",
             decimals: 0,
             width: 80,
@@ -169,7 +169,7 @@ function sources(say: Say): Row {
           },
           {
             title: say("Mean duration", "평균 소요"),
-            expr: `sum by (source) (${series("source_poll_duration_seconds_sum", SOURCE)}) / sum by (source) (${series("source_poll_duration_seconds_count", SOURCE)})`,
+            expr: `${during("source_poll_duration_seconds_sum", "source", SOURCE)} / (${during("source_poll_duration_seconds_count", "source", SOURCE)} > 0)`,
             unit: "s",
             decimals: 1,
             width: 120,
@@ -180,14 +180,15 @@ function sources(say: Say): Row {
       graph(
         {
           title: say("Nine of ten polls took less than", "조회 열 중 아홉의 소요 시간"),
-          description: say("A poll that takes longer from week to week reads a bill that grows, or a provider that slows down.", "주마다 길어지면 청구가 커지거나 제공자가 느려지는 것입니다."),
+          description: say("Of the polls of the day before each instant. What grows from day to day is a bill that grows, or a provider that slows down.", "시점마다 그 앞 하루 동안의 조회입니다. 날마다 길어지면 청구가 커지거나 제공자가 느려지는 것입니다."),
           none,
           width: 10,
           height: 7,
         },
         { unit: "s", min: 0, custom: { lineWidth: 2, spanNulls: true } },
         {
-          expr: `histogram_quantile(0.9, sum by (source, le) (${series("source_poll_duration_seconds_bucket", SOURCE)}))`,
+          // Polls are hours apart, so that a shorter window would hold none.
+          expr: `histogram_quantile(0.9, sum by (source, le) (rate(${series("source_poll_duration_seconds_bucket", SOURCE)}[1d])))`,
           legend: "{{source}}",
         },
       ),

@@ -228,12 +228,12 @@ function end(say: Say): Row {
       ),
       bars(
         {
-          title: say("Pace of the newest complete days", "최근 확정일의 속도"),
+          title: say("Pace of the newest complete days", "최근 완결일의 속도"),
           description: say(
             "What one of the last 1, 3 and 7 complete days cost over what a day may cost. At 1 the month ends at its ceiling; 2 on the last day is an alert.",
-            "최근 확정된 1, 3, 7일의 하루 비용을 하루에 써도 되는 금액으로 나눈 값입니다. 1이면 월말에 상한에 닿고, 마지막 하루가 2이면 알림이 울립니다.",
+            "최근 완결된 1, 3, 7일의 하루 비용을 하루에 써도 되는 금액으로 나눈 값입니다. 1이면 월말에 상한에 닿고, 마지막 하루가 2이면 알림이 울립니다.",
           ),
-          none: say("No complete day yet", "아직 확정된 날이 없습니다"),
+          none: say("No complete day yet", "아직 완결된 날이 없습니다"),
           width: 6,
           height: 7,
         },
@@ -314,7 +314,7 @@ function moved(language: Language, say: Say): Row {
           title: say("Services that cost more or less than in the stretch before", "그 전보다 더 들거나 덜 든 서비스"),
           description: say(
             "What each service's effective cost grew by within the stretch, and by how much more than in the one before. The first lines are where to look for the reason of a pace that changed.",
-            "기간 동안 서비스마다 실질 비용이 얼마나 늘었는지, 그 전 기간보다 얼마나 더 늘었는지입니다. 속도가 바뀐 이유는 첫 줄들에서 찾으세요.",
+            "기간 동안 서비스마다 상각 비용이 얼마나 늘었는지, 그 전 기간보다 얼마나 더 늘었는지입니다. 속도가 바뀐 이유는 첫 줄들에서 찾으세요.",
           ),
           none: say("Prometheus has no history of twice that stretch yet", "Prometheus에 그 두 배 기간의 기록이 아직 없습니다"),
           width: 16,
@@ -328,8 +328,8 @@ function moved(language: Language, say: Say): Row {
         {
           title: say("Bands: change of what was added", "예산 범위: 늘어난 금액의 변화"),
           description: say(
-            "How much more each band's spend grew within the stretch than in the one before. A month that has just begun counts from its beginning.",
-            "예산 범위마다 지출이 그 전 기간보다 얼마나 더 늘었는지입니다. 갓 시작한 달은 시작부터 셉니다.",
+            "How much more each band's spend grew within the stretch than in the one before. Where a month began meanwhile, what the month before still grew by is part of it.",
+            "예산 범위마다 지출이 그 전 기간보다 얼마나 더 늘었는지입니다. 그사이 달이 바뀌었으면 지난달이 마저 늘어난 금액도 들어갑니다.",
           ),
           none: say("Prometheus has no history of twice that stretch yet", "Prometheus에 그 두 배 기간의 기록이 아직 없습니다"),
           width: 8,
@@ -342,11 +342,20 @@ function moved(language: Language, say: Say): Row {
   };
 }
 
-/** Of bands, which have no source whose month could turn: a month's turn counts from zero. */
+/**
+ * Of bands, whose month turns with those of their sources. No series tells which sources those are:
+ * while some months have turned and others have not, which takes hours, a band of smaller spend has.
+ */
 function bandsChange(): string {
-  const now = one("band_spend", "band, currency", CURRENT);
-  const then = one("band_spend", "band, currency", CURRENT, " offset $since");
-  const grown = `(${now} - (${then} <= ${now} or ${now} * 0))`;
+  const spend = (selector: string, offset = "") => one("band_spend", "band, currency", selector, offset);
+  const start = (offset = "") =>
+    one("billing_period_start_timestamp_seconds", "source", 'period="current"', offset);
+  const [now, then] = [spend(CURRENT), spend(CURRENT, " offset $since")];
+  const all = `on () (min(${start()}) > max(${start(" offset $since")}))`;
+  const some = `on () (${start()} > ${start(" offset $since")})`;
+  const turned = `(${now} and ${all} or ${now} < ${then} and ${some})`;
+  const old = `(${spend(PREVIOUS)} and ${turned} or ${now} * 0 unless ${turned})`;
+  const grown = `(${now} + ${old} - (${then} or ${now} * 0))`;
   return `${grown} - ${before(grown)}`;
 }
 

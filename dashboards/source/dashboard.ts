@@ -191,7 +191,7 @@ export function alerts(say: Say): Annotation {
 export function restatements(say: Say): Annotation {
   const moved = `sum by (source) (max by (source, provider) (increase(${series("restatements_total")}[$__interval]))) > 0`;
   return annotation(say("Restatements", "재청구"), "purple", moved, {
-    titleFormat: say("Complete days moved", "확정된 날의 금액이 바뀜"),
+    titleFormat: say("Complete days moved", "완결된 날의 금액이 바뀜"),
     textFormat: "{{source}}",
     tagKeys: "source",
   });
@@ -212,8 +212,8 @@ export function monthEnds(say: Say): Annotation {
 export function provisional(say: Say): Annotation {
   const complete = `scalar(min(${newest("billing_complete_through_timestamp_seconds", "source")}))`;
   const told = `count(${series("source_up")}) > 0 and on () vector(time()) > ${complete}`;
-  return annotation(say("Incomplete days", "미확정 기간"), "orange", told, {
-    titleFormat: say("Days not complete yet", "아직 확정되지 않은 날"),
+  return annotation(say("Incomplete days", "미완결 기간"), "orange", told, {
+    titleFormat: say("Days not complete yet", "아직 완결되지 않은 날"),
     textFormat: say("Bills of these days are provisional.", "이 기간의 청구는 잠정 금액입니다."),
   });
 }

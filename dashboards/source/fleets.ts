@@ -2,7 +2,7 @@
 
 import type { Say } from "./language";
 import { COLOUR, named, type Override } from "./panels";
-import { both, series } from "./queries";
+import { both, parts, series } from "./queries";
 
 export const FLEET = 'provider=~"$provider", cluster=~"$cluster", model=~"$model"';
 export const CLOUD = 'provider=~"$provider", period="$period"';
@@ -11,9 +11,9 @@ export const MONEY_LABELS = `${LABELS}, currency`;
 /** What costs money and does no work. */
 export const IDLE = 'state=~"held_idle|empty|unallocated|unhealthy"';
 
-/** GPUs of each fleet: node agents tell of one node each. */
-export function sum(name: string, labels: string, selector = ""): string {
-  return `sum by (${labels}) (${series(name, both(FLEET, selector))})`;
+/** A gauge of fleets, whole: node agents tell of one node each. */
+export function sum(name: string, labels: string): string {
+  return `sum${labels && ` by (${labels})`} (${parts(name, LABELS, FLEET)})`;
 }
 
 /** How many GPUs are in a state, over time. */
@@ -34,8 +34,16 @@ export function price(labels: string): string {
 }
 
 /** Mean utilization of the GPUs whose utilization is known. */
-export const utilization = (labels: string) =>
-  `sum by (${labels}) (${series("gpu_utilization_ratio", FLEET)} * ${series("gpus", FLEET)}) / sum by (${labels}) (${series("gpus", FLEET)} and ${series("gpu_utilization_ratio", FLEET)})`;
+export function utilization(labels: string): string {
+  const [gpus, ratio] = [parts("gpus", LABELS, FLEET), parts("gpu_utilization_ratio", LABELS, FLEET)];
+  const by = labels && ` by (${labels})`;
+  return `sum${by} (${ratio} * ${gpus}) / sum${by} (${gpus} and ${ratio})`;
+}
+
+/** Money of GPUs by some of `provider`, `currency`, `period` and `state`. */
+export function cost(labels: string, selector = ""): string {
+  return `sum by (${labels}) (${parts("gpu_cost", "provider, currency, period, state", both(CLOUD, selector))})`;
+}
 
 export function states(say: Say): Array<[state: string, text: string, color: string]> {
   return [

@@ -1,10 +1,10 @@
 // GPUs: how many there are, what they do, and what doing nothing costs.
 
 import { alerts, monthEnds, period, toBoard, values, type Board } from "./dashboard";
-import { CLOUD, FLEET, IDLE, LABELS, MONEY_LABELS, byState, hours, inState, price, states, sum, utilization } from "./fleets";
+import { CLOUD, FLEET, IDLE, LABELS, MONEY_LABELS, byState, cost, hours, inState, price, states, sum, utilization } from "./fleets";
 import type { Language, Say } from "./language";
 import { COLOUR, MONEY, STACKED, bars, graph, stat, steps, table, words, type Column, type Row } from "./panels";
-import { both, one, series } from "./queries";
+import { both, one, parts, series } from "./queries";
 
 export function gpu(language: Language, say: Say): Board {
   return {
@@ -36,7 +36,7 @@ function now(say: Say): Row {
       stat(
         { title: say("GPUs", "GPU"), description: say("GPUs that telemetry sees, each device once.", "텔레메트리에 보이는 GPU입니다. 장치마다 한 번 셉니다."), none, width: 5, height: 4 },
         { unit: "none", decimals: 0 },
-        { expr: `sum(${series("gpus", FLEET)})` },
+        { expr: sum("gpus", "") },
       ),
       stat(
         {
@@ -47,7 +47,7 @@ function now(say: Say): Row {
           height: 4,
         },
         { ...ratio, thresholds: steps(COLOUR.bad, [0.3, COLOUR.warn], [0.6, COLOUR.good]) },
-        { expr: `sum(${series("gpu_utilization_ratio", FLEET)} * ${series("gpus", FLEET)}) / sum(${series("gpus", FLEET)} and ${series("gpu_utilization_ratio", FLEET)})` },
+        { expr: utilization("") },
       ),
       stat(
         {
@@ -58,7 +58,7 @@ function now(say: Say): Row {
           height: 4,
         },
         { unit: MONEY, decimals: 0 },
-        { expr: `sum by (currency) (${series("gpu_cost", both(CLOUD, IDLE))})`, legend: "{{currency}}" },
+        { expr: cost("currency", IDLE), legend: "{{currency}}" },
       ),
       stat(
         {
@@ -70,7 +70,7 @@ function now(say: Say): Row {
         },
         { ...ratio, thresholds: steps(COLOUR.good, [0.15, COLOUR.warn], [0.3, COLOUR.bad]) },
         {
-          expr: `sum by (currency) (${series("gpu_cost", both(CLOUD, IDLE))}) / sum by (currency) (${series("gpu_cost", CLOUD)})`,
+          expr: `${cost("currency", IDLE)} / ${cost("currency")}`,
           legend: "{{currency}}",
         },
       ),
@@ -117,14 +117,13 @@ function now(say: Say): Row {
 }
 
 function money(language: Language, say: Say): Row {
-  const cost = (labels: string, selector = "") => `sum by (${labels}) (${series("gpu_cost", both(CLOUD, selector))})`;
   return {
     title: say("Money of the billing period", "청구 기간의 비용"),
     panels: [
       bars(
         {
           title: say("By what the GPUs did", "GPU가 한 일별"),
-          description: say("As billed on complete days, estimated on the others. Ask those who hold GPUs without work first.", "확정된 날은 청구된 대로, 나머지는 추정입니다. 일 없이 GPU를 잡고 있는 쪽부터 물어보세요."),
+          description: say("As billed on complete days, estimated on the others. Ask those who hold GPUs without work first.", "완결된 날은 청구된 대로, 나머지는 추정입니다. 일 없이 GPU를 잡고 있는 쪽부터 물어보세요."),
           none: say("No GPU time has a price yet", "아직 가격이 매겨진 GPU 시간이 없습니다"),
           width: 8,
           height: 9,
@@ -159,7 +158,7 @@ function money(language: Language, say: Say): Row {
           height: 9,
         },
         { unit: MONEY, decimals: 0 },
-        { expr: `sum by (residual, currency) (${series("gpu_cost_residual", CLOUD)})`, legend: "{{residual}} {{currency}}" },
+        { expr: `sum by (residual, currency) (${parts("gpu_cost_residual", "provider, currency, period, residual", CLOUD)})`, legend: "{{residual}} {{currency}}" },
       ),
     ],
   };
@@ -215,8 +214,8 @@ function prices(say: Say): Row {
         {
           title: say("Effective price of a busy GPU-hour", "작업 GPU 시간의 실효 가격"),
           description: say(
-            "What all GPU-hours of the stretch cost, over those in which they worked, across clouds. The cheapest list price is not the cheapest work.",
-            "기간의 모든 GPU 시간 비용을 실제로 일한 시간으로 나눈 값을 클라우드끼리 비교합니다. 정가가 가장 싼 곳이 일이 가장 싼 곳은 아닙니다.",
+            "What all GPU-hours of the stretch cost, over those in which they worked, across clouds, of the fleets that have a price. The cheapest list price is not the cheapest work.",
+            "가격을 아는 플릿의 기간 중 모든 GPU 시간 비용을 실제로 일한 시간으로 나눈 값을 클라우드끼리 비교합니다. 정가가 가장 싼 곳이 일이 가장 싼 곳은 아닙니다.",
           ),
           none: say("No GPU was busy, or no price is known", "작업한 GPU가 없거나 알려진 가격이 없습니다"),
           width: 12,
@@ -226,7 +225,8 @@ function prices(say: Say): Row {
         {
           expr:
             `sum by (provider, model, currency) (${hours(LABELS)} * on (${LABELS}) group_left (currency) ${price(MONEY_LABELS)})` +
-            ` / on (provider, model) group_left () (${hours("provider, model", 'state="busy"')} > 0)`,
+            // Work of a fleet whose price nobody knows would make that of the others cheap.
+            ` / (sum by (provider, model, currency) (${hours(LABELS, 'state="busy"')} * on (${LABELS}) group_left (currency) ${price(MONEY_LABELS)} ^ 0) > 0)`,
           legend: "{{provider}} {{model}} {{currency}}",
         },
       ),
@@ -263,7 +263,7 @@ function prices(say: Say): Row {
 
 function whose(say: Say): Row {
   const workload = (name: string, period: string) =>
-    `sum by (workload_namespace, workload_name, currency) (${series(name, period)})`;
+    `sum by (workload_namespace, workload_name, currency) (${parts(name, "workload_namespace, workload_name, currency, period", period)})`;
   const chosen = 'period="$period"';
   const tiers = ["below_minimum", "minimum", "recommended", "optimal"];
   const tier = tiers
@@ -328,18 +328,18 @@ function trust(say: Say): Row {
       bars(
         {
           title: say("Estimated part of GPU money", "GPU 비용 중 추정"),
-          description: say("How much no complete bill stands behind yet.", "아직 확정된 청구가 뒷받침하지 않는 금액입니다."),
+          description: say("How much no complete bill stands behind yet.", "아직 완결된 청구가 뒷받침하지 않는 금액입니다."),
           none: say("No GPU time has a price yet", "아직 가격이 매겨진 GPU 시간이 없습니다"),
           width: 8,
           height: 6,
         },
         { unit: MONEY, decimals: 0, min: 0 },
-        { expr: `sum by (provider, currency) (${series("gpu_cost_estimated", CLOUD)})`, legend: "{{provider}} {{currency}}" },
+        { expr: `sum by (provider, currency) (${parts("gpu_cost_estimated", "provider, currency, period", CLOUD)})`, legend: "{{provider}} {{currency}}" },
       ),
       bars(
         {
           title: say("Estimates were above bills by", "추정이 청구보다 높았던 비율"),
-          description: say("On the newest complete days. Far from 0: a price or a discount is not known.", "최근 확정된 날의 값입니다. 0에서 멀면 모르는 가격이나 할인이 있습니다."),
+          description: say("On the newest complete days. Far from 0: a price or a discount is not known.", "최근 완결된 날의 값입니다. 0에서 멀면 모르는 가격이나 할인이 있습니다."),
           none: say("No estimate was held against a bill yet", "아직 청구와 비교한 추정이 없습니다"),
           width: 8,
           height: 6,

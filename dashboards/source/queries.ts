@@ -14,8 +14,8 @@ export type PrometheusQuery = Pick<DataQuery, keyof DataQuery> & {
 
 export const DATASOURCE = { type: "prometheus", uid: "${datasource}" } as const;
 
-/** Up to the end of the stretch that a panel shows, from further back than a month is long. */
-const TO_THE_END = "[32d] @ end()";
+/** Further back than a month is long. */
+const A_MONTH = "32d";
 
 /** The series of a family, from the agents that were chosen. */
 export function series(name: string, selector = ""): string {
@@ -30,9 +30,30 @@ export function one(name: string, labels: string, selector = "", offset = ""): s
   return `max by (${labels}) (${series(name, selector)}${offset})`;
 }
 
-/** A figure as it stood last in the stretch that is shown, for the whole stretch and its future. */
+/**
+ * A figure as it stood last in the stretch that is shown, for the whole stretch and its future. Series
+ * of a month include those of pods that are gone; what another one told later is in place of theirs,
+ * be it less. Within an hour of the change the pod before may still stand, where its figure is greater.
+ */
 export function newest(name: string, labels: string, selector = ""): string {
-  return `max by (${labels}) (last_over_time(${series(name, selector)}${TO_THE_END}))`;
+  const all = series(name, selector);
+  const of = `namespace, job, ${labels}`;
+  const told = `max_over_time(timestamp(${all})[${A_MONTH}:1h] @ end())`;
+  const replaced = `${told} < on (${of}) group_left () max by (${of}) (${told})`;
+  return `max by (${labels}) (last_over_time(${all}[${A_MONTH}] @ end()) unless (${replaced}))`;
+}
+
+/**
+ * A gauge of which each node agent tells its own part, and a central agent, of several replicas the
+ * one that leads, all of it. For minutes after the Lease has changed hands the series of both
+ * replicas are there: they are one, and those of node agents stay apart. `labels` are all that the
+ * family has. Counters need none of this: each replica counts what it saw while it led.
+ */
+export function parts(name: string, labels: string, selector = ""): string {
+  const all = series(name, selector);
+  // Only central agents judge alerts, and none does so without telling of each rule.
+  const central = `on (namespace, job, instance) ${series("alerts")}`;
+  return `(max by (namespace, job, ${labels}) (${all} and ${central}) or ${all} unless ${central})`;
 }
 
 /**

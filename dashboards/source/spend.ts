@@ -21,14 +21,14 @@ export function spend(language: Language, say: Say): Board {
     title: say("costband: spend", "costband: 지출"),
     description: say(
       "What the bills say: usage and purchases before tax, refunds and promotional credits, which stand beside it.",
-      "청구가 말하는 금액입니다. 세금, 환불, 프로모션 크레딧을 빼기 전의 사용과 구매이며, 그것들은 따로 보여 줍니다.",
+      "청구가 말하는 금액입니다. 세금, 환불, 프로모션 크레딧을 제외한 사용과 구매이며, 그것들은 따로 보여 줍니다.",
     ),
     from: "now/M",
     to: "now/M",
     variables: [
       values("source", say("Source", "소스"), "label_values(costband_source_up, source)"),
       choice("basis", say("Cost basis", "비용 기준"), [
-        ["effective", say("effective", "실질")],
+        ["effective", say("effective", "상각")],
         ["billed", say("billed", "청구")],
       ]),
       period(say),
@@ -64,8 +64,8 @@ function month(language: Language, say: Say): Row {
         `sum by (currency) (${one(COST, "source, currency", PREVIOUS)})`,
       ),
       total(
-        say("Newest complete day", "최근 확정일 하루"),
-        say("The effective cost of the newest day whose bill stands still.", "청구가 더 움직이지 않는 가장 최근 하루의 실질 비용입니다."),
+        say("Newest complete day", "최근 완결일 하루"),
+        say("The effective cost of the newest day whose bill stands still.", "청구가 더 움직이지 않는 가장 최근 하루의 상각 비용입니다."),
         `sum by (currency) (${one("effective_cost_last_complete_day", "source, currency", SOURCE)})`,
       ),
       graph(
@@ -73,7 +73,7 @@ function month(language: Language, say: Say): Row {
           title: say("This month, and last month's even pace", "이번 달 지출과 지난달의 평균 속도"),
           description: say(
             "What was known of the month at each instant, and the total of last month spread evenly over its days. The days of the orange stretch are not complete: their bills will grow.",
-            "시점마다 알려진 이번 달 금액과, 지난달 합계를 날수로 고르게 나눈 선입니다. 주황색 기간의 날은 확정되지 않았으며 청구가 더 늘어납니다.",
+            "시점마다 알려진 이번 달 금액과, 지난달 합계를 날수로 고르게 나눈 선입니다. 주황색 기간의 날은 완결되지 않았으며 청구가 더 늘어납니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 16,
@@ -95,8 +95,8 @@ function month(language: Language, say: Say): Row {
         {
           title: say("Pace by source", "소스별 속도"),
           description: say(
-            "This month's cost of a day so far over last month's. Above 1 this month is dearer.",
-            "이번 달의 하루 비용을 지난달의 하루 비용으로 나눈 값입니다. 1보다 크면 이번 달이 더 비쌉니다.",
+            "This month's cost of a day so far over last month's. Above 1 this month is dearer. The newest days count whole though they are not complete, so that the figure is too low while their bills still grow.",
+            "이번 달의 하루 비용을 지난달의 하루 비용으로 나눈 값입니다. 1보다 크면 이번 달이 더 비쌉니다. 완결되지 않은 최근 며칠도 온전한 날로 세므로, 그 청구가 늘어나는 동안은 실제보다 낮습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 8,
@@ -213,10 +213,10 @@ function bases(say: Say): Row {
     panels: [
       table(
         {
-          title: say("Billed and effective", "청구 비용과 실질 비용"),
+          title: say("Billed and effective", "청구 비용과 상각 비용"),
           description: say(
             "Billed is what the invoice says, with commitments as lumps on the day of their purchase; effective spreads them over what they cover. The two are never added together.",
-            "청구는 청구서의 금액이라 약정이 구매한 날에 한꺼번에 들어 있고, 실질은 약정을 적용되는 사용에 나눕니다. 둘은 더하지 않습니다.",
+            "청구는 청구서의 금액이라 약정이 구매한 날에 한꺼번에 들어 있고, 상각은 약정을 적용되는 사용에 나눕니다. 둘은 더하지 않습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
@@ -225,8 +225,8 @@ function bases(say: Say): Row {
         [
           { title: say("Source", "소스"), label: "source" },
           { title: say("Billed", "청구"), expr: billed, unit: MONEY, decimals: 0 },
-          { title: say("Effective", "실질"), expr: effective, unit: MONEY, decimals: 0 },
-          { title: say("Difference", "차이"), less: [say("Billed", "청구"), say("Effective", "실질")], unit: MONEY, decimals: 0 },
+          { title: say("Effective", "상각"), expr: effective, unit: MONEY, decimals: 0 },
+          { title: say("Difference", "차이"), less: [say("Billed", "청구"), say("Effective", "상각")], unit: MONEY, decimals: 0 },
           { title: say("Currency", "통화"), label: "currency", width: 80 },
         ],
         [say("Source", "소스"), false],
@@ -261,7 +261,7 @@ function freshness(language: Language, say: Say): Row {
           title: say("Age of the bills", "청구 데이터의 나이"),
           description: say(
             "How long ago the newest complete day ended, and the newest day of which anything is told. Up to three days are usual; from five on an alert fires and nobody knows what is spent.",
-            "가장 최근에 확정된 날과 조금이라도 알려진 날이 끝난 지 얼마나 되었는지입니다. 사흘까지는 보통이고, 닷새부터는 알림이 울리며 지금 얼마를 쓰는지 아무도 모릅니다.",
+            "가장 최근에 완결된 날과 조금이라도 알려진 날이 끝난 지 얼마나 되었는지입니다. 사흘까지는 보통이고, 닷새부터는 알림이 울리며 지금 얼마를 쓰는지 아무도 모릅니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
@@ -270,15 +270,15 @@ function freshness(language: Language, say: Say): Row {
           overrides: [matching(`/${say("told", "알려진")}/`, { "custom.lineStyle": { fill: "dash", dash: [2, 4] } })],
         },
         { unit: "s", min: 0, custom: { lineWidth: 2 } },
-        { expr: age("billing_complete_through_timestamp_seconds"), legend: say("{{source}} complete", "{{source}} 확정") },
+        { expr: age("billing_complete_through_timestamp_seconds"), legend: say("{{source}} complete", "{{source}} 완결") },
         { expr: age("billing_data_through_timestamp_seconds"), legend: say("{{source}} told", "{{source}} 알려진 것") },
       ),
       table(
         {
-          title: say("What stands still, and what may move", "확정된 것과 바뀔 수 있는 것"),
+          title: say("What stands still, and what may move", "완결된 것과 바뀔 수 있는 것"),
           description: say(
             "Days after the complete one are provisional. A month that is not final may still change.",
-            "확정일 뒤의 날은 잠정 금액입니다. 확정되지 않은 달은 바뀔 수 있습니다.",
+            "완결일 뒤의 날은 잠정 금액입니다. 확정되지 않은 달은 바뀔 수 있습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
@@ -286,7 +286,7 @@ function freshness(language: Language, say: Say): Row {
         },
         [
           { title: say("Source", "소스"), label: "source" },
-          { title: say("Complete until", "확정 시점"), expr: `${through("billing_complete_through_timestamp_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
+          { title: say("Complete until", "완결 시점"), expr: `${through("billing_complete_through_timestamp_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
           { title: say("Told until", "알려진 시점"), expr: `${through("billing_data_through_timestamp_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
           {
             title: say("Provisional days", "잠정 일수"),
@@ -318,7 +318,7 @@ function freshness(language: Language, say: Say): Row {
       ),
       stat(
         {
-          title: say("Days that moved after they were complete", "확정된 뒤 금액이 바뀐 날"),
+          title: say("Days that moved after they were complete", "완결된 뒤 금액이 바뀐 날"),
           description: say("Since the ledger was begun. Some a month are usual with credits that come late; see the annotations for when.", "원장을 시작한 뒤의 수입니다. 늦게 오는 크레딧 때문에 한 달에 몇 번은 흔합니다. 언제인지는 주석을 보세요."),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 6,

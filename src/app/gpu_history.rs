@@ -1,10 +1,12 @@
 //! GPU money of any days that the ledger holds, for the face.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::analyse::gpu_bill::GpuBill;
 use crate::analyse::gpu_money::{gpu_money, part_money};
@@ -30,12 +32,15 @@ pub struct LedgerHistory {
     pub clock: Arc<dyn Clock>,
     /// Held while a question is answered.
     pub turn: Arc<Semaphore>,
+    /// How long a question waits for it.
+    pub patience: Duration,
 }
 
 #[async_trait]
 impl GpuHistory for LedgerHistory {
     async fn money(&self, window: Window) -> Result<GpuRange, HistoryError> {
-        let turn = self.turn.clone().try_acquire_owned().map_err(|_| HistoryError::Busy)?;
+        let turn = timeout(self.patience, self.turn.clone().acquire_owned());
+        let turn = turn.await.map_err(|_| HistoryError::Busy)?.map_err(|_| HistoryError::Busy)?;
         let (location, reader, now) =
             (self.location.clone(), self.reader.clone(), self.clock.now());
         let answer = tokio::task::spawn_blocking(move || {

@@ -306,8 +306,8 @@ impl Tasks {
 
 /// So many questions of spend are answered at a time.
 const SPEND_QUESTIONS: usize = 2;
-/// How long one waits for those before it.
-const SPEND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a question of the past waits for those before it.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the face shows of a configuration.
 fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader) -> Face {
@@ -316,13 +316,14 @@ fn face(setup: &Setup, polling: &Polling, lasting: &Lasting, reader: SpendReader
         reader: reader.clone(),
         clock: lasting.clock.clone(),
         turns: Arc::new(Semaphore::new(SPEND_QUESTIONS)),
-        patience: SPEND_PATIENCE,
+        patience: HISTORY_PATIENCE,
     };
     let history = LedgerHistory {
         location: setup.ledger.clone(),
         reader,
         clock: lasting.clock.clone(),
         turn: Arc::new(Semaphore::new(1)),
+        patience: HISTORY_PATIENCE,
     };
     let alerts = AlertPort {
         ledger: polling.handle.clone(),

@@ -22,6 +22,7 @@ use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::app::trends::read as read_trends;
 use crate::cli::report::screen::Screen;
+use crate::cli::report::text::amount;
 use crate::cli::report::text::{left, plain, right, width};
 use crate::cli::{ConfigFile, Failure, load, print};
 use crate::config::file::Language;
@@ -33,7 +34,6 @@ use crate::export::api;
 use crate::runtime::clock::SystemClock;
 use crate::snapshot::Snapshot;
 use crate::store::Ledger;
-use crate::web::page::amount;
 
 #[derive(Debug, clap::Args)]
 #[command(

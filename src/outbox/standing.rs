@@ -9,13 +9,15 @@ use crate::domain::alert::AlertId;
 use crate::domain::notice::{Notice, QueuedNotice};
 
 /// So many messages that fail in a row are no fault of the messages.
-const SEVERAL: u32 = 3;
+const SEVERAL: usize = 3;
 
 /// What its last messages came to.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    /// How many failed since one was taken.
-    in_a_row: u32,
+    /// The messages that failed since one was taken.
+    failed: BTreeSet<i64>,
+    /// How often it was left alone since then.
+    rests: u32,
     /// It is left alone until then.
     rests_until: Option<Timestamp>,
 }
@@ -36,12 +38,16 @@ impl Standing {
         *self = Self::default();
     }
 
-    /// It did not take one. Gives how many times it failed as a whole before, where it does so: by
-    /// its own word, or because several messages failed.
-    pub(super) fn failed(&mut self, asks_for_rest: bool) -> Option<u32> {
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        let is_whole = asks_for_rest || self.is_in_doubt() || self.in_a_row >= SEVERAL;
-        is_whole.then(|| self.in_a_row.saturating_sub(SEVERAL))
+    /// It did not take this one. Gives how many times it was left alone before, where it is to be
+    /// now: by its own word, or because several messages failed; one that is refused again and again
+    /// is one.
+    pub(super) fn failed(&mut self, message: i64, asks_for_rest: bool) -> Option<u32> {
+        self.failed.insert(message);
+        let is_whole = asks_for_rest || self.is_in_doubt() || self.failed.len() >= SEVERAL;
+        is_whole.then(|| {
+            self.rests = self.rests.saturating_add(1);
+            self.rests - 1
+        })
     }
 
     /// It is left alone until an instant.

@@ -58,7 +58,12 @@ pub(super) async fn require_token(
     let lets_in = |wanted: &[Option<&SecretRef>]| sent.is_one_of(wanted.iter().copied().flatten());
     match lets_in(&wanted) {
         Ok(true) => {}
-        Ok(false) if changes && !sent.by_itself && matches!(lets_in(&[bearer]), Ok(true)) => {
+        // A browser is asked for the other password instead.
+        Ok(false)
+            if changes
+                && !(sent.by_itself && is_page(request.uri().path()))
+                && matches!(lets_in(&[bearer]), Ok(true)) =>
+        {
             let error = "this token reads: a change must bear the one of `web.operator_token`";
             return json(StatusCode::FORBIDDEN, &serde_json::json!({"error": error}));
         }

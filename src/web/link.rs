@@ -64,18 +64,27 @@ impl Place {
 
     /// This very view with one word of its query changed; none takes it out.
     pub fn with(&self, key: &str, value: Option<&str>) -> String {
-        let others = self.own_query().filter(|(name, _)| *name != key);
-        let query = others.chain(value.map(|value| (key, value)));
-        self.write(&self.own_path(), query, self.chosen, self.reloads)
+        self.with_each(&[(key, value)])
+    }
+
+    /// This very view with some words of its query changed; none takes a word out.
+    pub fn with_each(&self, changes: &[(&str, Option<&str>)]) -> String {
+        let is_changed = |name: &str| changes.iter().any(|(key, _)| *key == name);
+        let others = self.own_query().filter(|(name, _)| !is_changed(name));
+        let changed = changes.iter().filter_map(|(key, value)| Some((*key, (*value)?)));
+        self.write(&self.own_path(), others.chain(changed), self.chosen, self.reloads)
     }
 
     /// A word of the query.
     pub fn asked(&self, key: &str) -> Option<&str> {
-        self.own_query().find(|(name, _)| *name == key).map(|(_, value)| value)
+        self.query.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
     }
 
+    /// The words that say which view it is: what came of a form is told once.
     fn own_query(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.query.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        let told_once = |key: &str| key == "problem";
+        let words = self.query.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        words.filter(move |(key, _)| !told_once(key))
     }
 
     fn own_path(&self) -> String {

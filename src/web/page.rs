@@ -287,8 +287,3 @@ pub(super) fn page_headers() -> [(HeaderName, &'static str); 5] {
         (header::REFERRER_POLICY, "same-origin"),
     ]
 }
-
-/// An amount for people: whole units with thousands separators.
-pub fn amount(money: crate::domain::money::Money) -> String {
-    money.grouped(0)
-}

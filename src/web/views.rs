@@ -13,7 +13,6 @@ pub(super) mod bands;
 mod cut;
 pub(super) mod gpu;
 pub(super) mod record;
-mod rows;
 pub(super) mod source;
 pub(super) mod sources;
 pub(super) mod spend;

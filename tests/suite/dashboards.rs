@@ -4,4 +4,5 @@
 pub(crate) mod boards;
 pub(crate) mod history;
 mod recording;
+mod replicas;
 mod shapes;

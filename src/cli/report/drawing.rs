@@ -7,6 +7,7 @@ use std::fmt::Write;
 use rust_decimal::Decimal;
 
 use crate::cli::report::screen::{Paint, Screen, portion};
+use crate::cli::report::text::amount;
 use crate::cli::report::text::{left, right, width, wrapped};
 use crate::cli::report::{gpu, trends};
 use crate::config::file::Language;
@@ -19,7 +20,6 @@ use crate::domain::money::{CostBasis, Currency, Money};
 use crate::domain::report::Completeness;
 use crate::domain::spend::{PeriodSpend, SourceSpend};
 use crate::snapshot::Snapshot;
-use crate::web::page::amount;
 use crate::web::reader::Reader;
 
 /// So many values of a dimension are drawn; the others are one.
@@ -147,7 +147,7 @@ impl Drawing<'_> {
                 let [low, high] = outlook.forecast.interval_80;
                 let whole = |of: Decimal| Money::new(of, outlook.forecast.currency).grouped(0);
                 let (low, high) = (whole(low), whole(high));
-                let above = percent(Some(outlook.against.above_ceiling));
+                let above = self.reader.chance(outlook.against.above_ceiling);
                 match self.language {
                     Language::En => {
                         format!("{end}, {above} above the ceiling; 80 %: {low} to {high}")
@@ -245,7 +245,17 @@ impl Drawing<'_> {
 
     fn source(&mut self, source: &SourceSpend) {
         let open = source.periods.iter().find(|period| period.label == PeriodLabel::Current);
-        let Some(open) = open else { return };
+        let told = open.filter(|open| {
+            let mut totals = open.totals.values();
+            totals.any(|total| total.effective.or(total.billed).is_some())
+        });
+        let Some(open) = told else {
+            let unknown = self.word("unknown", "알 수 없음");
+            let room = self.screen.width.saturating_sub(width(unknown) + 2);
+            let name = self.screen.name(source.source.as_str(), room);
+            self.heading(&format!("{name}  {unknown}"));
+            return;
+        };
         for (currency, total) in &open.totals {
             let known = [CostBasis::Effective, CostBasis::Billed];
             let known = known.into_iter().find_map(|basis| Some((basis, total.on(basis)?)));
@@ -289,7 +299,8 @@ impl Drawing<'_> {
                 (if name.is_empty() { "-".to_owned() } else { name.to_owned() }, *sum)
             })
             .collect();
-        let others: Decimal = sums.iter().skip(shown).map(|(_, sum)| *sum).sum();
+        let rest = sums.iter().skip(shown).map(|(_, sum)| *sum);
+        let others = rest.fold(Decimal::ZERO, Decimal::saturating_add);
         if sums.len() > shown {
             let count = sums.len() - shown;
             let words = match self.language {

@@ -2,8 +2,15 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::domain::money::Money;
+
 /// So many marks without a width of their own are kept on one letter.
 const MOST_MARKS: usize = 2;
+
+/// An amount: whole units with thousands separators.
+pub fn amount(money: Money) -> String {
+    money.grouped(0)
+}
 
 /// One line without anything that steers a terminal or turns text around: controls, escapes, line
 /// and paragraph ends, marks of writing direction and other invisible letters become `?`. Piles of

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use rust_decimal::Decimal;
 
 use crate::cli::report::gpu::{Style, title};
+use crate::cli::report::text::amount;
 use crate::cli::report::text::plain;
 use crate::config::file::Language;
 use crate::domain::anomaly::{Anomaly, AnomalyKind};
@@ -13,7 +14,6 @@ use crate::domain::change::Change;
 use crate::domain::money::{Currency, Money};
 use crate::domain::trend::{SourceTrends, Trend};
 use crate::snapshot::Snapshot;
-use crate::web::page::amount;
 
 /// So many values that moved most are named.
 const MOST_PARTS: usize = 3;

@@ -32,16 +32,19 @@ fn message(id: i64, attempts: u32, bands: &[&str]) -> (QueuedNotice, Notice) {
 #[test]
 fn a_receiver_rests_when_several_messages_failed_and_longer_each_time() {
     let mut standing = Standing::default();
-    assert_eq!(standing.failed(false), None);
-    assert_eq!(standing.failed(false), None);
+    assert_eq!(standing.failed(1, false), None);
+    assert_eq!(standing.failed(2, false), None);
     standing.took();
-    let failed: Vec<Option<u32>> = (0..5).map(|_| standing.failed(false)).collect();
+    let failed: Vec<Option<u32>> = (0..5).map(|id| standing.failed(id, false)).collect();
     assert_eq!(failed, [None, None, Some(0), Some(1), Some(2)]);
     standing.took();
-    assert_eq!(standing.failed(true), Some(0), "it asks for rest by itself");
+    let again: Vec<Option<u32>> = (0..5).map(|_| standing.failed(7, false)).collect();
+    assert_eq!(again, [None; 5], "one message that is always refused speaks for itself alone");
+    standing.took();
+    assert_eq!(standing.failed(1, true), Some(0), "it asks for rest by itself");
     standing.rest(Timestamp::UNIX_EPOCH);
     assert!(standing.is_in_doubt() && !standing.rests(Timestamp::UNIX_EPOCH));
-    assert_eq!(standing.failed(false), Some(0), "one that is in doubt has no second try");
+    assert_eq!(standing.failed(1, false), Some(1), "one that is in doubt has no second try");
     standing.took();
     assert!(!standing.is_in_doubt());
 }

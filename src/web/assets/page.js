@@ -33,6 +33,11 @@
     return within || [...document.querySelectorAll("form :is(input, textarea)")].some(changed);
   };
 
+  const STOPS = "a[href], button, summary, input, select, textarea, [tabindex='0']";
+
+  // Which of the places that a keyboard stops at has the focus.
+  const placeOf = (part, one) => [...part.querySelectorAll(STOPS)].indexOf(one);
+
   const opened = (part) =>
     new Set([...part.querySelectorAll("details[open][id]")].map((one) => one.id));
 
@@ -41,11 +46,20 @@
     const next = fresh.getElementById(id);
     if (!held || !next || held.innerHTML === next.innerHTML) return;
     const open = opened(held);
-    const focused = held.contains(document.activeElement) ? document.activeElement.id : "";
+    const focused = placeOf(held, document.activeElement);
+    const scrolled = [...held.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
     held.replaceChildren(...next.childNodes);
     for (const one of open) document.getElementById(one)?.setAttribute("open", "");
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    [...held.querySelectorAll(".scroll")].forEach((one, at) => { one.scrollLeft = scrolled[at] ?? 0; });
+    if (focused >= 0) held.querySelectorAll(STOPS)[focused]?.focus({ preventScroll: true });
   };
+
+  // What came of a form is told once.
+  const here = new URL(location.href);
+  if (here.searchParams.has("problem")) {
+    here.searchParams.delete("problem");
+    history.replaceState(null, "", here);
+  }
 
   const load = async () => {
     if (loading || busy()) return;
@@ -53,8 +67,9 @@
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
       const text = await answer.text();
-      if (!answer.ok && answer.status >= 500) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(text, "text/html");
+      // A sign-in page of a proxy, or a word that the token is another now, is no newer figure.
+      if (answer.status >= 500 || !fresh.getElementById("main")) throw new Error(String(answer.status));
       for (const id of ["notices", "main"]) take(fresh, id);
       const foot = fresh.querySelector("footer");
       if (foot) document.querySelector("footer").replaceChildren(...foot.childNodes);

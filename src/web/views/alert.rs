@@ -2,6 +2,7 @@
 //! or silence it.
 
 use axum::extract::Path;
+use axum::http::StatusCode;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
@@ -27,6 +28,13 @@ pub(in crate::web) async fn show(visit: Visit, Path(id): Path<String>) -> axum::
         let held = snapshot.alerts.iter().find(|state| state.key.id().as_str() == id);
         let newest = events.as_ref().ok().and_then(|events| events.first());
         let Some(state) = held.or(newest.map(|event| &event.state)) else {
+            if events.is_err() {
+                let why = visit.reader.word(
+                    "The history of alerts cannot be read now; see the agent's log.",
+                    "지금은 알림 기록을 읽을 수 없습니다. 에이전트 로그를 확인하세요.",
+                );
+                return Shown::failed(&visit, StatusCode::INTERNAL_SERVER_ERROR, why);
+            }
             return Shown::missing(&visit, &id);
         };
         let muted = visit.face.alerts.mutes(&snapshot.alerts, &silences);

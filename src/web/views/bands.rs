@@ -11,6 +11,7 @@ use super::{Figure, signed, status};
 use crate::domain::alert::{AlertState, Severity};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::change::Change;
+use crate::domain::forecast::ForecastMethod;
 use crate::domain::money::{Currency, Money};
 use crate::snapshot::Snapshot;
 use crate::web::chart::track::track;
@@ -91,8 +92,8 @@ fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
                 @for about in alert.key.subject.values() { " · " bdi { (about) } }
             }
             @if pending > 0 {
-                br; (reader.count(pending)) " "
-                (reader.word("will, if it lasts.", "건은 지속되면 발생합니다."))
+                br; (reader.count(pending))
+                (reader.word(" pending: firing if it lasts.", "건 대기 중: 지속되면 발생합니다."))
             }
         }
     }
@@ -108,14 +109,14 @@ fn idle(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     }
     html! {
         h2 { a href=(place.to(&["gpu"], &[])) { (reader.word("GPU money that did nothing this month", "이번 달 유휴 GPU 비용")) } }
-        @if sums.is_empty() {
+        @if sums.values().all(|(_, all)| all.is_zero()) {
             strong { (reader.word("unknown", "알 수 없음")) }
             p {
                 (reader.word("No GPU telemetry has been priced this month; see `gpu` in the configuration.",
                              "이번 달에 비용이 매겨진 GPU 텔레메트리가 없습니다. 설정의 `gpu`를 확인하세요."))
             }
         }
-        @for (currency, (idle, all)) in sums {
+        @for (currency, (idle, all)) in sums.into_iter().filter(|(_, (_, all))| !all.is_zero()) {
             strong { (reader.small_money(Money::new(idle, currency))) }
             p {
                 @if let Some(share) = idle.checked_div(all) {
@@ -212,6 +213,18 @@ pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
         return html! { @if let Some(view) = reason { p.note { (reader.reason(&view.reason)) } } };
     };
     let outlook = band.outlook.as_ref();
+    let is_over = band.is_final
+        || outlook.is_some_and(|outlook| outlook.forecast.method == ForecastMethod::Actual);
+    if is_over {
+        return html! {
+            p {
+                (reader.word("Ended at ", "월말 금액 "))
+                strong { (figure("band_month_end", band).money(end, reader)) }
+                @if !band.is_final { (reader.word("; the provider may still restate it", " (공급자가 정정할 수 있음)")) }
+                "."
+            }
+        };
+    }
     let chance = |p: f64, name| figure(name, band).shown(p, &reader.chance(p));
     html! {
         p {
@@ -244,7 +257,7 @@ pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
 }
 
 /// What moved a band's money since last week: its own where it holds a part of a source, else that of
-/// its only source.
+/// its only source, where the band holds all of it on the same basis.
 pub(super) fn moved<'a>(
     snapshot: &'a Snapshot,
     name: &str,
@@ -252,7 +265,15 @@ pub(super) fn moved<'a>(
 ) -> Option<&'a Change> {
     let own = snapshot.trends.iter().flat_map(|of| &of.bands).find(|held| held.band == name);
     let whole = || match band.sources.as_slice() {
-        [only] => snapshot.trends.iter().find(|of| of.source == *only)?.change.as_ref(),
+        [only] => {
+            let of = snapshot.trends.iter().find(|of| of.source == *only)?;
+            let basis = of.trends.iter().find(|trend| trend.of.is_none())?.basis;
+            let spend = snapshot.spend.iter().find(|of| of.source == *only)?;
+            let open = spend.periods.iter().find(|held| held.period == band.period)?;
+            let total = open.totals.get(&band.ceiling.currency)?.on(band.basis)?;
+            let is_whole = band.spend.is_some_and(|spend| spend.amount == total);
+            (is_whole && basis == band.basis).then_some(of.change.as_ref()).flatten()
+        }
         _ => None,
     };
     own.map(|held| &held.change).or_else(whole)

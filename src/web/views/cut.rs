@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::config::file::Language;
 use crate::web::link::Place;
 use crate::web::reader::Reader;
 
@@ -14,6 +15,8 @@ const PAGE: usize = 50;
 pub(in crate::web) struct Cut<'a, T> {
     /// The rows.
     pub shown: &'a [T],
+    /// The rows after the first ones, which one row may stand for; none where all are asked for.
+    pub rest: &'a [T],
     /// The word of the query that pages through it.
     key: &'static str,
     /// The page of all of them, from 1; none for the first rows alone.
@@ -30,7 +33,20 @@ impl<'a, T> Cut<'a, T> {
             Some(page) => list.chunks(PAGE).nth(page - 1).unwrap_or_default(),
             None => list.get(..FIRST).unwrap_or(list),
         };
-        Self { shown, key, page, all: list.len() }
+        let rest = match page {
+            Some(_) => &[],
+            None => list.get(shown.len()..).unwrap_or_default(),
+        };
+        Self { shown, rest, key, page, all: list.len() }
+    }
+
+    /// What the row of the rest is called.
+    pub(in crate::web) fn rest_name(&self, reader: &Reader) -> String {
+        let count = reader.count(self.rest.len());
+        match reader.language {
+            Language::En => format!("{count} more"),
+            Language::Ko => format!("그 외 {count}개"),
+        }
     }
 
     /// Links to the rows that are not shown; nothing where all are.
@@ -41,7 +57,7 @@ impl<'a, T> Cut<'a, T> {
             @match self.page {
                 None if self.all > self.shown.len() => {
                     p { a href=(to(1)) {
-                        (reader.word("Show all ", "전체 보기 ")) (reader.count(self.all))
+                        (all_of_them(self.all, pages > 1, reader))
                     } }
                 }
                 Some(page) => {
@@ -57,5 +73,41 @@ impl<'a, T> Cut<'a, T> {
                 None => {}
             }
         }
+    }
+}
+
+/// What the link to all rows of a list says: whether they stand on one page or on several.
+fn all_of_them(count: usize, is_paged: bool, reader: &Reader) -> String {
+    let count = reader.count(count);
+    match (reader.language, is_paged) {
+        (Language::En, true) => format!("Page through all {count}"),
+        (Language::En, false) => format!("Show all {count}"),
+        (Language::Ko, true) => format!("{count}개 모두 페이지별로 보기"),
+        (Language::Ko, false) => format!("{count}개 모두 보기"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_never_shows_more_than_it_can_and_loses_no_row() {
+        let all: Vec<usize> = (0..110).collect();
+        let cut = |query: &[(&str, &str)]| {
+            let word = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            let place = Place::new("/gpu", query.iter().map(word).collect());
+            let cut = Cut::of(&all, "nodes", &place);
+            (cut.shown.first().copied(), cut.shown.len(), cut.rest.len())
+        };
+        assert_eq!(cut(&[]), (Some(0), 25, 85));
+        assert_eq!(cut(&[("pods", "2")]), (Some(0), 25, 85), "another list's page");
+        assert_eq!(cut(&[("nodes", "1")]), (Some(0), 50, 0));
+        assert_eq!(cut(&[("nodes", "3")]), (Some(100), 10, 0));
+        assert_eq!(cut(&[("nodes", "99")]), (Some(100), 10, 0));
+        assert_eq!(cut(&[("nodes", "0")]), (Some(0), 50, 0));
+        let none: [usize; 0] = [];
+        let none = Cut::of(&none, "nodes", &Place::new("/gpu", vec![("nodes".into(), "2".into())]));
+        assert_eq!((none.shown.len(), none.rest.len()), (0, 0));
     }
 }

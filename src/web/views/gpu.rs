@@ -1,6 +1,7 @@
 //! GPUs: what the fleet is and does now, where its money went, and which node or workload wastes it.
 
 use axum::extract::Path;
+use axum::http::StatusCode;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
@@ -35,9 +36,9 @@ pub(in crate::web) async fn node(
     Path(name): Path<String>,
 ) -> axum::response::Response {
     let past = past(&visit).await;
-    visit.answer(View::Gpu, |snapshot| match node::body(&name, snapshot, past, &visit) {
+    visit.answer(View::Gpu, |snapshot| match node::body(&name, snapshot, &past, &visit) {
         Some(body) => Shown::one(name.clone(), body),
-        None => Shown::missing(&visit, &name),
+        None => absent(&name, &past, &visit),
     })
 }
 
@@ -49,11 +50,21 @@ pub(in crate::web) async fn workload(
     let past = past(&visit).await;
     let full = format!("{namespace}/{name}");
     visit.answer(View::Gpu, |snapshot| {
-        match workload::body(&namespace, &name, snapshot, past, &visit) {
+        match workload::body(&namespace, &name, snapshot, &past, &visit) {
             Some(body) => Shown::one(full.clone(), body),
-            None => Shown::missing(&visit, &full),
+            None => absent(&full, &past, &visit),
         }
     })
+}
+
+/// What nothing is known of: it may be known of in the past where that cannot be read now.
+fn absent(name: &str, past: &Past, visit: &Visit) -> Shown {
+    let Some(Err(error)) = past else { return Shown::missing(visit, name) };
+    let status = match error {
+        HistoryError::Busy => StatusCode::TOO_MANY_REQUESTS,
+        HistoryError::Ledger(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Shown::failed(visit, status, why_no_past(error, &visit.reader))
 }
 
 /// What the ledger tells of this month; none where it cannot be asked.
@@ -95,7 +106,7 @@ fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
             (money::workloads(picture, visit))
             (nodes::section(picture, visit))
             (fleets::prices(picture, visit))
-            (fleets::tiers(picture, reader))
+            (fleets::tiers(picture, visit))
             (money::checks(snapshot, visit))
         }
     }
@@ -216,17 +227,19 @@ fn unknown(reader: &Reader) -> &'static str {
 
 /// Why the past is not shown.
 fn no_past(error: &HistoryError, reader: &Reader) -> Markup {
-    html! {
-        p.empty role="alert" {
-            @match error {
-                HistoryError::Busy => (reader.word(
-                    "The month is being read for somebody else. Load this page again in a moment.",
-                    "다른 요청이 이번 달을 읽고 있습니다. 잠시 후 다시 불러오세요.")),
-                HistoryError::Ledger(_) => (reader.word(
-                    "The ledger cannot be read; the agent's log says why.",
-                    "원장을 읽을 수 없습니다. 원인은 에이전트 로그에 있습니다.")),
-            }
-        }
+    html! { p.empty role="alert" { (why_no_past(error, reader)) } }
+}
+
+fn why_no_past(error: &HistoryError, reader: &Reader) -> &'static str {
+    match error {
+        HistoryError::Busy => reader.word(
+            "The month is being read for somebody else. Load this page again in a moment.",
+            "다른 요청이 이번 달을 읽고 있습니다. 잠시 후 다시 불러오세요.",
+        ),
+        HistoryError::Ledger(_) => reader.word(
+            "The ledger cannot be read; the agent's log says why.",
+            "원장을 읽을 수 없습니다. 원인은 에이전트 로그에 있습니다.",
+        ),
     }
 }
 

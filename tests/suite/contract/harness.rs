@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use costband::analyse::gpu_picture::GpuBooks;
@@ -439,13 +440,19 @@ impl Bench {
 
     /// What the face tells of GPU money on a day.
     pub async fn gpu_day(&self, day: Date) -> GpuRange {
-        let history = LedgerHistory {
+        let history = self.gpu_history(Arc::new(Semaphore::new(1)), Duration::from_secs(60));
+        history.money(Window::new(day, day.tomorrow().unwrap())).await.unwrap()
+    }
+
+    /// Answers questions of GPU money, each in its turn.
+    pub fn gpu_history(&self, turn: Arc<Semaphore>, patience: Duration) -> LedgerHistory {
+        LedgerHistory {
             location: self.setup.ledger.clone(),
             reader: self.reader.clone(),
             clock: self.clock.clone(),
-            turn: Arc::new(Semaphore::new(1)),
-        };
-        history.money(Window::new(day, day.tomorrow().unwrap())).await.unwrap()
+            turn,
+            patience,
+        }
     }
 
     pub async fn judge(&self) -> Vec<BandJudgement> {

@@ -9,7 +9,7 @@ use costband::app::spend_history::LedgerSpendHistory;
 use costband::domain::breakdown::Dimension;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::period::Window;
-use costband::domain::ports::{Clock, HistoryError, SpendHistory, SpendHistoryError};
+use costband::domain::ports::{Clock, GpuHistory, HistoryError, SpendHistory, SpendHistoryError};
 use costband::domain::report::Completeness;
 use costband::domain::spend_range::{PartKey, SpendQuestion, SpendRange};
 use costband::simulate::charge::{Charge, World};
@@ -173,4 +173,12 @@ async fn who_finds_no_source_or_no_turn_is_told_so() {
     assert_eq!(lost.to_string(), wanted);
     let busy = history(&bench, 0).spend(question(id(Provider::Aws))).await.unwrap_err();
     assert_eq!(busy, SpendHistoryError::History(HistoryError::Busy));
+
+    // GPU money: who has patience gets the turn of the one before.
+    let turn = Arc::new(Semaphore::new(0));
+    let hasty = bench.gpu_history(turn.clone(), Duration::from_millis(1));
+    assert_eq!(hasty.money(window).await.unwrap_err(), HistoryError::Busy);
+    let patient = bench.gpu_history(turn.clone(), Duration::from_secs(60));
+    let (answer, ()) = tokio::join!(patient.money(window), async { turn.add_permits(1) });
+    assert_eq!(answer.unwrap().window, window);
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use costband::domain::gpu_money::GpuPicture;
+use costband::domain::gpu_money::{GpuPicture, WorkloadMoney};
 use reqwest::StatusCode;
+use rust_decimal::Decimal;
 
 use super::view_spend::{latin_words, row};
 use super::world::{Shown, snapshot};
@@ -77,10 +78,65 @@ async fn a_workload_tells_its_money_and_its_pods() {
     assert!(one.contains("&lt;script&gt;") && !one.contains("<script>"), "{one}");
     // 1 + ... + 977 are added up.
     assert!(row(&one, "977 more").contains("477,753\u{a0}USD"), "{one}");
-    let all = shown.text(&format!("/gpu/workloads/ml/{link}?all=pods&page=6")).await;
+    let all = shown.text(&format!("/gpu/workloads/ml/{link}?pods=21")).await;
     assert!(all.contains("1,001–1,002 / 1,002"), "{all}");
     let missing = shown.get("/gpu/workloads/ml/nobody", &[]).await;
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_only_the_past_could_know_is_not_said_to_be_missing() {
+    let shown = Shown::start().await;
+    for (month, status, why) in [
+        ("2001-01", StatusCode::TOO_MANY_REQUESTS, "being read for somebody else"),
+        ("2002-01", StatusCode::INTERNAL_SERVER_ERROR, "log says why"),
+    ] {
+        let mut snapshot = snapshot();
+        Arc::make_mut(&mut snapshot.gpu).periods[0].period = month.parse().unwrap();
+        shown.publish(snapshot);
+        for path in ["/gpu/nodes/gone", "/gpu/workloads/ml/nobody"] {
+            let page = shown.get(path, &[]).await;
+            assert_eq!(page.status(), status, "{path}");
+            let page = page.text().await.unwrap();
+            assert!(page.contains(why) && !page.contains("/var/lib"), "{path}: {page}");
+        }
+        let known = shown.text("/gpu/nodes/node-1").await;
+        assert!(known.contains(why) && known.contains("H100"), "{known}");
+    }
+}
+
+#[tokio::test]
+async fn fleets_are_named_with_their_month_and_too_much_money_is_unknown() {
+    let shown = Shown::start().await;
+    let mut snapshot = snapshot();
+    let picture = Arc::make_mut(&mut snapshot.gpu);
+    let period = &mut picture.periods[0];
+    let states = &mut period.money.fleets[0].money.as_mut().unwrap().1;
+    for cost in states.values_mut() {
+        *cost = Decimal::MAX;
+    }
+    let one = period.workloads[0].clone();
+    let much = WorkloadMoney { idle_cost: Decimal::MAX, cost: Decimal::MAX, ..one.clone() };
+    let euros = WorkloadMoney {
+        currency: "EUR".parse().unwrap(),
+        idle_cost: Decimal::ONE,
+        cost: Decimal::ONE,
+        ..one
+    };
+    period.workloads = std::iter::once(euros).chain(std::iter::repeat_n(much, 30)).collect();
+    shown.publish(snapshot);
+    let page = shown.text("/gpu").await;
+    assert!(page.contains("Utilization against money, by fleet · October 2025</h3>"), "{page}");
+    let fleets = page.split("by fleet · ").nth(1).unwrap();
+    assert!(row(fleets, "H100 80GB").contains("unknown"), "{fleets}");
+    assert!(row(&page, "6 more").contains("unknown"), "{page}");
+    let euros = row(&page, "1.00\u{a0}EUR");
+    let dollars = row(page.split_once("Idle money by workload").unwrap().1, "\u{a0}USD");
+    let bar = |row: &str| {
+        row.split("<svg").nth(1).map(|bar| bar.split("</svg").next().unwrap().to_owned())
+    };
+    assert!(bar(euros).is_some(), "{euros}");
+    assert_eq!(bar(euros), bar(dollars), "the most of each currency is as long");
 }
 
 #[tokio::test]
@@ -121,7 +177,7 @@ async fn ten_thousand_nodes_fit_on_a_page() {
     shown.publish(snapshot);
     let page = shown.text("/gpu").await;
     assert!(page.len() < 300_000, "{}", page.len());
-    assert!(page.contains("All of them: 10,000"), "{page}");
+    assert!(page.contains("Page through all 10,000"), "{page}");
 }
 
 #[tokio::test]

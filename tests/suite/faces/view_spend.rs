@@ -129,9 +129,14 @@ async fn what_moved_and_stood_out_is_told_in_words() {
         "href=\"../spend/aws-main?day=2025-10-11\"",
         "In single services, accounts and regions: ",
         "Days that moved after they were complete",
+        "and what moved<small> effective</small>",
     ] {
         assert!(page.contains(told), "{told}: {page}");
     }
+    let one_basis = "told on one basis only, whichever is chosen above: effective.";
+    assert!(!page.contains(one_basis), "{page}");
+    let billed = shown.text("/spend/aws-main?basis=billed").await;
+    assert!(billed.contains(one_basis), "{billed}");
     let korean = shown.text("/spend/aws-main?lang=ko").await;
     assert!(
         korean.contains("이전 7일 대비")
@@ -172,6 +177,10 @@ async fn the_way_down_asks_the_ledger_and_says_where_it_ends() {
     let others = row(&part, "3 more, not told apart");
     assert!(others.contains("3.00\u{a0}USD") && !others.contains("href"), "{others}");
     assert!(!part.contains("data-figure"), "no other face tells parts of services");
+    assert!(part.contains("aria-current=\"true\">billed</a>"), "the basis that is told: {part}");
+    assert!(!part.contains("aria-current=\"true\">effective</a>"), "{part}");
+    let early = shown.text("/spend/aws-main?service_name=x&day=2025-10-16").await;
+    assert!(early.contains("<p class=\"amount\">unknown"), "no 0 for what nobody knows: {early}");
 
     let ended = shown.text("/spend/aws-main?service_name=x&sub_account_id=y").await;
     assert!(
@@ -200,8 +209,11 @@ async fn what_cannot_be_shown_says_why_and_leaks_nothing() {
     for query in ["period=soon", "by=sku", "day=2025-02-30", "basis=list"] {
         assert_eq!(status(&format!("/spend/aws-main?{query}")).await, StatusCode::BAD_REQUEST);
     }
-    let waiting = shown.text("/spend/azure-main").await;
-    assert!(waiting.contains("This source was never read"), "{waiting}");
+    for path in ["/spend/azure-main", "/spend/azure-main?service_name=x&day=2025-10-15"] {
+        let waiting = shown.text(path).await;
+        assert!(waiting.contains("This source was never read"), "{waiting}");
+        assert!(!waiting.contains("What is told"), "{waiting}");
+    }
 
     let mut snapshot = snapshot();
     let named = |name: &str, from: usize, snapshot: &mut costband::snapshot::Snapshot| {
@@ -259,8 +271,11 @@ async fn ten_thousand_accounts_fit_on_pages() {
     assert!(page.len() < 300_000, "{}", page.len());
     // 1 + ... + 9975.
     assert!(row(&page, "9,975 more").contains("49,755,300\u{a0}USD"), "{page}");
-    let all = shown.text("/spend/aws-main?by=sub_account_id&all=parts&page=50").await;
-    assert!(all.len() < 600_000, "{}", all.len());
-    assert!(all.contains("9,801–10,000 / 10,000") && all.contains("rel=\"prev\""), "{all}");
+    let all = shown.text("/spend/aws-main?by=sub_account_id&parts=200").await;
+    assert!(all.len() < 300_000, "{}", all.len());
+    assert!(all.contains("9,951–10,000 / 10,000") && all.contains("rel=\"prev\""), "{all}");
     assert!(all.contains("000000000001") && !all.contains("rel=\"next\""));
+    assert!(page.contains(">Page through all 10,000</a>"), "{page}");
+    let first = "<a href=\"../spend/aws-main?by=sub_account_id\">Only the first ones</a>";
+    assert!(all.contains(first), "{all}");
 }

@@ -18,7 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::web::chart::{float, shares};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// GPUs by what they do now; parts of one where it is split.
 type StatesNow = BTreeMap<GpuState, Decimal>;
@@ -51,7 +51,7 @@ pub(super) fn now(snapshot: &Snapshot, visit: &Visit) -> Markup {
         add(&mut all, &node.states);
     }
     let gpus: u32 = picture.fleets.iter().fold(0, |sum, now| sum.saturating_add(now.gpus));
-    let rows = Rows::of("fleets", &picture.fleets, &visit.place);
+    let rows = Cut::of(&picture.fleets, "fleets", &visit.place);
     let title = reader.word("The fleet now", "현재 GPU");
     html! {
         h2 { (title) }
@@ -78,7 +78,7 @@ pub(super) fn now(snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("GPU-hour", "GPU 시간당")) }
                         th scope="col" { (reader.word("Tier", "등급")) }
                     } }
-                    tbody { @for now in rows.shown() { (fleet(now, states_of.get(&now.fleet), reader)) } }
+                    tbody { @for now in rows.shown { (fleet(now, states_of.get(&now.fleet), reader)) } }
                 }
             }
             (rows.links(&visit.place, reader))
@@ -155,7 +155,7 @@ fn coverage(picture: &GpuPicture, visit: &Visit) -> Markup {
         }
     };
     let title = reader.word("What telemetry sees", "텔레메트리 범위");
-    let rows = Rows::of("coverage", &picture.coverage, &visit.place);
+    let rows = Cut::of(&picture.coverage, "coverage", &visit.place);
     html! {
         @if !picture.coverage.is_empty() {
             h3 { (title) }
@@ -166,7 +166,7 @@ fn coverage(picture: &GpuPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("GPUs seen / there", "관측 / 전체 GPU")) }
                         th scope="col" { (reader.word("Missing", "부족")) }
                     } }
-                    tbody { @for of in rows.shown() { (row(of)) } }
+                    tbody { @for of in rows.shown { (row(of)) } }
                 }
             }
             (rows.links(&visit.place, reader))
@@ -188,7 +188,7 @@ pub(super) fn prices(picture: &GpuPicture, visit: &Visit) -> Markup {
         let rank = |of: &(&FleetMoney, Currency, Decimal)| (of.1, busy(of.0).is_none(), busy(of.0));
         rank(one).cmp(&rank(other))
     });
-    let rows = Rows::of("prices", &fleets, &visit.place);
+    let rows = Cut::of(&fleets, "prices", &visit.place);
     let most = |currency: Currency| {
         let same = fleets.iter().filter(|of| of.1 == currency);
         same.map(|of| busy(of.0).unwrap_or(of.2)).max()
@@ -214,7 +214,7 @@ pub(super) fn prices(picture: &GpuPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Busy", "작업 중")) }
                     } }
                     tbody {
-                        @for (of, currency, price) in rows.shown() {
+                        @for (of, currency, price) in rows.shown {
                             tr {
                                 th scope="row" { bdi { (model_name(&of.fleet.model)) } }
                                 td.where { (place_of(&of.fleet, reader)) }
@@ -245,7 +245,9 @@ pub(super) fn prices(picture: &GpuPicture, visit: &Visit) -> Markup {
 }
 
 /// Clusters against the hardware guide.
-pub(super) fn tiers(picture: &GpuPicture, reader: &Reader) -> Markup {
+pub(super) fn tiers(picture: &GpuPicture, visit: &Visit) -> Markup {
+    let reader = &visit.reader;
+    let rows = Cut::of(&picture.clusters, "clusters", &visit.place);
     let title = reader.word("Against the hardware guide", "하드웨어 가이드 기준");
     let number = |count: u64| reader.number(count.into(), 0);
     html! {
@@ -262,7 +264,7 @@ pub(super) fn tiers(picture: &GpuPicture, reader: &Reader) -> Markup {
                         th scope="col" { (reader.word("Missing for the next tier", "다음 등급에 부족한 것")) }
                     } }
                     tbody {
-                        @for of in &picture.clusters {
+                        @for of in rows.shown {
                             tr {
                                 th scope="row" { (cloud(of.provider, reader)) " · " bdi { (of.cluster) } }
                                 td.some { (reader.language.tier(of.tier)) }
@@ -278,6 +280,7 @@ pub(super) fn tiers(picture: &GpuPicture, reader: &Reader) -> Markup {
                     }
                 }
             }
+            (rows.links(&visit.place, reader))
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Where the money of GPUs went, by what they did and for whom, and how sure that is.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::{cloud, hours_told, percent_of, place_of, states, told};
+use super::{cloud, hours_told, percent_of, place_of, states, told, unknown};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu_money::{
     FleetMoney, GpuPicture, NotGpu, PaidNotRunning, PeriodPicture, ProviderMoney, WorkloadMoney,
@@ -19,7 +21,7 @@ use crate::web::chart::shares::{share, swatch};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
 use crate::web::views::Figure;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// This month and the last one.
 pub(super) fn section(picture: &GpuPicture, visit: &Visit) -> Markup {
@@ -135,20 +137,21 @@ fn not_gpu(kind: NotGpu, reader: &Reader) -> &'static str {
 /// Money against what it did, by fleet: bars as long as their money.
 fn by_fleet(period: &PeriodPicture, visit: &Visit) -> Markup {
     let reader = &visit.reader;
-    let sum = |of: &FleetMoney| -> Option<(Currency, Decimal)> {
-        of.money.as_ref().map(|(currency, states)| (*currency, states.values().sum()))
+    // The inner none is money that cannot be added up.
+    let sum = |of: &FleetMoney| -> Option<(Currency, Option<Decimal>)> {
+        of.money.as_ref().map(|(currency, states)| (*currency, checked_sum(states.values())))
     };
     let mut fleets: Vec<&FleetMoney> = period.money.fleets.iter().collect();
     fleets.sort_by_key(|of| std::cmp::Reverse(sum(of).map(|(_, sum)| sum)));
     let most = |currency: Currency| {
         let same = fleets.iter().filter_map(|of| sum(of)).filter(|(held, _)| *held == currency);
-        same.map(|(_, sum)| sum).max()
+        same.filter_map(|(_, sum)| sum).max()
     };
-    let rows = Rows::of("money", &fleets, &visit.place);
+    let rows = Cut::of(&fleets, "money", &visit.place);
     let title = reader.word("Utilization against money, by fleet", "GPU 그룹별 비용과 사용");
     html! {
         @if !fleets.is_empty() {
-            h3 { (title) }
+            h3 { (title) " · " (reader.month(period.period)) }
             div.scroll tabindex="0" role="region" aria-label=(title) {
                 table.parts {
                     thead { tr {
@@ -159,25 +162,25 @@ fn by_fleet(period: &PeriodPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Busy", "작업 중")) }
                     } }
                     tbody {
-                        @for of in rows.shown() {
+                        @for of in rows.shown {
                             tr {
                                 th scope="row" {
                                     bdi { (model_name(&of.fleet.model)) } " · " (place_of(&of.fleet, reader))
                                     @if let Some((currency, money)) = &of.money {
-                                        @let length = sum(of).zip(most(*currency)).and_then(|((_, sum), most)| sum.checked_div(most));
+                                        @let length = sum(of).and_then(|(_, sum)| sum).zip(most(*currency)).and_then(|(sum, most)| sum.checked_div(most));
                                         (states(money, length.map_or(0.0, float), 14, |cost| told(cost, *currency, reader), reader))
                                     }
                                 }
                                 td.number {
                                     @match sum(of) {
-                                        Some((currency, sum)) => (told(sum, currency, reader)),
+                                        Some((currency, sum)) => (told_or_unknown(sum, currency, reader)),
                                         None => (reader.word("no price", "단가 없음")),
                                     }
                                 }
                                 td.number {
                                     @if let Some((currency, money)) = &of.money {
-                                        @let idle: Decimal = money.iter().filter(|(state, _)| state.is_idle()).map(|(_, cost)| cost).sum();
-                                        (told(idle, *currency, reader))
+                                        @let idle = money.iter().filter(|(state, _)| state.is_idle()).map(|(_, cost)| cost);
+                                        (told_or_unknown(checked_sum(idle), *currency, reader))
                                     }
                                 }
                                 td.number { (hours_told(hours(of.time.total()), reader)) }
@@ -200,8 +203,13 @@ pub(super) fn workloads(picture: &GpuPicture, visit: &Visit) -> Markup {
     let Some(period) = picture.periods.iter().find(|of| of.label == PeriodLabel::Current) else {
         return html! {};
     };
-    let rows = Rows::of("workloads", &period.workloads, &visit.place);
-    let most = period.workloads.iter().map(|one| one.idle_cost).max().unwrap_or_default();
+    let rows = Cut::of(&period.workloads, "workloads", &visit.place);
+    // Bars of one currency are as long as their money of it; those of two are not compared.
+    let mut most: BTreeMap<Currency, Decimal> = BTreeMap::new();
+    for one in &period.workloads {
+        let most = most.entry(one.currency).or_insert(one.idle_cost);
+        *most = one.idle_cost.max(*most);
+    }
     let title = reader.word("Idle money by workload", "워크로드별 유휴 비용");
     html! {
         h2 { (title) }
@@ -220,8 +228,8 @@ pub(super) fn workloads(picture: &GpuPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Idle share", "유휴 비중")) }
                     } }
                     tbody {
-                        @for one in rows.shown() { (workload(one, most, visit)) }
-                        @if !rows.rest().is_empty() { (others(&rows, reader)) }
+                        @for one in rows.shown { (workload(one, &most, visit)) }
+                        @if !rows.rest.is_empty() { (others(&rows, reader)) }
                     }
                 }
             }
@@ -230,14 +238,14 @@ pub(super) fn workloads(picture: &GpuPicture, visit: &Visit) -> Markup {
     }
 }
 
-fn workload(one: &WorkloadMoney, most: Decimal, visit: &Visit) -> Markup {
+fn workload(one: &WorkloadMoney, most: &BTreeMap<Currency, Decimal>, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let link = visit.place.to(&["gpu", "workloads", &one.of.namespace, &one.of.name], &[]);
     html! {
         tr {
             th scope="row" {
                 a href=(link) { bdi { (one.of.namespace) } "/" bdi { (one.of.name) } }
-                @if let Some(of) = one.idle_cost.checked_div(most) { (share(float(of))) }
+                @if let Some(of) = most.get(&one.currency).and_then(|most| one.idle_cost.checked_div(*most)) { (share(float(of))) }
             }
             td.number { (told(one.idle_cost, one.currency, reader)) }
             td.number { (told(one.cost, one.currency, reader)) }
@@ -247,18 +255,29 @@ fn workload(one: &WorkloadMoney, most: Decimal, visit: &Visit) -> Markup {
 }
 
 /// The rest of the workloads, where they are all in one currency.
-fn others(rows: &Rows<'_, WorkloadMoney>, reader: &Reader) -> Markup {
-    let first = rows.rest().first().map(|one| one.currency);
-    let same = first.filter(|first| rows.rest().iter().all(|one| one.currency == *first));
-    let sum = |of: fn(&WorkloadMoney) -> Decimal| rows.rest().iter().map(of).sum::<Decimal>();
+fn others(rows: &Cut<'_, WorkloadMoney>, reader: &Reader) -> Markup {
+    let first = rows.rest.first().map(|one| one.currency);
+    let same = first.filter(|first| rows.rest.iter().all(|one| one.currency == *first));
+    let sum = |of: fn(&WorkloadMoney) -> &Decimal, currency| {
+        told_or_unknown(checked_sum(rows.rest.iter().map(of)), currency, reader)
+    };
     html! {
         tr.rest {
             th scope="row" { (rows.rest_name(reader)) }
-            td.number { @if let Some(currency) = same { (told(sum(|one| one.idle_cost), currency, reader)) } }
-            td.number { @if let Some(currency) = same { (told(sum(|one| one.cost), currency, reader)) } }
+            td.number { @if let Some(currency) = same { (sum(|one| &one.idle_cost, currency)) } }
+            td.number { @if let Some(currency) = same { (sum(|one| &one.cost, currency)) } }
             td.number {}
         }
     }
+}
+
+/// A sum; none where it is more than can be told.
+fn checked_sum<'a>(amounts: impl IntoIterator<Item = &'a Decimal>) -> Option<Decimal> {
+    amounts.into_iter().try_fold(Decimal::ZERO, |sum, more| sum.checked_add(*more))
+}
+
+fn told_or_unknown(amount: Option<Decimal>, currency: Currency, reader: &Reader) -> String {
+    amount.map_or_else(|| unknown(reader).to_owned(), |amount| told(amount, currency, reader))
 }
 
 /// What makes one trust these figures or look closer.
@@ -277,7 +296,7 @@ fn paid_not_running(period: &PeriodPicture, visit: &Visit) -> Markup {
         PeriodLabel::Current => "paid",
         PeriodLabel::Previous => "paid-before",
     };
-    let rows = Rows::of(list, &period.money.paid_not_running, &visit.place);
+    let rows = Cut::of(&period.money.paid_not_running, list, &visit.place);
     let title = reader.word("Paid and not seen running", "비용을 냈지만 실행이 보이지 않음");
     let row = |paid: &PaidNotRunning| {
         html! {
@@ -308,7 +327,7 @@ fn paid_not_running(period: &PeriodPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Cost", "비용")) }
                         th.number scope="col" { (reader.word("GPU-hours", "GPU 시간")) }
                     } }
-                    tbody { @for paid in rows.shown() { (row(paid)) } }
+                    tbody { @for paid in rows.shown { (row(paid)) } }
                 }
             }
             (rows.links(&visit.place, reader))
@@ -341,6 +360,7 @@ fn scores(picture: &GpuPicture, reader: &Reader) -> Markup {
 /// What the nodes of now cost in a month, beside each band.
 fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
+    let rows = Cut::of(&snapshot.gpu.expected, "expected", &visit.place);
     let title = reader.word(
         "What the nodes of now cost in a month, beside the bands",
         "현재 노드의 한 달 비용과 예산 범위",
@@ -358,7 +378,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th scope="col" { (reader.word("How", "산출")) }
                     } }
                     tbody {
-                        @for of in &snapshot.gpu.expected {
+                        @for of in rows.shown {
                             @let band = snapshot.bands.iter().find(|band| band.band == of.band && band.period == of.period);
                             @let limit = |amount: Option<Money>| amount.map_or_else(String::new, |of| reader.number(of.amount, 0));
                             tr {
@@ -372,6 +392,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                     }
                 }
             }
+            (rows.links(&visit.place, reader))
         }
     }
 }

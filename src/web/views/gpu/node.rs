@@ -17,10 +17,10 @@ use crate::snapshot::Snapshot;
 use crate::web::chart::shares::{patterns, share};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// The page; none where nothing is known of a node of that name.
-pub(super) fn body(name: &str, snapshot: &Snapshot, past: Past, visit: &Visit) -> Option<Markup> {
+pub(super) fn body(name: &str, snapshot: &Snapshot, past: &Past, visit: &Visit) -> Option<Markup> {
     let reader = &visit.reader;
     let picture = &snapshot.gpu;
     let known = picture.nodes.iter().chain(&picture.silent_nodes);
@@ -31,7 +31,7 @@ pub(super) fn body(name: &str, snapshot: &Snapshot, past: Past, visit: &Visit) -
         .filter(|((node, _), _)| node == name)
         .map(|((_, fleet), time)| (fleet, time))
         .collect();
-    let money: Vec<&PartMoney<(String, Fleet)>> = match &past {
+    let money: Vec<&PartMoney<(String, Fleet)>> = match past {
         Some(Ok(range)) => range.nodes.iter().filter(|part| part.of.0 == name).collect(),
         _ => Vec::new(),
     };
@@ -50,7 +50,7 @@ pub(super) fn body(name: &str, snapshot: &Snapshot, past: Past, visit: &Visit) -
         }
         (gpus(name, snapshot, visit))
         h2 { (reader.word("This month", "이번 달")) " · " (reader.month(open_month(snapshot, reader))) }
-        (cost(&past, &money, reader))
+        (cost(past, &money, reader))
         @if times.is_empty() {
             p.empty { (reader.word("No time is counted of it this month.", "이번 달에 집계된 시간이 없습니다.")) }
         }
@@ -123,7 +123,7 @@ fn samples<'a>(name: &str, snapshot: &'a Snapshot) -> Vec<&'a GpuSample> {
 fn gpus(name: &str, snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let samples = samples(name, snapshot);
-    let rows = Rows::of("gpus", &samples, &visit.place);
+    let rows = Cut::of(&samples, "gpus", &visit.place);
     let title = reader.word("Its GPUs now", "현재 GPU");
     html! {
         @if !samples.is_empty() {
@@ -137,7 +137,7 @@ fn gpus(name: &str, snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th scope="col" { (reader.word("Held by", "사용 주체")) }
                         th scope="col" { (reader.word("Health", "상태")) }
                     } }
-                    tbody { @for gpu in rows.shown() { (row(gpu, visit)) } }
+                    tbody { @for gpu in rows.shown { (row(gpu, visit)) } }
                 }
             }
             (rows.links(&visit.place, reader))

@@ -10,7 +10,7 @@ use crate::domain::gpu_time::{GpuState, StateTime};
 use crate::domain::machine::model_name;
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// The section.
 pub(super) fn section(picture: &GpuPicture, visit: &Visit) -> Markup {
@@ -18,7 +18,7 @@ pub(super) fn section(picture: &GpuPicture, visit: &Visit) -> Markup {
     let mut nodes: Vec<(&NodeNow, f64)> =
         picture.nodes.iter().map(|node| (node, idle(node))).collect();
     nodes.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.name.cmp(&other.0.name)));
-    let rows = Rows::of("nodes", &nodes, &visit.place);
+    let rows = Cut::of(&nodes, "nodes", &visit.place);
     let title = reader.word("Nodes", "노드");
     html! {
         @if !nodes.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn section(picture: &GpuPicture, visit: &Visit) -> Markup {
                         th scope="col" { (reader.word("This month", "이번 달")) }
                         th.number scope="col" { (reader.word("Busy this month", "이번 달 작업 비중")) }
                     } }
-                    tbody { @for (node, _) in rows.shown() { (row(node, picture, visit)) } }
+                    tbody { @for (node, _) in rows.shown { (row(node, picture, visit)) } }
                 }
             }
             (rows.links(&visit.place, reader))
@@ -97,7 +97,7 @@ fn row(node: &NodeNow, picture: &GpuPicture, visit: &Visit) -> Markup {
 /// Nodes that are known of and of which no telemetry is read here.
 fn silent(picture: &GpuPicture, visit: &Visit) -> Markup {
     let reader = &visit.reader;
-    let rows = Rows::of("silent", &picture.silent_nodes, &visit.place);
+    let rows = Cut::of(&picture.silent_nodes, "silent", &visit.place);
     let title = reader.word("Nodes without telemetry", "텔레메트리가 없는 노드");
     html! {
         @if !picture.silent_nodes.is_empty() {
@@ -114,7 +114,7 @@ fn silent(picture: &GpuPicture, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("GPUs it should have", "있어야 할 GPU")) }
                     } }
                     tbody {
-                        @for node in rows.shown() {
+                        @for node in rows.shown {
                             tr {
                                 th scope="row" { a href=(visit.place.to(&["gpu", "nodes", &node.name], &[])) { bdi { (node.name) } } }
                                 td.where { (place_of(&node.fleet, reader)) }

@@ -13,14 +13,14 @@ use crate::snapshot::Snapshot;
 use crate::web::chart::shares::{patterns, share};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// The page; none where nothing is known of such a workload.
 pub(super) fn body(
     namespace: &str,
     name: &str,
     snapshot: &Snapshot,
-    past: Past,
+    past: &Past,
     visit: &Visit,
 ) -> Option<Markup> {
     let reader = &visit.reader;
@@ -32,7 +32,7 @@ pub(super) fn body(
         .map(|period| (period, period.workloads.iter().filter(|one| one.of == workload).collect()))
         .filter(|(_, money): &(_, Vec<_>)| !money.is_empty())
         .collect();
-    let pods: Vec<&PartMoney<HeldBy>> = match &past {
+    let pods: Vec<&PartMoney<HeldBy>> = match past {
         Some(Ok(range)) => range.pods.iter().filter(|pod| pod.of.workload == workload).collect(),
         _ => Vec::new(),
     };
@@ -50,7 +50,7 @@ pub(super) fn body(
         }
         div.cards { @for (period, money) in &periods { @for one in money { (card(period, one, reader)) } } }
         h2 { (reader.word("Its pods", "파드")) " · " (reader.month(open_month(snapshot, reader))) }
-        @match &past {
+        @match past {
             Some(Err(error)) => (no_past(error, reader)),
             _ => (table(&pods, visit)),
         }
@@ -77,15 +77,15 @@ fn card(period: &PeriodPicture, one: &WorkloadMoney, reader: &Reader) -> Markup 
 
 fn table(pods: &[&PartMoney<HeldBy>], visit: &Visit) -> Markup {
     let reader = &visit.reader;
-    let rows = Rows::of("pods", pods, &visit.place);
+    let rows = Cut::of(pods, "pods", &visit.place);
     let title = reader.word("Pods, the most wasteful first", "파드 (유휴 비용 순)");
-    let first = rows.rest().first().map(|pod| pod.currency);
-    let same = first.filter(|first| rows.rest().iter().all(|pod| pod.currency == *first));
+    let first = rows.rest.first().map(|pod| pod.currency);
+    let same = first.filter(|first| rows.rest.iter().all(|pod| pod.currency == *first));
     let sum = |of: fn(&PartMoney<HeldBy>) -> Decimal| {
-        rows.rest().iter().map(|pod| of(pod)).fold(Decimal::ZERO, Decimal::saturating_add)
+        rows.rest.iter().map(|pod| of(pod)).fold(Decimal::ZERO, Decimal::saturating_add)
     };
     let milliseconds =
-        rows.rest().iter().fold(0_u64, |sum, pod| sum.saturating_add(pod.time.total()));
+        rows.rest.iter().fold(0_u64, |sum, pod| sum.saturating_add(pod.time.total()));
     html! {
         @if pods.is_empty() {
             p.empty { (reader.word("No priced time of a pod is kept this month.", "이번 달에 단가가 있는 파드 시간이 없습니다.")) }
@@ -100,7 +100,7 @@ fn table(pods: &[&PartMoney<HeldBy>], visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("GPU-hours", "GPU 시간")) }
                     } }
                     tbody {
-                        @for pod in rows.shown() {
+                        @for pod in rows.shown {
                             tr {
                                 th scope="row" { bdi { (pod.of.pod) } }
                                 td.number { (told(pod.idle_cost, pod.currency, reader)) }
@@ -108,7 +108,7 @@ fn table(pods: &[&PartMoney<HeldBy>], visit: &Visit) -> Markup {
                                 td.number { (reader.number(hours(pod.time.total()), 1)) }
                             }
                         }
-                        @if !rows.rest().is_empty() {
+                        @if !rows.rest.is_empty() {
                             tr.rest {
                                 th scope="row" { (rows.rest_name(reader)) }
                                 td.number { @if let Some(currency) = same { (told(sum(|pod| pod.idle_cost), currency, reader)) } }
@@ -134,7 +134,7 @@ fn held<'a>(workload: &Workload, snapshot: &'a Snapshot) -> Vec<&'a GpuSample> {
 
 fn now(held: &[&GpuSample], snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
-    let rows = Rows::of("gpus", held, &visit.place);
+    let rows = Cut::of(held, "gpus", &visit.place);
     // A host name may be longer than the node's.
     let node = |host: &str| {
         let nodes = || snapshot.gpu.nodes.iter().map(|node| node.name.as_str());
@@ -155,7 +155,7 @@ fn now(held: &[&GpuSample], snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th.number scope="col" { (reader.word("Utilization", "사용률")) }
                     } }
                     tbody {
-                        @for gpu in rows.shown() {
+                        @for gpu in rows.shown {
                             tr {
                                 th scope="row" { bdi { (gpu.key) } br; small { bdi { (model_name(&gpu.model)) } } }
                                 td {

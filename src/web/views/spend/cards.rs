@@ -22,8 +22,8 @@ pub(super) fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
     let read: BTreeSet<&str> = snapshot.spend.iter().map(|of| of.source.as_str()).collect();
     let unread: Vec<&SourceStatus> =
         snapshot.sources.iter().filter(|of| !read.contains(of.source.as_str())).collect();
-    let shown = Cut::of(&snapshot.spend, "sources", &visit.place);
-    let waits = Cut::of(&unread, "unread", &visit.place);
+    let read_cut = Cut::of(&snapshot.spend, "sources", &visit.place);
+    let unread_cut = Cut::of(&unread, "unread", &visit.place);
     html! {
         h1 { (reader.word("Spend", "지출")) }
         @if snapshot.spend.is_empty() && unread.is_empty() {
@@ -34,14 +34,14 @@ pub(super) fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
         }
         (sums(snapshot, &unread, reader))
         div.cards {
-            @for (index, spend) in shown.shown.iter().enumerate() {
+            @for (index, spend) in read_cut.shown.iter().enumerate() {
                 @let status = snapshot.sources.iter().find(|of| of.source == spend.source);
                 (card(index, spend, status, visit))
             }
-            @for status in waits.shown { (waiting(status, visit)) }
+            @for status in unread_cut.shown { (waiting(status, visit)) }
         }
-        (shown.links(&visit.place, reader))
-        (waits.links(&visit.place, reader))
+        (read_cut.links(&visit.place, reader))
+        (unread_cut.links(&visit.place, reader))
         (budgets(snapshot, visit))
     }
 }
@@ -173,9 +173,7 @@ fn budgets(snapshot: &Snapshot, visit: &Visit) -> Markup {
     html! {
         @if kept().next().is_some() {
             h2 { (title) }
-            div.scroll tabindex="0" role="region" aria-label=(title) {
-                (super::source::budgets(kept(), visit))
-            }
+            (super::source::budgets(kept(), visit))
         }
     }
 }

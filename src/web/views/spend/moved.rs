@@ -21,11 +21,22 @@ const MOST_TOLD: usize = 20;
 pub(super) fn section(trends: &SourceTrends, page: &Page<'_>) -> Markup {
     let reader = page.reader();
     let whole = trends.trends.iter().find(|trend| trend.of.is_none());
+    let basis = trends.trends.first().map(|trend| trend.basis);
     let stood_out: Vec<&Anomaly> =
         whole.into_iter().flat_map(|trend| trend.anomalies.iter().rev()).collect();
     let within = parts(trends);
     html! {
-        h2 { (reader.word("Where the month ends, and what moved", "월말 예상과 변화")) }
+        h2 {
+            (reader.word("Where the month ends, and what moved", "월말 예상과 변화"))
+            @if let Some(basis) = basis { small { " " (reader.language.basis(basis)) } }
+        }
+        @if let Some(basis) = basis.filter(|basis| page.asked.basis.is_some_and(|asked| asked != *basis)) {
+            p.notice {
+                (reader.word("This section is told on one basis only, whichever is chosen above: ",
+                             "이 구역은 위의 선택과 관계없이 한 가지 기준으로만 표시합니다: "))
+                (reader.language.basis(basis)) "."
+            }
+        }
         @match whole.map(|trend| &trend.forecast) {
             Some(Ok(forecast)) => {
                 @if let Some(end) = End::of(forecast) {

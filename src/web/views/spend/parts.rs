@@ -12,7 +12,7 @@ use crate::domain::money::{CostBasis, Money};
 use crate::web::chart::{float, shares};
 use crate::web::reader::Reader;
 use crate::web::views::Figure;
-use crate::web::views::rows::Rows;
+use crate::web::views::cut::Cut;
 
 /// The section.
 pub(super) fn show(page: &Page<'_>, content: &Content) -> Markup {
@@ -63,7 +63,7 @@ fn nothing(page: &Page<'_>, by: Dimension) -> Markup {
 
 fn table(page: &Page<'_>, told: &Told, by: Dimension) -> Markup {
     let reader = page.reader();
-    let rows = Rows::of("parts", &told.rows, &page.visit.place);
+    let rows = Cut::of(&told.rows, "parts", &page.visit.place);
     let total = told.totals.on(told.basis).filter(|total| *total > Decimal::ZERO);
     let has_end = told.rows.iter().any(|row| row.end.is_some());
     let has_moved = told.rows.iter().any(|row| row.moved.is_some());
@@ -88,8 +88,8 @@ fn table(page: &Page<'_>, told: &Told, by: Dimension) -> Markup {
                     }
                 } }
                 tbody {
-                    @for row in rows.shown() { (shape.row(row)) }
-                    @if !rows.rest().is_empty() { (shape.rest(&rows)) }
+                    @for row in rows.shown { (shape.row(row)) }
+                    @if !rows.rest.is_empty() { (shape.rest(&rows)) }
                 }
             }
         }
@@ -178,9 +178,9 @@ impl Shape<'_> {
     }
 
     /// One row for those that are not shown.
-    fn rest(&self, rows: &Rows<'_, Row>) -> Markup {
+    fn rest(&self, rows: &Cut<'_, Row>) -> Markup {
         let reader = self.page.reader();
-        let costs: Option<Vec<Decimal>> = rows.rest().iter().map(|row| row.cost).collect();
+        let costs: Option<Vec<Decimal>> = rows.rest.iter().map(|row| row.cost).collect();
         let sum = costs.and_then(|costs| {
             costs.into_iter().try_fold(Decimal::ZERO, |sum, cost| sum.checked_add(cost))
         });

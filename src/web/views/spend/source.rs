@@ -35,18 +35,23 @@ pub(super) fn show(page: &Page<'_>, answer: Option<&Answer>) -> Shown {
         Some(Answer::Failed) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::OK,
     };
+    let told = match (page.held(), answer) {
+        (Some(period), _) => page.told(period),
+        (None, Some(Answer::Range(range))) => {
+            Told::of_range(range, page.month, page.asked.day, page.asked.basis)
+        }
+        _ => Vec::new(),
+    };
     let body = html! {
         (crumbs(page, answer))
         h1 { (title(page, answer)) }
-        (choices(page))
+        (choices(page, &told))
         @match (page.held(), answer) {
-            (Some(period), _) => {
-                @let told = page.told(period);
+            (Some(_), _) => {
                 @let tellable = vec![Dimension::ServiceName, Dimension::SubAccountId, Dimension::RegionId];
                 (content(page, &Content { told, by: Some(page.listed()), tellable }))
             }
             (None, Some(answer @ Answer::Range(range))) => {
-                @let told = Told::of_range(range, page.month, page.asked.day, page.asked.basis);
                 @let content_of = Content { told, by: range.question.by, tellable: answer.tellable(page) };
                 (instead(page, range.question.by, &range.tells))
                 (content(page, &content_of))
@@ -54,6 +59,10 @@ pub(super) fn show(page: &Page<'_>, answer: Option<&Answer>) -> Shown {
                     (page.reader().word("Each cost counts on its day of use here, whichever month's invoice carries it.",
                                         "여기서는 어느 달의 청구서에 실리든 사용한 날짜를 기준으로 셉니다."))
                 }
+            }
+            // Nothing of it is in the ledger yet.
+            (None, Some(Answer::NotTold(tells))) if tells.is_empty() => {
+                p.empty { (never_read(page)) }
             }
             (None, Some(Answer::NotTold(tells))) => {
                 p.empty { (not_told(page, None, tells)) }
@@ -162,8 +171,16 @@ fn title(page: &Page<'_>, answer: Option<&Answer>) -> Markup {
     }
 }
 
+/// The basis that is shown; none where currencies are told on more than one.
+fn shown_basis(page: &Page<'_>, told: &[Told]) -> Option<CostBasis> {
+    match told.first() {
+        Some(first) => told.iter().all(|of| of.basis == first.basis).then_some(first.basis),
+        None => Some(page.asked.basis.unwrap_or(CostBasis::Effective)),
+    }
+}
+
 /// Other months, or days beside the one that is shown, and the other basis.
-fn choices(page: &Page<'_>) -> Markup {
+fn choices(page: &Page<'_>, told: &[Told]) -> Markup {
     let (place, reader) = (&page.visit.place, page.reader());
     let mut months = vec![page.month.previous(), page.month];
     if page.month < page.open {
@@ -172,7 +189,7 @@ fn choices(page: &Page<'_>) -> Markup {
     if page.month.next() < page.open {
         months.push(page.open);
     }
-    let basis = page.asked.basis.unwrap_or(CostBasis::Effective);
+    let basis = shown_basis(page, told);
     let name = reader.word("What is shown", "표시 기준");
     html! {
         ul.choices aria-label=(name) {
@@ -204,7 +221,7 @@ fn choices(page: &Page<'_>) -> Markup {
             }
             @for one in [CostBasis::Effective, CostBasis::Billed] {
                 li {
-                    a href=(page.asked.based(one).link(place)) aria-current=[(one == basis).then_some("true")] {
+                    a href=(page.asked.based(one).link(place)) aria-current=[(Some(one) == basis).then_some("true")] {
                         (reader.language.basis(one))
                     }
                 }
@@ -290,13 +307,19 @@ fn not_told(page: &Page<'_>, wanted: Option<Dimension>, tells: &[Vec<Dimension>]
         .map(|told| joined(&mut told.iter().copied()))
         .collect();
     let told = told.join("; ");
-    match language {
-        crate::config::file::Language::En => format!(
-            "The provider's answers do not tell {asked} together, so this is not known. What is told: {told}."
-        ),
-        crate::config::file::Language::Ko => format!(
-            "공급자의 응답은 {asked} 조합을 알려 주지 않아 알 수 없습니다. 알 수 있는 조합: {told}."
-        ),
+    let why = match language {
+        crate::config::file::Language::En => {
+            format!("The provider's answers do not tell {asked} together, so this is not known.")
+        }
+        crate::config::file::Language::Ko => {
+            format!("공급자의 응답은 {asked} 조합을 알려 주지 않아 알 수 없습니다.")
+        }
+    };
+    match told.is_empty() {
+        true => why,
+        false => {
+            format!("{why} {}{told}.", page.reader().word("What is told: ", "알 수 있는 조합: "))
+        }
     }
 }
 
@@ -310,7 +333,7 @@ fn whole(page: &Page<'_>) -> Markup {
             @if let Some(trends) = trends { (super::moved::section(trends, page)) }
         }
         h2 { (reader.word("About these figures", "수치에 대하여")) }
-        dl.pairs {
+        dl.pairs.close {
             (freshness(spend, page.status, reader))
             @if let Some(period) = page.held() {
                 (reconciliation(period, reader))
@@ -330,7 +353,7 @@ fn whole(page: &Page<'_>) -> Markup {
         @if !spend.budgets.is_empty() {
             @let title = reader.word("Budgets kept at the provider", "공급자에 설정된 예산");
             h2 { (title) }
-            div.scroll tabindex="0" role="region" aria-label=(title) { (budgets(std::iter::once(spend), page.visit)) }
+            (budgets(std::iter::once(spend), page.visit))
         }
     }
 }
@@ -361,22 +384,24 @@ pub(super) fn budgets<'a>(sources: impl Iterator<Item = &'a SourceSpend>, visit:
             }
         }
     };
-    let all: Vec<(&SourceSpend, &NativeBudget)> =
-        sources.flat_map(|spend| spend.budgets.iter().map(move |budget| (spend, budget))).collect();
-    let cut = Cut::of(&all, "budgets", &visit.place);
+    let kept = sources.flat_map(|spend| spend.budgets.iter().map(move |budget| (spend, budget)));
+    let kept: Vec<(&SourceSpend, &NativeBudget)> = kept.collect();
+    let rows = Cut::of(&kept, "budgets", &visit.place);
     html! {
-        table {
-            thead { tr {
-                th scope="col" { (reader.word("Budget", "예산")) }
-                th scope="col" { (reader.word("Source", "소스")) }
-                th.number scope="col" { (reader.word("Amount", "금액")) }
-                th.number scope="col" { (reader.word("Spent, by the provider", "지출 (공급자 기준)")) }
-                th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
-                th scope="col" { (reader.word("For each", "주기")) }
-            } }
-            tbody { @for (spend, budget) in cut.shown { (row(spend, budget)) } }
+        div.scroll tabindex="0" role="region" aria-label=(reader.word("Budgets", "예산")) {
+            table {
+                thead { tr {
+                    th scope="col" { (reader.word("Budget", "예산")) }
+                    th scope="col" { (reader.word("Source", "소스")) }
+                    th.number scope="col" { (reader.word("Amount", "금액")) }
+                    th.number scope="col" { (reader.word("Spent, by the provider", "지출 (공급자 기준)")) }
+                    th.number scope="col" { (reader.word("Expected, by the provider", "예상 (공급자 기준)")) }
+                    th scope="col" { (reader.word("For each", "주기")) }
+                } }
+                tbody { @for (spend, budget) in rows.shown { (row(spend, budget)) } }
+            }
         }
-        (cut.links(&visit.place, reader))
+        (rows.links(&visit.place, reader))
     }
 }
 

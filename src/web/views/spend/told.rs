@@ -27,7 +27,7 @@ pub(super) struct Told {
     pub currency: Currency,
     /// The basis of every amount but `totals`.
     pub basis: CostBasis,
-    /// The sum on every basis.
+    /// The sum on every basis; nothing of it is known where no row is booked on days that may grow.
     pub totals: Amounts,
     /// The days of the drawing.
     pub days: Vec<Day>,
@@ -97,20 +97,19 @@ fn chosen(wanted: Option<CostBasis>, totals: &Amounts) -> CostBasis {
 }
 
 impl Told {
-    /// This month against the last one, both up to the newest complete day of this one, and that
+    /// This month against the last one, both up to the newest complete day that both have, and that
     /// day; none where a day of either is not known.
     pub(super) fn to_day(&self) -> Option<(Date, Moved)> {
         let sure = |day: &Day| {
             matches!(day.completeness, Some(Completeness::Complete | Completeness::Final))
         };
-        let last = self.days.iter().rposition(sure)?;
+        // Days that a shorter month lacks are left out of both sums.
+        let has_both = |day: &Day| sure(day) && same_day_before(day.day).is_some();
+        let last = self.days.iter().rposition(has_both)?;
         let mut sums = Moved { before: Decimal::ZERO, after: Decimal::ZERO };
         for day in self.days.get(..=last)? {
             sums.after = sums.after.checked_add(day.amount?)?;
-            // A shorter month has no such day.
-            if same_day_before(day.day).is_some() {
-                sums.before = sums.before.checked_add(day.before?)?;
-            }
+            sums.before = sums.before.checked_add(day.before?)?;
         }
         Some((self.days.get(last)?.day, sums))
     }
@@ -189,9 +188,17 @@ impl Told {
         let told = currencies.into_iter().map(|currency| {
             let parts: Vec<&SpendPart> =
                 range.parts.iter().filter(|part| part.currency == currency).collect();
-            let totals = sum(parts.iter().flat_map(|part| within(part, counted)));
-            let basis = chosen(basis, &totals);
+            let booked: Vec<&Amounts> =
+                parts.iter().flat_map(|part| within(part, counted)).collect();
+            // Where nothing is counted, the days around tell which basis is the usual one.
+            let usual = match booked.as_slice() {
+                [] => sum(parts.iter().flat_map(|part| part.days.values())),
+                booked => sum(booked.iter().copied()),
+            };
+            let basis = chosen(basis, &usual);
             let ledger = Ledger { parts: &parts, known: &known, basis };
+            let is_told = !booked.is_empty() || counted.days().all(|day| ledger.is_complete(day));
+            let totals = if is_told { sum(booked) } else { Amounts::default() };
             let one = |at: Date| Day {
                 day: at,
                 amount: ledger.amount(at),
@@ -309,12 +316,12 @@ impl Ledger<'_> {
         self.known.get(&day).is_some_and(|of| *of != Completeness::Provisional)
     }
 
-    /// What a part cost on a day: nothing on a complete day without a row.
-    fn part_amount(&self, part: &SpendPart, day: Date) -> Option<Decimal> {
-        match part.days.get(&day) {
-            Some(amounts) => amounts.on(self.basis),
-            None => self.is_complete(day).then_some(Decimal::ZERO),
+    /// What a part cost on a complete day: nothing without a row; none on a day that may grow.
+    fn sure_amount(&self, part: &SpendPart, day: Date) -> Option<Decimal> {
+        if !self.is_complete(day) {
+            return None;
         }
+        part.days.get(&day).map_or(Some(Decimal::ZERO), |amounts| amounts.on(self.basis))
     }
 
     /// What a day cost; none where nobody knows.
@@ -350,20 +357,19 @@ impl Ledger<'_> {
     fn week(&self, part: &SpendPart, last: Date) -> Option<Moved> {
         let sum = |from: i32, to: i32| {
             let days = (from..=to).map(|back| last.saturating_sub(back.days()));
-            let amounts: Option<Vec<Decimal>> = days
-                .map(|day| self.part_amount(part, day).filter(|_| self.is_complete(day)))
-                .collect();
+            let amounts: Option<Vec<Decimal>> =
+                days.map(|day| self.sure_amount(part, day)).collect();
             amounts.and_then(checked_sum)
         };
         Some(Moved { after: sum(0, WEEK - 1)?, before: sum(WEEK, 2 * WEEK - 1)? })
     }
 
-    /// A day against the mean of the seven before.
+    /// A day against the mean of the seven before; none where one of the eight may still grow.
     fn against_the_week(&self, part: &SpendPart, day: Date) -> Option<Moved> {
         let days = (1..=WEEK).map(|back| day.saturating_sub(back.days()));
-        let amounts: Option<Vec<Decimal>> = days.map(|day| self.part_amount(part, day)).collect();
+        let amounts: Option<Vec<Decimal>> = days.map(|day| self.sure_amount(part, day)).collect();
         let before = amounts.and_then(checked_sum)?.checked_div(Decimal::from(WEEK))?;
-        Some(Moved { before, after: self.part_amount(part, day)? })
+        Some(Moved { before, after: self.sure_amount(part, day)? })
     }
 }
 

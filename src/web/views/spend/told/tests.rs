@@ -56,8 +56,8 @@ fn march(range: &SpendRange) -> Told {
 fn a_month_is_held_against_the_same_days_of_a_shorter_one() {
     let parts = vec![part(value("a"), "2026-02-01", "2026-03-31", 10)];
     let told = march(&range(parts, "2026-02-01", "2026-03-30", "2026-03-31"));
-    let sums = Moved { before: 280.into(), after: 300.into() };
-    assert_eq!(told.to_day(), Some((date("2026-03-30"), sums)), "February has 28 days");
+    let sums = Moved { before: 280.into(), after: 280.into() };
+    assert_eq!(told.to_day(), Some((date("2026-03-28"), sums)), "February has 28 days");
     assert_eq!(told.month_before, Some(280.into()));
     assert_eq!(told.totals.effective, Some(310.into()));
     assert_eq!(told.basis, CostBasis::Effective);
@@ -104,13 +104,37 @@ fn parts_are_sorted_by_cost_and_held_against_their_week_before() {
 fn a_day_is_held_against_the_mean_of_the_week_before() {
     let mut of = part(value("a"), "2026-03-01", "2026-03-10", 7);
     of.days.insert(date("2026-03-10"), amounts(21));
-    let range = range(vec![of], "2026-03-01", "2026-03-09", "2026-03-10");
     let day = Some(date("2026-03-10"));
-    let told = Told::of_range(&range, "2026-03".parse().unwrap(), day, None);
-    let told = told.first().unwrap();
-    assert_eq!((told.days.len(), told.totals.effective), (8, Some(21.into())));
-    assert_eq!(told.rows[0].moved, Some(Moved { before: 7.into(), after: 21.into() }));
-    assert_eq!(told.month_before, None);
+    for (complete, moved) in [
+        ("2026-03-10", Some(Moved { before: 7.into(), after: 21.into() })),
+        // A day that may still grow is held against nothing.
+        ("2026-03-09", None),
+    ] {
+        let range = range(vec![of.clone()], "2026-03-01", complete, "2026-03-10");
+        let told = Told::of_range(&range, "2026-03".parse().unwrap(), day, None);
+        let told = told.first().unwrap();
+        assert_eq!((told.days.len(), told.totals.effective), (8, Some(21.into())));
+        assert_eq!((told.rows[0].moved, told.month_before), (moved, None), "{complete}");
+    }
+}
+
+#[test]
+fn money_that_nobody_knows_yet_is_no_zero() {
+    let of = part(value("a"), "2026-02-01", "2026-03-08", 7);
+    let range = range(vec![of], "2026-02-01", "2026-03-10", "2026-03-11");
+    let on = |month: &str, day: Option<&str>| {
+        let told = Told::of_range(&range, month.parse().unwrap(), day.map(date), None);
+        (told[0].totals, told[0].basis)
+    };
+    let (nothing, basis) = on("2026-03", Some("2026-03-10"));
+    assert_eq!(nothing.effective, Some(Decimal::ZERO), "the day is complete");
+    assert_eq!(basis, CostBasis::Effective);
+    for (month, day) in
+        [("2026-03", Some("2026-03-11")), ("2026-03", Some("2026-03-12")), ("2026-04", None)]
+    {
+        let unknown = (Amounts::default(), CostBasis::Effective);
+        assert_eq!(on(month, day), unknown, "{month} {day:?}");
+    }
 }
 
 #[test]

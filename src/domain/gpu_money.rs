@@ -77,12 +77,13 @@ pub struct ProviderMoney {
 impl ProviderMoney {
     /// What all states cost.
     pub fn total(&self) -> Decimal {
-        self.states.values().sum()
+        self.states.values().fold(Decimal::ZERO, |sum, money| sum.saturating_add(*money))
     }
 
     /// What the idle states cost.
     pub fn idle(&self) -> Decimal {
-        self.states.iter().filter(|(state, _)| state.is_idle()).map(|(_, money)| money).sum()
+        let idle = self.states.iter().filter(|(state, _)| state.is_idle());
+        idle.fold(Decimal::ZERO, |sum, (_, money)| sum.saturating_add(*money))
     }
 }
 
@@ -184,14 +185,16 @@ impl FleetMoney {
     /// What an hour of a GPU of the fleet cost in the period.
     pub fn hour_price(&self) -> Option<(Currency, Decimal)> {
         let (currency, states) = self.money.as_ref()?;
-        let total: Decimal = states.values().sum();
+        let mut money = states.values();
+        let total = money.try_fold(Decimal::ZERO, |sum, money| sum.checked_add(*money))?;
         Some((*currency, total.checked_div(hours(self.time.total()))?))
     }
 
     /// What an hour of a busy GPU of the fleet cost: all its money over its busy hours.
     pub fn busy_hour_price(&self) -> Option<(Currency, Decimal)> {
         let (currency, states) = self.money.as_ref()?;
-        let total: Decimal = states.values().sum();
+        let mut money = states.values();
+        let total = money.try_fold(Decimal::ZERO, |sum, money| sum.checked_add(*money))?;
         Some((*currency, total.checked_div(hours(self.time.milliseconds(GpuState::Busy)))?))
     }
 }

@@ -11,6 +11,34 @@ const FIRST: usize = 25;
 /// So many stand on a page of all of them.
 const PAGE: usize = 50;
 
+/// The words of the query that page through lists. All of one list are shown at a time, so that a page
+/// with many long ones stays small.
+const LISTS: [&str; 23] = [
+    "alerts",
+    "bands",
+    "budgets",
+    "clusters",
+    "coverage",
+    "ended",
+    "expected",
+    "firing",
+    "fleets",
+    "gpus",
+    "history",
+    "money",
+    "nodes",
+    "parts",
+    "pending",
+    "pods",
+    "prices",
+    "silences",
+    "silent",
+    "sources",
+    "telemetry",
+    "unread",
+    "workloads",
+];
+
 /// What is shown of a list.
 pub(in crate::web) struct Cut<'a, T> {
     /// The rows.
@@ -27,6 +55,7 @@ pub(in crate::web) struct Cut<'a, T> {
 impl<'a, T> Cut<'a, T> {
     /// The part of a list that the address asks for.
     pub(in crate::web) fn of(list: &'a [T], key: &'static str, place: &Place) -> Self {
+        debug_assert!(LISTS.contains(&key), "`{key}` is a list of the page");
         let asked: Option<usize> = place.asked(key).and_then(|page| page.parse().ok());
         let page = asked.map(|page| page.clamp(1, list.len().div_ceil(PAGE).max(1)));
         let shown = match page {
@@ -52,7 +81,11 @@ impl<'a, T> Cut<'a, T> {
     /// Links to the rows that are not shown; nothing where all are.
     pub(in crate::web) fn links(&self, place: &Place, reader: &Reader) -> Markup {
         let pages = self.all.div_ceil(PAGE);
-        let to = |page: usize| place.with(self.key, Some(&page.to_string()));
+        let to = |page: usize| {
+            let page = page.to_string();
+            let asked = |key: &'static str| (key, (key == self.key).then_some(page.as_str()));
+            place.with_each(&LISTS.map(asked))
+        };
         html! {
             @match self.page {
                 None if self.all > self.shown.len() => {

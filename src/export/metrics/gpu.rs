@@ -212,7 +212,7 @@ fn workloads(page: &mut Series, period: &PeriodPicture, shown: &mut Workloads, l
             (OTHER, OTHER, one.currency)
         };
         let sum = sums.entry(key).or_default();
-        *sum = (sum.0 + one.cost, sum.1 + one.idle_cost);
+        *sum = (sum.0.saturating_add(one.cost), sum.1.saturating_add(one.idle_cost));
     }
     for ((namespace, name, currency), (cost, idle)) in sums {
         let labels = [namespace, name, currency.as_str(), period.label.as_str()];

@@ -13,7 +13,7 @@ const PAGE: usize = 50;
 
 /// The words of the query that page through lists. All of one list are shown at a time, so that a page
 /// with many long ones stays small.
-const LISTS: [&str; 23] = [
+const LISTS: [&str; 25] = [
     "alerts",
     "bands",
     "budgets",
@@ -28,6 +28,8 @@ const LISTS: [&str; 23] = [
     "money",
     "nodes",
     "parts",
+    "paid",
+    "paid-before",
     "pending",
     "pods",
     "prices",

@@ -16,7 +16,9 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// The notices, those that need somebody first.
 pub(super) fn of(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let failing = snapshot.sources.iter().filter(|source| source.up == Some(false));
-    let waiting = snapshot.sources.iter().filter(|source| source.up.is_none());
+    // After a start, what was read before has its figures, and waits for no first reading.
+    let never_read = |source: &&SourceStatus| source.up.is_none() && source.last_success.is_none();
+    let waiting = snapshot.sources.iter().filter(never_read);
     let waiting: Vec<&str> = waiting.map(|source| source.source.as_str()).collect();
     html! {
         @for source in failing { (failed(source, place, reader)) }

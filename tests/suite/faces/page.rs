@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use super::world::Shown;
+use super::world::{Shown, snapshot};
 
 #[tokio::test]
 async fn the_page_speaks_the_language_that_the_browser_asks_for_or_the_address_says() {
@@ -111,4 +111,23 @@ async fn before_the_first_snapshot_the_page_says_what_goes_on() {
     let answer = shown.get("/", &[]).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.text().await.unwrap().contains("first reading is under way"));
+}
+
+#[tokio::test]
+async fn a_source_that_was_read_before_the_start_is_not_being_read_for_the_first_time() {
+    let shown = Shown::empty(None).await;
+    let mut snapshot = snapshot();
+    let sources = std::sync::Arc::make_mut(&mut snapshot.sources);
+    sources[0].up = None;
+    sources[0].last_success = None;
+    shown.publish(snapshot.clone());
+    let first = "Being read for the first time";
+    assert!(shown.text("/").await.contains(first));
+    let sources = std::sync::Arc::make_mut(&mut snapshot.sources);
+    for source in sources.iter_mut() {
+        source.up = None;
+        source.last_success = Some("2025-10-16T06:00:00Z".parse().unwrap());
+    }
+    shown.publish(snapshot);
+    assert!(!shown.text("/").await.contains(first));
 }

@@ -26,6 +26,7 @@ pub mod pods;
 pub mod ports;
 pub mod price;
 pub mod reason;
+pub mod record;
 pub mod report;
 pub mod role;
 pub mod spend;

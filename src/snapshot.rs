@@ -8,6 +8,7 @@ use crate::domain::alert::AlertState;
 use crate::domain::band::BandJudgement;
 use crate::domain::gpu::GpuReport;
 use crate::domain::gpu_money::GpuPicture;
+use crate::domain::record::BandRecord;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::domain::trend::SourceTrends;
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub spend: Arc<Vec<SourceSpend>>,
     /// Every band against its open and its previous period.
     pub bands: Arc<Vec<BandJudgement>>,
+    /// What was forecast of each band's open and previous month from day to day.
+    pub records: Arc<Vec<BandRecord>>,
     /// One entry for each GPU telemetry source that was read lately.
     pub gpus: Arc<Vec<Arc<GpuReport>>>,
     /// GPU time and money.

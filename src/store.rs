@@ -18,6 +18,7 @@ pub mod meter;
 mod outbox;
 mod read;
 mod readings;
+mod record;
 mod retention;
 mod rows;
 mod schema;

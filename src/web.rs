@@ -133,6 +133,10 @@ pub fn router(faces: watch::Receiver<Face>) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/bands", get(|face: State<Face>| document(face, api::bands)))
         .route("/api/v1/forecast", get(|face: State<Face>| document(face, api::forecasts)))
+        .route(
+            "/api/v1/forecast/history",
+            get(|face: State<Face>| document(face, api::forecast_history)),
+        )
         .route("/api/v1/anomalies", get(|face: State<Face>| document(face, api::anomalies)))
         .route("/api/v1/spend", get(|face: State<Face>| document(face, api::spend)))
         .route("/api/v1/spend/days", get(spend_days::days))

@@ -50,6 +50,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
             at: now,
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             bands: Arc::new(judged),
+            records: Arc::default(),
             gpus: Arc::default(),
             gpu: Arc::default(),
             trends: Arc::default(),

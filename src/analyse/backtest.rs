@@ -145,7 +145,7 @@ fn score_month(
 
 /// The series as it was known when the days before an index were complete: later days and charges
 /// are gone.
-fn known_on(series: &CostSeries, end: usize) -> CostSeries {
+pub(super) fn known_on(series: &CostSeries, end: usize) -> CostSeries {
     let last = series.date(end);
     CostSeries {
         currency: series.currency,

@@ -6,6 +6,7 @@
 mod booked;
 mod burn;
 mod outlook;
+mod record;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use self::booked::{Booked, Complete};
+pub use self::record::{newly_said, record};
 use crate::analyse::spend::{DailySeries, DayMoney, SeriesKey, SourceRules};
 use crate::domain::band::{
     Band, BandJudgement, BandLimits, BandStatus, BandView, PeriodLabel, ViewJudgement,
@@ -82,9 +84,9 @@ pub fn judge(
     let least = booked.sum();
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
     let looks = !facts.is_final && facts.stale.is_none() && spend.is_ok();
-    let known = outlook::Known { band, sources, rates, gpu, fresh: current.previous() };
+    let known = outlook::Known { band, sources, rates, fresh: current.previous() };
     let series = looks.then(|| known.series(period)).flatten();
-    let outlook = series.as_ref().and_then(|series| known.outlook(series, limits, period));
+    let outlook = series.as_ref().and_then(|series| known.outlook(series, limits, period, gpu));
     let newest = complete.map(|complete| complete.newest);
     let burnt = series
         .as_ref()

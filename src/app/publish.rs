@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::analyse::band::newly_said;
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::alerts::{self, AlertInput, AlertRoom, JudgedAlerts};
 use crate::app::spend::{History, Reading, SpendReader};
@@ -21,6 +22,7 @@ use crate::domain::gpu_money::GpuPicture;
 use crate::domain::identity::SourceId;
 use crate::domain::period::BillingZone;
 use crate::domain::ports::Clock;
+use crate::domain::record::{BandRecord, KeptForecast};
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::export::metrics::Renderer;
 use crate::export::page::Page;
@@ -99,9 +101,16 @@ struct Read {
     sources: Arc<Vec<SourceStatus>>,
     /// What forecasts learn from.
     history: Arc<History>,
+    /// What was said of bands' months before.
+    kept: Vec<KeptForecast>,
+    /// The records that are made of it; none where they are to be made anew.
+    records: Option<Arc<Vec<BandRecord>>>,
     /// What was made of it and of which books, on which days of the billing zones.
     gpu: Option<(Arc<GpuBooks>, [Date; 2], Arc<GpuPicture>)>,
 }
+
+/// What is read of the ledger at one instant.
+type Found = (Reading, History, Vec<KeptForecast>);
 
 /// Bands and alerts.
 #[derive(Clone)]
@@ -113,11 +122,13 @@ struct Judged {
 }
 
 impl Read {
-    fn new((reading, history): (Reading, History), at: Timestamp) -> Self {
+    fn new((reading, history, kept): Found, at: Timestamp) -> Self {
         Self {
             at,
             judged: None,
             history: Arc::new(history),
+            kept,
+            records: None,
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             sources: Arc::new(reading.sources.clone()),
             reading,
@@ -130,6 +141,12 @@ impl Read {
         let (judged, at) = self.judged.as_ref()?;
         let age = now.duration_since(*at);
         (!age.is_negative() && age < judged.stands).then(|| judged.clone())
+    }
+
+    /// What was forecast of each band from day to day.
+    fn records(&mut self, reader: &SpendReader, now: Timestamp) -> Arc<Vec<BandRecord>> {
+        let made = || reader.records(&self.reading, &self.history, &self.kept, now);
+        self.records.get_or_insert_with(|| Arc::new(made())).clone()
     }
 
     /// GPU time and money; the same as before where nothing that it is made of has changed.
@@ -209,11 +226,7 @@ impl Publisher {
     }
 
     /// Reads the ledger, and of the history that forecasts learn from what has changed.
-    async fn read(
-        &self,
-        before: Option<&Read>,
-        now: Timestamp,
-    ) -> Result<(Reading, History), String> {
+    async fn read(&self, before: Option<&Read>, now: Timestamp) -> Result<Found, String> {
         let reader = self.reader.clone();
         let before = before.map(|before| before.history.clone());
         let read = self.ledger.call(move |ledger| {
@@ -221,7 +234,8 @@ impl Publisher {
             ledger.at_one_instant(|ledger| {
                 let reading = reader.read(ledger, now)?;
                 let history = reader.history(ledger, before.as_deref(), now)?;
-                Ok::<_, LedgerError>((reading, history))
+                let kept = reader.kept_forecasts(ledger, now)?;
+                Ok::<_, LedgerError>((reading, history, kept))
             })
         });
         match read.await {
@@ -240,6 +254,7 @@ impl Publisher {
             None => {
                 let bands = self.reader.judge(&read.reading, &read.history, &gpu, now);
                 let bands = Arc::new(bands);
+                self.keep_forecasts(read, &bands, now).await;
                 let input = AlertInput {
                     bands: bands.clone(),
                     spend: read.spend.clone(),
@@ -266,6 +281,7 @@ impl Publisher {
             spend: read.spend.clone(),
             bands: judged.bands,
             alerts: judged.alerts,
+            records: read.records(&self.reader, now),
             gpus: Arc::new(gpus),
             gpu,
             trends: self.trends.borrow_and_update().clone(),
@@ -280,6 +296,29 @@ impl Publisher {
         };
         self.published.send_replace(Some(Arc::new(Published { snapshot, page })));
         self.readiness.snapshot_published();
+    }
+
+    /// Keeps what is said of bands' months for the first time. A replica that follows keeps nothing.
+    async fn keep_forecasts(&self, read: &mut Read, bands: &[BandJudgement], now: Timestamp) {
+        let said = newly_said(bands, &read.kept, now);
+        if self.alerts.is_none() || said.is_empty() {
+            return;
+        }
+        let keep = said.clone();
+        let kept = self.ledger.call(move |ledger| ledger.keep_forecasts(&keep)).await;
+        let error = match kept {
+            Ok(Ok(())) => {
+                read.kept.extend(said);
+                read.records = None;
+                return;
+            }
+            Ok(Err(error)) => {
+                self.metrics.ledger_failed(error.operation().as_str());
+                error.to_string()
+            }
+            Err(gone) => gone.to_string(),
+        };
+        tracing::error!(%error, "failed to keep what was forecast; it is tried again");
     }
 
     /// Every alert that is pending or fires, once what became of them is kept; none where the ledger

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::sync::watch;
 
-use crate::analyse::band::{BandSource, SourceHistory, judge};
+use crate::analyse::band::{BandSource, SourceHistory, judge, record};
 use crate::analyse::gpu_bill::{GpuBill, SourceBill};
 use crate::analyse::gpu_picture::{GpuBooks, picture};
 use crate::analyse::gpu_price::PriceBook;
@@ -27,6 +27,7 @@ use crate::domain::money::{Currency, Money};
 use crate::domain::node::NodeInventory;
 use crate::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use crate::domain::price::SkuPrice;
+use crate::domain::record::{BandRecord, KeptForecast};
 use crate::domain::spend::{RestatedPeriod, SourceSpend, SourceStatus};
 use crate::store::{Ledger, LedgerError};
 
@@ -203,6 +204,37 @@ impl SpendReader {
             }
         }
         judged
+    }
+
+    /// What was said of bands' open and previous months.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn kept_forecasts(
+        &self,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Result<Vec<KeptForecast>, LedgerError> {
+        // Pacific time is the last to begin a period.
+        ledger.kept_forecasts(BillingPeriod::at(now, BillingZone::Pacific).previous())
+    }
+
+    /// The record of every band's open and previous month, of what was kept and what is read.
+    pub fn records(
+        &self,
+        reading: &Reading,
+        history: &History,
+        kept: &[KeptForecast],
+        now: Timestamp,
+    ) -> Vec<BandRecord> {
+        let mut records = Vec::new();
+        for label in PeriodLabel::ALL {
+            for (index, band) in self.bands.iter().enumerate() {
+                let held = self.band_sources(reading, history, index);
+                records.extend(record(band, &held, &self.rates, kept, label, now));
+            }
+        }
+        records
     }
 
     fn band_sources<'a>(

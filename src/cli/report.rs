@@ -129,6 +129,7 @@ impl Report {
             alerts: Arc::new(alerts),
             bands: Arc::new(reader.judge(&reading, &history, &gpu, now)),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
+            records: Arc::default(),
             gpus: Arc::new(Vec::new()),
             gpu,
             trends: Arc::new(moved),

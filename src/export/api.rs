@@ -27,7 +27,7 @@ pub use alerts::{
     SilenceView, Silences, alert, alert_history, alerts, silence, silences,
 };
 pub use anomalies::{Anomalies, anomalies};
-pub use forecast::{Forecasts, forecasts};
+pub use forecast::{ForecastHistory, Forecasts, forecast_history, forecasts};
 pub use gpu::{NodeDocument, node_named};
 pub use gpu_range::{GpuRangeDocument, gpu_range};
 pub use openapi::openapi;

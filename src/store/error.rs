@@ -30,6 +30,8 @@ pub enum Operation {
     Outbox,
     /// Keeping GPU time.
     GpuTime,
+    /// Keeping what was said of bands' months.
+    Forecasts,
     /// Removing what is too old.
     Prune,
     /// Copying the ledger.
@@ -54,6 +56,7 @@ impl Operation {
             Self::Alerts => "alerts",
             Self::Outbox => "outbox",
             Self::GpuTime => "gpu_time",
+            Self::Forecasts => "forecasts",
             Self::Prune => "prune",
             Self::Backup => "backup",
             Self::Copy => "copy",
@@ -72,6 +75,7 @@ impl Operation {
             Self::Alerts => "keep alerts in",
             Self::Outbox => "keep the outcome of a message in",
             Self::GpuTime => "keep GPU time in",
+            Self::Forecasts => "keep forecasts in",
             Self::Prune => "remove old days from",
             Self::Backup => "back up",
             Self::Copy => "copy into",

@@ -27,7 +27,7 @@ pub struct Pruned {
 
 impl Ledger {
     /// Removes what is older than `keep`: rows and readings by their day, restatements and
-    /// delivered messages by their instant, statuses of bands by their period. The two newest
+    /// delivered messages by their instant, forecasts of bands by their period. The two newest
     /// billing periods of a source, and what was told of the open and the previous period, stay
     /// whatever their age; what is counted stays for ever.
     ///
@@ -54,6 +54,8 @@ impl Ledger {
                 let remove = format!("DELETE FROM {table} WHERE day < ?1");
                 run(connection, &remove, params![&first])?;
             }
+            let remove = "DELETE FROM band_forecast WHERE period < ?1";
+            run(connection, remove, params![told.to_string()])?;
             let told = stamp(limit.min(told.start(BillingZone::Utc)));
             for remove in [
                 "DELETE FROM alert_event WHERE at < ?1",

@@ -93,6 +93,7 @@ const TABLES: &[Table] = &[
     ("alert", &["identity", "phase", "state", "changed_at", "is_final"], 1),
     ("alert_event", &["id", "alert", "at", "kind", "state"], 1),
     ("silence", &["name", "ends_at", "silence"], 1),
+    ("band_forecast", &["band", "period", "made_from", "forecast"], 3),
     (
         "outbox",
         &[

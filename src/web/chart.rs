@@ -7,6 +7,8 @@ use rust_decimal::prelude::ToPrimitive;
 
 pub(super) mod band;
 pub(super) mod days;
+mod month;
+pub(super) mod said;
 pub(super) mod scale;
 pub(super) mod shares;
 pub(super) mod track;

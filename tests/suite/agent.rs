@@ -5,6 +5,7 @@ mod equal;
 pub(crate) mod house;
 mod peers;
 mod prometheus;
+mod record;
 mod redirect;
 mod reload;
 mod report;

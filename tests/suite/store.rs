@@ -19,6 +19,7 @@ use costband::domain::notice::{
 use costband::domain::period::{BillingPeriod, BillingZone, Window};
 use costband::domain::ports::{Clock, Meter, MeterError};
 use costband::domain::price::{CapacityType, PriceReading, SkuPrice};
+use costband::domain::record::{KeptForecast, PastForecast};
 use costband::domain::report::{
     BreakdownReading, ControlTotal, EntityName, NativeBudget, ScheduleEntry, SourceError,
     SourceErrorKind, SourceReport,
@@ -69,6 +70,7 @@ contract! {
     an_alert_of_a_final_period_is_known_for_good,
     a_message_waits_behind_an_older_one_of_its_alert_and_receiver_and_of_no_other,
     a_message_waits_for_its_next_attempt_until_it_is_sent_or_dropped,
+    what_was_forecast_first_stays_until_its_month_is_old,
     pruning_keeps_the_two_newest_periods_and_every_counter,
     a_reader_sees_one_instant_while_the_writer_goes_on,
 }
@@ -483,6 +485,38 @@ fn a_complete_day_that_moves_is_kept_as_a_restatement_for_ever_counted(path: &Lo
     ledger.prune(at("2028-01-01T00:00:00Z"), SignedDuration::from_hours(24)).unwrap();
     assert_eq!(ledger.restatements(&payer(), Timestamp::MIN).unwrap(), []);
     assert_eq!(ledger.restatements_total(&payer()).unwrap(), 2);
+}
+
+fn what_was_forecast_first_stays_until_its_month_is_old(path: &Location) {
+    let mut ledger = Ledger::open(path).unwrap();
+    let said = |band: &str, period: &str, number: i8, expected: &str| KeptForecast {
+        band: band.to_owned(),
+        period: period.parse().unwrap(),
+        forecast: PastForecast {
+            made_from: day(number),
+            told_at: Some(at("2026-11-20T08:00:00Z")),
+            currency: Currency::USD,
+            expected: decimal(expected),
+            interval_80: ["0.0000000001", "79228162514264337593543950335"].map(decimal),
+            above_ceiling: 0.123_456_789,
+            below_floor: 0.0,
+        },
+    };
+    let first = said("운영 'a'", "2026-11", 3, "31000.000000000000000001");
+    let others = [said("운영 'a'", "2026-11", 2, "1"), said("b", "2026-10", 3, "2")];
+    ledger.keep_forecasts(std::slice::from_ref(&first)).unwrap();
+    let again = said("운영 'a'", "2026-11", 3, "99");
+    ledger.keep_forecasts(&[others[0].clone(), again, others[1].clone()]).unwrap();
+    drop(ledger);
+
+    let mut ledger = Ledger::open(path).unwrap();
+    let october = || BillingPeriod::new(2026, 10).unwrap();
+    let kept = ledger.kept_forecasts(october()).unwrap();
+    assert_eq!(kept, [others[1].clone(), others[0].clone(), first.clone()]);
+    assert_eq!(ledger.kept_forecasts(october().next()).unwrap(), kept[1..]);
+    let now = at("2026-12-15T00:00:00Z");
+    ledger.prune(now, SignedDuration::from_hours(24)).unwrap();
+    assert_eq!(ledger.kept_forecasts(october()).unwrap(), kept[1..], "November is the one before");
 }
 
 fn control_totals_names_budgets_and_prices_stand_beside_the_rows(path: &Location) {

@@ -22,7 +22,6 @@ pub(super) struct Known<'a> {
     pub(super) band: &'a Band,
     pub(super) sources: &'a [BandSource<'a>],
     pub(super) rates: &'a ExchangeRates,
-    pub(super) gpu: &'a GpuPicture,
     /// The first period that was read now; those before are history.
     pub(super) fresh: BillingPeriod,
 }
@@ -35,8 +34,9 @@ impl Known<'_> {
         series: &CostSeries,
         limits: &BandLimits,
         period: BillingPeriod,
+        gpu: &GpuPicture,
     ) -> Option<(BandOutlook, BandStatus)> {
-        let end = month_end(series, period, &aid(self.band, self.gpu, period)).ok()?;
+        let end = month_end(series, period, &aid(self.band, gpu, period)).ok()?;
         let outlook = end.outlook(limits.floor, limits.ceiling).ok()?;
         Some((outlook, end.status(limits.floor, limits.ceiling)))
     }

@@ -3,6 +3,7 @@
 mod burn;
 mod days;
 mod outlook;
+mod record;
 mod sources;
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The document of forecasts.
+//! The documents of forecasts, and of what was forecast before.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::domain::band::BandJudgement;
 use crate::domain::forecast::{BandOutlook, ExpectedCharge, Forecast};
+use crate::domain::record::PastForecast;
 use crate::snapshot::Snapshot;
 
 /// `/api/v1/forecast`: where every band's month will end, and that of what they are made of.
@@ -61,6 +62,51 @@ pub struct PathDayView {
     /// What the sum up to then stays under, one amount for each entry of `quantiles` and in its
     /// order; those of the last day are the same.
     pub amounts: Vec<String>,
+}
+
+/// `/api/v1/forecast/history`: what was forecast of each band's open and previous month from day to
+/// day.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ForecastHistory {
+    /// When the snapshot was made, RFC 3339.
+    pub as_of: String,
+    /// One entry for each band and period.
+    pub bands: Vec<BandRecordView>,
+}
+
+/// What was forecast of a month of a band.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct BandRecordView {
+    /// The band.
+    pub band: String,
+    /// The billing period.
+    pub period: String,
+    /// `current` or `previous`.
+    pub period_label: String,
+    /// One entry for each day that a forecast was made from, ascending, from the last day before the
+    /// month to its last but one.
+    pub forecasts: Vec<PastForecastView>,
+}
+
+/// What was forecast from the days that were complete then.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PastForecastView {
+    /// The newest complete day that it was made from.
+    pub made_from: String,
+    /// When it was told first, RFC 3339; absent where nothing was told then, and it was made again
+    /// later from the same days as they are known now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<String>,
+    /// The currency of every amount.
+    pub currency: String,
+    /// The median of the month's end.
+    pub expected: String,
+    /// The bounds of the central 80 %.
+    pub interval_80: [String; 2],
+    /// The probability of ending above the ceiling that was in force.
+    pub probability_above_ceiling: f64,
+    /// The probability of ending below the floor that was in force.
+    pub probability_below_floor: f64,
 }
 
 /// Where the month of a source will end, or of one value of a dimension of it.
@@ -171,6 +217,29 @@ pub fn forecasts(snapshot: &Snapshot) -> Forecasts {
         as_of: snapshot.at.to_string(),
         bands: told.map(|(band, outlook)| of_band(band, outlook)).collect(),
         series: series.collect(),
+    }
+}
+
+/// The record of a snapshot.
+pub fn forecast_history(snapshot: &Snapshot) -> ForecastHistory {
+    let bands = snapshot.records.iter().map(|record| BandRecordView {
+        band: record.band.clone(),
+        period: record.period.to_string(),
+        period_label: record.label.as_str().to_owned(),
+        forecasts: record.forecasts.iter().map(past).collect(),
+    });
+    ForecastHistory { as_of: snapshot.at.to_string(), bands: bands.collect() }
+}
+
+fn past(said: &PastForecast) -> PastForecastView {
+    PastForecastView {
+        made_from: said.made_from.to_string(),
+        told_at: said.told_at.map(|at| at.to_string()),
+        currency: said.currency.to_string(),
+        expected: text(said.expected),
+        interval_80: said.interval_80.map(text),
+        probability_above_ceiling: said.above_ceiling,
+        probability_below_floor: said.below_floor,
     }
 }
 

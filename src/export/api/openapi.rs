@@ -4,9 +4,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
-    AcknowledgementRequest, AlertHistory, AlertView, Alerts, Anomalies, Bands, Forecasts,
-    GpuRangeDocument, Gpus, NodeDocument, SilenceRequest, SilenceView, Silences, Sources, Spend,
-    SpendDays,
+    AcknowledgementRequest, AlertHistory, AlertView, Alerts, Anomalies, Bands, ForecastHistory,
+    Forecasts, GpuRangeDocument, Gpus, NodeDocument, SilenceRequest, SilenceView, Silences,
+    Sources, Spend, SpendDays,
 };
 
 /// One operation.
@@ -107,6 +107,7 @@ fn optional(name: &str, description: &str, schema: Value) -> Value {
 fn operations(of: &mut SchemaGenerator) -> Vec<Operation> {
     let bands = "Every band against its open and its previous billing period";
     let forecast = "Where every band's month will end, and that of what it is made of";
+    let history = "What was forecast of every band's open and previous month from day to day";
     let anomalies = "What stood out in the cost by day, and what moved since last week";
     let range = "GPU time and money of some days: by cloud, cluster, fleet, node, workload and pod";
     let node = "One node with GPUs: machine type, prices, tier, states";
@@ -119,6 +120,7 @@ fn operations(of: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
         Operation::get::<Bands>(of, "/api/v1/bands", bands),
         Operation::get::<Forecasts>(of, "/api/v1/forecast", forecast),
+        Operation::get::<ForecastHistory>(of, "/api/v1/forecast/history", history),
         Operation::get::<Anomalies>(of, "/api/v1/anomalies", anomalies),
         Operation::get::<Spend>(of, "/api/v1/spend", "What every source has billed"),
         Operation::get::<SpendDays>(of, "/api/v1/spend/days", drill)

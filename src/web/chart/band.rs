@@ -4,10 +4,10 @@ use jiff::civil::Date;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
-use super::scale::Scale;
-use super::{Size, drawn, float, path, place};
+use super::month::{APART, Month};
+use super::{Size, drawn, path, place};
 use crate::domain::band::{BandDay, BandJudgement};
-use crate::domain::forecast::{PathDay, days_between};
+use crate::domain::forecast::PathDay;
 use crate::domain::money::Money;
 use crate::domain::period::next_day;
 use crate::domain::report::Completeness;
@@ -19,8 +19,6 @@ const LOWER: usize = 2;
 pub(in crate::web) const MIDDLE: usize = 3;
 const UPPER: usize = 4;
 const HIGH: usize = 5;
-/// Ends of lines nearer to one another than this share one label.
-const APART: f64 = 14.0;
 
 /// The drawing.
 pub(in crate::web) fn chart(band: &BandJudgement, reader: &Reader) -> Markup {
@@ -70,35 +68,20 @@ fn said(band: &BandJudgement, reader: &Reader) -> String {
 
 struct Chart<'a> {
     band: &'a BandJudgement,
-    first: Date,
-    length: f64,
-    scale: Scale,
+    month: Month,
 }
 
 impl<'a> Chart<'a> {
     fn of(band: &'a BandJudgement) -> Self {
-        let window = band.period.window();
-        let length = days_between(window.start, window.end).unwrap_or(31) as f64;
-        let booked = band.days.iter().map(|day| float(day.total));
+        let booked = band.days.iter().map(|day| day.total);
         let high = path_of(band).iter().filter_map(|day| day.quantiles.get(HIGH).copied());
-        let amounts = booked.chain(high.map(float)).chain([float(band.ceiling.amount) * 1.04]);
-        Self { band, first: window.start, length, scale: Scale::over(amounts, 4.0) }
-    }
-
-    /// The place of a day's end.
-    fn x(&self, size: &Size, day: Date) -> f64 {
-        let days = days_between(self.first, day).map_or(0.0, |days| days as f64 + 1.0);
-        size.across((days / self.length).min(1.0))
-    }
-
-    fn y(&self, size: &Size, amount: Decimal) -> f64 {
-        size.up(self.scale.share(float(amount)))
+        Self { band, month: Month::of(band, booked.chain(high)) }
     }
 
     fn draw(&self, size: &Size, reader: &Reader) -> Markup {
         html! {
-            (self.grid(size, reader))
-            (self.limits(size, reader))
+            (self.month.grid(size, reader))
+            (self.month.limits(size, reader))
             (self.today(size, reader))
             (self.fan(size))
             (self.booked(size))
@@ -108,49 +91,10 @@ impl<'a> Chart<'a> {
         }
     }
 
-    fn grid(&self, size: &Size, reader: &Reader) -> Markup {
-        let (left, right) = (place(size.across(0.0)), place(size.across(1.0)));
-        let window = self.band.period.window();
-        let step = if size.is_wide() { 7 } else { 14 };
-        html! {
-            @for (amount, share) in self.scale.ticks() {
-                line.grid x1=(left) x2=(right) y1=(place(size.up(share))) y2=(place(size.up(share))) {}
-                text x=(place(size.left - 6.0)) y=(place(size.up(share) + 4.0)) text-anchor="end" {
-                    (reader.tick(amount))
-                }
-            }
-            @for day in window.days().step_by(step) {
-                @let middle = self.x(size, day) - 0.5 * (size.across(1.0) - size.across(0.0)) / self.length;
-                text x=(place(middle)) y=(place(size.height - 8.0)) text-anchor="middle" {
-                    (reader.short_day(day))
-                }
-            }
-        }
-    }
-
-    fn limits(&self, size: &Size, reader: &Reader) -> Markup {
-        let (floor, ceiling) = (self.band.floor.amount, self.band.ceiling.amount);
-        let (top, bottom) = (self.y(size, ceiling), self.y(size, floor));
-        let (left, right) = (size.across(0.0), size.across(1.0));
-        let label = |y: f64, word: &str, amount: Decimal| {
-            html! {
-                text.strong x=(place(left + 6.0)) y=(place(y - 5.0)) { (word) " " (reader.number(amount, 0)) }
-            }
-        };
-        html! {
-            rect.zone x=(place(left)) y=(place(top)) width=(place(right - left))
-                height=(place((bottom - top).max(0.0))) {}
-            line.limit.ceiling x1=(place(left)) x2=(place(right)) y1=(place(top)) y2=(place(top)) {}
-            line.limit.floor x1=(place(left)) x2=(place(right)) y1=(place(bottom)) y2=(place(bottom)) {}
-            (label(top, reader.word("Ceiling", "상한"), ceiling))
-            @if bottom - top > APART { (label(bottom, reader.word("Floor", "하한"), floor)) }
-        }
-    }
-
     /// Today, where it is a day of the month.
     fn today(&self, size: &Size, reader: &Reader) -> Markup {
         let today = self.band.zone.day_of(reader.now);
-        let x = self.x(size, today);
+        let x = self.month.x(size, today);
         html! {
             @if self.band.period.contains(today) {
                 line.today x1=(place(x)) x2=(place(x)) y1=(place(size.up(1.0))) y2=(place(size.up(0.0))) {}
@@ -163,12 +107,10 @@ impl<'a> Chart<'a> {
 
     /// Where the lines of what is known begin: nothing at the month's first instant.
     fn known(&self, size: &Size) -> Vec<(f64, f64, Completeness)> {
-        let start = (size.across(0.0), self.y(size, Decimal::ZERO), Completeness::Complete);
-        let points = self
-            .band
-            .days
-            .iter()
-            .map(|day| (self.x(size, day.day), self.y(size, day.total), day.completeness));
+        let start = (size.across(0.0), self.month.y(size, Decimal::ZERO), Completeness::Complete);
+        let points = self.band.days.iter().map(|day| {
+            (self.month.x(size, day.day), self.month.y(size, day.total), day.completeness)
+        });
         std::iter::once(start).chain(points).collect()
     }
 
@@ -192,12 +134,15 @@ impl<'a> Chart<'a> {
         let complete =
             self.band.days.iter().rfind(|day| day.completeness != Completeness::Provisional);
         let from = match complete {
-            Some(day) => (self.x(size, day.day), self.y(size, day.total)),
-            None => (size.across(0.0), self.y(size, Decimal::ZERO)),
+            Some(day) => (self.month.x(size, day.day), self.month.y(size, day.total)),
+            None => (size.across(0.0), self.month.y(size, Decimal::ZERO)),
         };
         let along = |quantile: usize| {
             days.iter().filter_map(move |day| {
-                Some((self.x(size, day.day), self.y(size, *day.quantiles.get(quantile)?)))
+                Some((
+                    self.month.x(size, day.day),
+                    self.month.y(size, *day.quantiles.get(quantile)?),
+                ))
             })
         };
         let area = |low: usize, high: usize| {
@@ -218,7 +163,7 @@ impl<'a> Chart<'a> {
         let day = self.band.outlook.as_ref().and_then(|outlook| outlook.against.crossing_p50);
         html! {
             @if let Some(day) = day {
-                circle.cross cx=(place(self.x(size, day))) cy=(place(self.y(size, self.band.ceiling.amount))) r="5" {}
+                circle.cross cx=(place(self.month.x(size, day))) cy=(place(self.month.y(size, self.band.ceiling.amount))) r="5" {}
             }
         }
     }
@@ -229,10 +174,10 @@ impl<'a> Chart<'a> {
         let quantile = |at: usize| last.and_then(|day| day.quantiles.get(at).copied());
         let Some(middle) = quantile(MIDDLE) else { return html! {} };
         let x = place(size.across(1.0) + 8.0);
-        let y = self.y(size, middle);
+        let y = self.month.y(size, middle);
         let aside = |at: usize, away: f64| {
             let amount = quantile(at)?;
-            Some((amount, (self.y(size, amount) - y).abs().max(APART) * away + y))
+            Some((amount, (self.month.y(size, amount) - y).abs().max(APART) * away + y))
         };
         html! {
             text.strong x=(x) y=(place(y + 4.0)) { (reader.tick(middle.round())) }
@@ -244,15 +189,8 @@ impl<'a> Chart<'a> {
 
     /// A place for each day that tells its figures to a pointer.
     fn hits(&self, size: &Size, reader: &Reader) -> Markup {
-        let width = (size.across(1.0) - size.across(0.0)) / self.length;
         let money = |amount| reader.money(Money::new(amount, self.band.ceiling.currency));
-        let hit = |day: Date, said: String| {
-            html! {
-                rect.hit x=(place(self.x(size, day) - width)) y=(place(size.up(1.0)))
-                    width=(place(width)) height=(place(size.up(0.0) - size.up(1.0)))
-                { title { (said) } }
-            }
-        };
+        let hit = |day: Date, said: String| self.month.hit(size, self.month.x(size, day), &said);
         let booked = |day: &BandDay| {
             let sure = match day.completeness {
                 Completeness::Provisional => reader.word(" (may still grow)", " (변경 가능)"),

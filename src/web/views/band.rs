@@ -69,6 +69,7 @@ fn body(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
                     summary { (reader.word("The same as a table", "표로 보기")) }
                     div.scroll tabindex="0" role="region" aria-label=(reader.word("Days", "날짜별")) { (chart::table(band, reader)) }
                 }
+                (before(band, snapshot, visit))
             }
         }
         (views(band, reader))
@@ -77,6 +78,23 @@ fn body(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
             @if let Some(change) = moved(snapshot, &band.band, band) { (week(change, snapshot, reader)) }
         }
         (about(band, snapshot, visit))
+    }
+}
+
+/// The way to what was forecast of the month before.
+fn before(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
+    let mut records = snapshot.records.iter();
+    let record = records.find(|held| held.band == band.band && held.period == band.period);
+    let mut query = vec![("band", band.band.as_str())];
+    query.extend((band.label == PeriodLabel::Previous).then_some(("period", "previous")));
+    html! {
+        @if record.is_some_and(|record| !record.forecasts.is_empty()) {
+            p {
+                a href={ (visit.place.to(&["record"], &query)) "#days" } {
+                    (visit.reader.word("What was forecast day by day", "날짜별 예측 보기"))
+                }
+            }
+        }
     }
 }
 

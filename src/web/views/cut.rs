@@ -13,7 +13,7 @@ const PAGE: usize = 50;
 
 /// The words of the query that page through lists. All of one list are shown at a time, so that a page
 /// with many long ones stays small.
-const LISTS: [&str; 25] = [
+const LISTS: [&str; 26] = [
     "alerts",
     "bands",
     "budgets",
@@ -33,6 +33,7 @@ const LISTS: [&str; 25] = [
     "pending",
     "pods",
     "prices",
+    "said",
     "silences",
     "silent",
     "sources",

@@ -1,6 +1,8 @@
 //! What forecasts were worth: how far those of the past were off, what the present ones rest on, and
 //! how near telemetry's estimates came to the bill.
 
+mod days;
+
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -65,14 +67,14 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
         @if sources.is_empty() {
             p.empty { (reader.word("No source has enough days yet.", "아직 일수가 충분한 소스가 없습니다.")) }
         } @else { (table(&sources, "sources", reader.word("Forecasts of sources", "소스 예측"), place, reader)) }
-        @if !ended.is_empty() { (last_month(&ended, place, reader)) }
+        (days::days(snapshot, place, reader))
+        @if !ended.is_empty() { (last_month(&ended, snapshot, place, reader)) }
         (nowcasts(&snapshot.gpu.scores, reader))
         h2 { (reader.word("All of the past", "과거 전체")) }
         p {
-            (reader.word("What was forecast on a day is not kept: it can be made again from the ledger. This command replays every stored month \
-                          from its 3rd, 7th, 15th and 22nd day and scores the result beside the run rate:",
-                         "그날그날의 예측은 저장하지 않으며 원장에서 다시 만들 수 있습니다. 다음 명령은 저장된 모든 달을 \
-                          3일, 7일, 15일, 22일 시점에서 다시 예측해 단순 추정과 비교합니다:"))
+            (reader.word("This command replays every stored month from its 3rd, 7th, 15th and 22nd day, and scores the result \
+                          beside the run rate:",
+                         "다음 명령은 저장된 모든 달을 3일, 7일, 15일, 22일 시점에서 다시 예측해 단순 추정과 비교합니다:"))
         }
         p { code { "costband backtest -c costband.yaml" } }
     }
@@ -187,7 +189,12 @@ fn remarks(forecast: &Forecast, reader: &Reader) -> Markup {
     }
 }
 
-fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Markup {
+fn last_month(
+    bands: &[&BandJudgement],
+    snapshot: &Snapshot,
+    place: &Place,
+    reader: &Reader,
+) -> Markup {
     let label = reader.word("How last month ended", "지난달 결과");
     let cut = Cut::of(bands, "ended", place);
     html! {
@@ -199,9 +206,13 @@ fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Marku
                     th.number scope="col" { (reader.word("Ended at", "결과")) }
                     th scope="col" { (reader.word("Status", "상태")) }
                     th scope="col" { (reader.word("Bill", "청구")) }
+                    th.number scope="col" { (reader.word("Forecasts", "예측")) }
+                    th.number scope="col" { (reader.word("Off by, in the mean", "평균 오차")) }
+                    th.number scope="col" { (reader.word("80% interval held", "80% 구간 적중")) }
                 } }
                 tbody {
                     @for band in cut.shown {
+                        @let score = days::score(band, snapshot);
                         tr {
                             th scope="row" { a href=(place.to(&["bands", &band.band], &[("period", "previous")])) { bdi { (band.band) } } }
                             td.number {
@@ -212,6 +223,18 @@ fn last_month(bands: &[&BandJudgement], place: &Place, reader: &Reader) -> Marku
                             }
                             td { (status(band.status(BandView::Actual), reader)) }
                             td { @if band.is_final { (reader.word("final", "확정")) } @else { (reader.word("may still move", "변경 가능")) } }
+                            @match score {
+                                Some(score) => {
+                                    td.number {
+                                        a href={ (place.to(&["record"], &[("band", band.band.as_str()), ("period", "previous")])) "#days" } {
+                                            (reader.count(score.forecasts))
+                                        }
+                                    }
+                                    td.number { (reader.money(Money::new(score.mean_error, band.ceiling.currency))) }
+                                    td.number { (reader.count(score.inside_80)) " / " (reader.count(score.forecasts)) }
+                                }
+                                None => td colspan="3" { (reader.word("no forecast to score", "평가할 예측 없음")) },
+                            }
                         }
                     }
                 }

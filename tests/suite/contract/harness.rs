@@ -505,6 +505,7 @@ impl Bench {
             alerts: Arc::default(),
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             bands: Arc::new(bands),
+            records: Arc::default(),
             gpus: Arc::new(Vec::new()),
             gpu: Arc::default(),
             trends: Arc::default(),

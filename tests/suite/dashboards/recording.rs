@@ -212,6 +212,7 @@ impl Demo {
             spend,
             bands,
             alerts: Arc::new(judged.await.unwrap().unwrap().alerts),
+            records: Arc::default(),
             gpus: Arc::new(self.reports.values().cloned().collect()),
             gpu,
             trends: Arc::default(),

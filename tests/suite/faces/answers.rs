@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::peers::{peer, script};
 use super::world::{HOSTILE, Shown, snapshot};
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "/api/v1/bands",
     "/api/v1/forecast",
+    "/api/v1/forecast/history",
     "/api/v1/anomalies",
     "/api/v1/spend",
     "/api/v1/sources",
@@ -102,6 +103,24 @@ async fn json_tells_exact_amounts_and_leaves_unknown_ones_out() {
     assert_eq!(series[0]["quantiles"].as_array().unwrap().len(), 7);
     let new = series.iter().find(|of| of["key"] == "new").unwrap();
     assert!(new.get("quantiles").is_none() && new["reason"].is_string(), "{new}");
+
+    let history = get("/api/v1/forecast/history").await;
+    let of = |index: usize| &history["bands"][index];
+    assert_eq!((&of(0)["band"], &of(0)["period_label"]), (&"aws".into(), &"current".into()));
+    let open = serde_json::json!([
+        {"made_from": "2025-10-12", "currency": "USD", "expected": "85000",
+         "interval_80": ["81000", "89000"],
+         "probability_above_ceiling": 0.25, "probability_below_floor": 0.0},
+        {"made_from": "2025-10-14", "told_at": "2025-10-16T12:00:00Z", "currency": "USD",
+         "expected": "86000.123456", "interval_80": ["82000.123456", "90000.123456"],
+         "probability_above_ceiling": 0.25, "probability_below_floor": 0.0},
+    ]);
+    assert_eq!(of(0)["forecasts"], open);
+    assert_eq!((&of(1)["band"], &of(1)["forecasts"]), (&HOSTILE.into(), &serde_json::json!([])));
+    assert_eq!(
+        (&of(2)["period"], of(2)["forecasts"].as_array().unwrap().len()),
+        (&"2025-09".into(), 3)
+    );
 
     let stood_out = get("/api/v1/anomalies").await;
     let told = stood_out["anomalies"].as_array().unwrap();

@@ -5,6 +5,9 @@ use reqwest::StatusCode;
 
 use super::world::{HOSTILE, Shown, snapshot};
 
+/// [`HOSTILE`] in an address.
+const ENCODED: &str = "%3Cscript%3Ealert%28%271%27%29%3C%2Fscript%3E%20%22q%22%20%5C%20back%0Anext%20%ED%95%9C%EA%B5%AD%EC%96%B4%20%C3%BC";
+
 /// The text of a page without its markup.
 fn words(page: &str) -> String {
     let mut text = String::new();
@@ -126,12 +129,46 @@ async fn the_record_tells_errors_and_reasons_and_invents_nothing() {
     for part in [
         "aws 90,000 USD 5.0% 12 75,001 – 110,000 39% of the middle several, weighed by their past 100",
         "No forecast: `azure-main` was never read",
-        "aws 104,000 USD above final",
+        "aws 104,000 USD above final 3 3,166 USD 2 / 3",
         "AWS 7 -1.3%",
         "costband backtest",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+#[tokio::test]
+async fn the_record_shows_what_was_told_and_what_was_made_again_day_by_day() {
+    let shown = Shown::start().await;
+    let open = shown.text("/record").await;
+    let said = words(&open);
+    for part in [
+        "Oct 12, 2025 made again 85,000 81,000 89,000 25% 0%",
+        "Oct 14, 2025 Oct 16, 2025, 12:00 PM UTC 86,000 82,000 90,000 25% 0%",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("Off by In"), "an open month has no errors: {said}");
+    assert!(!open.contains("class=\"ended\""), "nor an end");
+    let over = shown.text("/record?band=aws&period=previous").await;
+    let said = words(&over);
+    for part in [
+        "In the mean they were off by 3,166 USD ; the 80% interval held the end in 2 of 3.",
+        "Aug 31, 2025 made again 98,000 94,000 102,000 25% 0% -6,000 USD",
+        "Sep 29, 2025 Oct 1, 2025, 9:30 AM UTC 103,500 99,500 107,500 25% 0% -500 USD",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(over.contains("class=\"ended\""), "the end is drawn");
+    let points = over.matches("class=\"point\"").count();
+    let again = over.matches("class=\"point again\"").count();
+    assert_eq!((points, again), (3 * 2 + 1, 3 + 1), "three sizes and a legend");
+    let empty = words(&shown.text(&format!("/record?band={}", ENCODED)).await);
+    assert!(empty.contains("No day of this month has a forecast yet"), "{empty}");
+    let unknown = words(&shown.text("/record?band=nobody").await);
+    assert!(unknown.contains("No band of that name has a record."), "{unknown}");
+    let band = shown.text("/bands/aws?period=previous").await;
+    assert!(band.contains("href=\"../record?band=aws&amp;period=previous#days\""), "{band}");
 }
 
 #[tokio::test]
@@ -142,10 +179,10 @@ async fn no_view_takes_a_name_for_markup_or_shows_english_to_a_korean() {
     sources[1].source = costband::domain::identity::SourceId::new(HOSTILE);
     shown.publish(hostile);
     let ids = alert_ids(&shown).await;
-    let named = "/sources/%3Cscript%3Ealert%28%271%27%29%3C%2Fscript%3E%20%22q%22%20%5C%20back%0Anext%20%ED%95%9C%EA%B5%AD%EC%96%B4%20%C3%BC";
+    let named = format!("/sources/{ENCODED}");
     let mut paths = vec!["/alerts".to_owned(), "/sources".to_owned(), "/record".to_owned()];
     paths.extend(ids.iter().map(|id| format!("/alerts/{id}")));
-    paths.push(named.to_owned());
+    paths.push(named);
     for path in &paths {
         let answer = shown.get(path, &[]).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");

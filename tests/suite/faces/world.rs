@@ -36,6 +36,7 @@ use costband::domain::ports::{
 };
 use costband::domain::price::{CapacityType, SkuPrice};
 use costband::domain::reason::BandReason;
+use costband::domain::record::{BandRecord, PastForecast};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
 use costband::domain::spend::{DaySpend, PeriodSpend, SourceSpend, SourceStatus};
 use costband::domain::spend_range::{
@@ -614,6 +615,44 @@ fn sources() -> Vec<SourceStatus> {
     vec![status("aws-main", Provider::Aws, Some(true)), failed, waiting]
 }
 
+/// What was forecast: one band with days that were told and days made again, one without a day.
+fn records() -> Vec<BandRecord> {
+    let said = |day: &str, told_at: Option<&str>, expected: &str| {
+        let expected: Decimal = expected.parse().unwrap();
+        let away = Decimal::from(4_000);
+        PastForecast {
+            made_from: day.parse().unwrap(),
+            told_at: told_at.map(|at| at.parse().unwrap()),
+            currency: Currency::USD,
+            expected,
+            interval_80: [expected - away, expected + away],
+            above_ceiling: 0.25,
+            below_floor: 0.0,
+        }
+    };
+    let record = |band: &str, period: &str, label, forecasts| BandRecord {
+        band: band.to_owned(),
+        period: period.parse().unwrap(),
+        label,
+        forecasts,
+    };
+    let before = vec![
+        said("2025-08-31", None, "98000"),
+        said("2025-09-10", Some("2025-09-12T09:30:00Z"), "101000.5"),
+        said("2025-09-29", Some("2025-10-01T09:30:00Z"), "103500"),
+    ];
+    let open = vec![
+        said("2025-10-12", None, "85000"),
+        said("2025-10-14", Some("2025-10-16T12:00:00Z"), "86000.123456"),
+    ];
+    vec![
+        record("aws", "2025-10", PeriodLabel::Current, open),
+        record(HOSTILE, "2025-10", PeriodLabel::Current, Vec::new()),
+        record("aws", "2025-09", PeriodLabel::Previous, before),
+        record(HOSTILE, "2025-09", PeriodLabel::Previous, Vec::new()),
+    ]
+}
+
 /// The snapshot: a source that is well, one that fails, one that was never read.
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
@@ -621,6 +660,7 @@ pub(crate) fn snapshot() -> Snapshot {
         alerts: Arc::new(alerts()),
         spend: Arc::new(vec![aws(), gcp()]),
         bands: Arc::new(bands()),
+        records: Arc::new(records()),
         gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
         gpu: Arc::new(picture()),
         trends: Arc::new(vec![trends()]),

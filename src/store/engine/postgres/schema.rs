@@ -7,7 +7,8 @@ use crate::store::engine::postgres::connect::answer;
 use crate::store::error::{Fault, LedgerError, PostgresError};
 
 /// Each brings the schema from its index to the next number.
-const MIGRATIONS: &[&str] = &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql"), include_str!("schema/v3.sql")];
 
 /// The two numbers of the advisory lock: `cbnd` in ASCII, and the schema that the ledger is in.
 pub(super) const LOCK: &str = "1667395172, hashtext(current_schema())";

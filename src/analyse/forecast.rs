@@ -36,8 +36,9 @@ const FEWEST_DAYS: usize = 3;
 const PRIOR_UNTIL: usize = 7;
 /// How many days that cost counts for.
 const PRIOR_WEIGHT: f64 = 3.0;
-/// How many days before a month the newest complete day may lie.
-const OLDEST: usize = 31;
+/// How many days before a month the newest complete day may lie: fewer than any month has, since over a
+/// month of which nothing is known a level tells little.
+const OLDEST: usize = 27;
 /// Significant digits of an estimated amount.
 const DIGITS: u32 = 9;
 

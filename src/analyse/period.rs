@@ -1,5 +1,6 @@
 //! When a day is complete and when a billing period is final.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::identity::Provider;
@@ -13,6 +14,13 @@ pub const STEADY_FOR: SignedDuration = SignedDuration::from_hours(6);
 /// (Cost Management documentation: charges may change until the fifth).
 const AZURE_SETTLES_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
 
+/// Whether a day was read so late that no second reading is needed: when the period after its own was
+/// over too. Invoices are closed within days of their month, and older months are read once, by a
+/// backfill.
+fn is_settled(day: Date, observed_at: Timestamp, zone: BillingZone) -> bool {
+    observed_at >= BillingPeriod::containing(day).next().end(zone)
+}
+
 /// Tells how sure a day's figures are.
 pub fn completeness(
     reading: &DayReading,
@@ -25,7 +33,8 @@ pub fn completeness(
         return Completeness::Final;
     }
     let old_enough = now.duration_since(zone.end_of(reading.day)) >= lag;
-    let steady = reading.observed_at.duration_since(reading.steady_since) >= STEADY_FOR;
+    let steady = reading.observed_at.duration_since(reading.steady_since) >= STEADY_FOR
+        || is_settled(reading.day, reading.observed_at, zone);
     if old_enough && steady { Completeness::Complete } else { Completeness::Provisional }
 }
 
@@ -39,7 +48,8 @@ pub fn stays_empty(
     period_is_final: bool,
 ) -> bool {
     let old_enough = empty.observed_at.duration_since(zone.end_of(empty.day)) >= lag;
-    let steady = empty.observed_at.duration_since(empty.since) >= STEADY_FOR;
+    let steady = empty.observed_at.duration_since(empty.since) >= STEADY_FOR
+        || is_settled(empty.day, empty.observed_at, zone);
     period_is_final || old_enough && steady
 }
 

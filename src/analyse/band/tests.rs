@@ -284,6 +284,28 @@ fn only_days_that_are_old_and_steady_feed_the_pace() {
 }
 
 #[test]
+fn a_month_that_was_read_once_is_complete_where_the_one_after_it_was_over_too() {
+    for provider in [Provider::Gcp, Provider::Azure] {
+        let mut world = World::of(provider);
+        let read = "2026-11-16T12:00:00Z";
+        for (day, cost) in [(date(2026, 9, 30), "1000"), (date(2026, 10, 1), "1000")] {
+            world.day(day, cost, read, read);
+        }
+        world.empty_day(date(2026, 9, 29), read, read);
+        world.empty_day(date(2026, 10, 2), read, read);
+        let (spend, _) = world.fold(read);
+        let complete = spend.expect("it was read").complete_days;
+        assert_eq!(complete, [date(2026, 9, 29), date(2026, 9, 30)].into(), "{provider}");
+        // In October a second reading was still wanted.
+        let early = "2026-10-31T12:00:00Z";
+        let mut world = World::of(provider);
+        world.day(date(2026, 9, 30), "1000", early, early);
+        let (spend, _) = world.fold(early);
+        assert_eq!(spend.expect("it was read").complete_days, [].into(), "{provider}");
+    }
+}
+
+#[test]
 fn costs_of_the_last_days_that_arrive_on_the_second_change_the_old_period() {
     let mut world = World::of(Provider::Aws);
     for day in window(29).days() {

@@ -231,6 +231,12 @@ fn a_series_far_from_the_month_is_refused_by_name() {
     let series = complete(fleet(30));
     let far = |period| month_end(&series, month(period), &Aid::default()).unwrap_err();
     assert!(matches!(far("2026-09"), ForecastError::TooOld { .. }));
+    let january = complete(fleet(31));
+    let of = |period| month_end(&january, month(period), &Aid::default()).err();
+    let newest = january.date(30);
+    assert_eq!(of("2026-02"), None);
+    let march = ForecastError::TooOld { period: month("2026-03"), newest };
+    assert_eq!(of("2026-03"), Some(march), "nothing is known of February");
     assert_eq!(far("2025-11"), ForecastError::NothingBefore(month("2025-11")));
     let mut empty = series.clone();
     empty.days.clear();

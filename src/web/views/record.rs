@@ -3,12 +3,14 @@
 
 mod days;
 
+use jiff::civil::Date;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::cut::Cut;
 use super::status;
+use crate::config::file::Language;
 use crate::domain::band::{BandJudgement, BandView, PeriodLabel};
 use crate::domain::forecast::Forecast;
 use crate::domain::gpu_money::NowcastScore;
@@ -106,10 +108,8 @@ fn table(
                     th scope="col" { (reader.word("Of what", "대상")) }
                     th.number scope="col" { (reader.word("Expected month end", "월말 예상")) }
                     th.number scope="col" { (reader.word("Mean error", "평균 오차")) }
-                    th.number scope="col" { (reader.word("Forecasts scored", "평가한 예측")) }
                     th.number scope="col" { (reader.word("80% interval", "80% 구간")) }
                     th scope="col" { (reader.word("How it is made", "방법")) }
-                    th.number scope="col" { (reader.word("Days used", "사용한 일수")) }
                     th scope="col" { (reader.word("Remarks", "비고")) }
                 } }
                 tbody { @for row in cut.shown { (told(row, reader)) } }
@@ -124,7 +124,7 @@ fn told(row: &Row<'_>, reader: &Reader) -> Markup {
         tr {
             th scope="row" { a href=(row.address) { bdi { (row.name) } } }
             @match &row.forecast {
-                Err(reason) => td colspan="7" {
+                Err(reason) => td colspan="5" {
                     (reader.word("No forecast: ", "예측 없음: ")) (reason)
                 },
                 Ok(forecast) => {
@@ -137,14 +137,16 @@ fn told(row: &Row<'_>, reader: &Reader) -> Markup {
                     }
                     td.number {
                         @match used.past_error {
-                            Some(error) => strong { (reader.percent(error, 1)) },
+                            Some(error) => {
+                                strong { (reader.percent(error, 1)) }
+                                br;
+                                small { (scored(used.past_forecasts, reader)) }
+                            }
                             None => (reader.word("none scored yet", "아직 없음")),
                         }
                     }
-                    td.number { (reader.count(used.past_forecasts)) }
                     td.number { (interval(forecast, reader)) }
                     td { (reader.language.method(forecast.method)) }
-                    td.number { (reader.count(used.days)) }
                     td.wide { (remarks(forecast, reader)) }
                 }
             }
@@ -166,12 +168,30 @@ fn interval(forecast: &Forecast, reader: &Reader) -> Markup {
     }
 }
 
+/// How many past forecasts an error is the mean of.
+fn scored(count: usize, reader: &Reader) -> String {
+    let count = reader.count(count);
+    match reader.language {
+        Language::En => format!("of {count} forecasts"),
+        Language::Ko => format!("예측 {count}건"),
+    }
+}
+
+/// How many days a forecast was made from, and up to which.
+fn made_from(days: usize, newest: Date, reader: &Reader) -> String {
+    let (days, newest) = (reader.count(days), reader.short_day(newest));
+    match reader.language {
+        Language::En => format!("from {days} days up to {newest}"),
+        Language::Ko => format!("{newest}까지 {days}일의 완결일 사용"),
+    }
+}
+
 /// What a reader should know besides.
 fn remarks(forecast: &Forecast, reader: &Reader) -> Markup {
     let used = &forecast.used;
     html! {
         ul.plain.short {
-            li { (reader.word("made from days up to ", "기준일 ")) (reader.short_day(forecast.made_from)) }
+            li { (made_from(used.days, forecast.made_from, reader)) }
             @if used.gaps > 0 {
                 li { (reader.count(used.gaps)) (reader.word(" days without a figure were filled", "일의 빈 날을 채움")) }
             }

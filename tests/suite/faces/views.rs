@@ -127,7 +127,7 @@ async fn the_record_tells_errors_and_reasons_and_invents_nothing() {
     let shown = Shown::start().await;
     let said = words(&shown.text("/record").await);
     for part in [
-        "aws 90,000 USD 5.0% 12 75,001 – 110,000 39% of the middle several, weighed by their past 100",
+        "aws 90,000 USD 5.0% of 12 forecasts 75,001 – 110,000 39% of the middle several, weighed by their past from 100 days up to Oct 14",
         "No forecast: `azure-main` was never read",
         "aws 104,000 USD above final 3 3,166 USD 2 / 3",
         "AWS 7 -1.3%",

@@ -4,7 +4,7 @@ import { BigValueTextMode, LineInterpolation } from "@grafana/schema";
 
 import { alerts, restatements, toBoard, values, type Board } from "./dashboard";
 import type { Language, Say } from "./language";
-import { COLOUR, MONEY, STACKED, bars, graph, stat, steps, table, words, type Row } from "./panels";
+import { COLOUR, MONEY, STACKED, bars, graph, matching, stat, steps, table, words, type Row } from "./panels";
 import { both, one, series } from "./queries";
 
 const SOURCE = 'source=~"$source"';
@@ -208,39 +208,77 @@ function sources(say: Say): Row {
 }
 
 function requests(say: Say): Row {
-  const none = say("Nothing was asked yet", "아직 물은 것이 없습니다");
+  const none = say("Nothing was asked yet", "아직 보낸 요청이 없습니다");
+  const spent = one("source_api_cost", "source, currency", SOURCE);
+  const cap = one("source_api_cost_cap", "source, currency", SOURCE);
   return {
     title: say("What asking costs", "묻는 데 드는 비용"),
     panels: [
       graph(
         {
+          title: say("API spend against cap", "API 비용과 월 한도"),
+          description: say(
+            "Reserved for requests to each provider in the calendar month (UTC), and the dashed line that it may not pass. Readings move apart before it is met; a request that would pass it is not sent.",
+            "공급자마다 이번 달(UTC) 요청에 잡아 둔 비용이며, 점선은 넘을 수 없는 월 한도입니다. 한도에 가까워지면 조회 간격이 길어지고, 한도를 넘는 요청은 보내지 않습니다.",
+          ),
+          none: say("No source pays for requests or has a cap", "요청 비용이나 한도가 있는 소스가 없습니다"),
+          width: 12,
+          height: 8,
+          overrides: [
+            matching(`/ ${say("cap", "한도")}$/`, { "custom.lineStyle": { fill: "dash", dash: [8, 6] }, "custom.lineWidth": 1 }),
+          ],
+        },
+        { unit: MONEY, decimals: 4, min: 0, custom: { lineWidth: 2, lineInterpolation: LineInterpolation.StepAfter } },
+        { expr: spent, legend: "{{source}} {{currency}}" },
+        { expr: cap, legend: say("{{source}} {{currency}} cap", "{{source}} {{currency}} 한도") },
+      ),
+      table(
+        {
+          title: say("Of the month's cap", "이번 달 한도 사용"),
+          description: say(
+            "From eight tenths on cap_nearly_spent fires, where no other share is configured: raise monthly_cap or read less often. A source without a cap has none here.",
+            "따로 설정하지 않았으면 80%부터 cap_nearly_spent 알림이 발생합니다. monthly_cap을 올리거나 조회 주기를 늘리세요. 한도가 없는 소스는 한도 칸이 비어 있습니다.",
+          ),
+          none: say("No source pays for requests or has a cap", "요청 비용이나 한도가 있는 소스가 없습니다"),
+          width: 12,
+          height: 8,
+        },
+        [
+          { title: say("Source", "소스"), label: "source" },
+          { title: say("Spent", "사용액"), expr: spent, unit: MONEY, decimals: 4, width: 90 },
+          { title: say("Cap", "한도"), expr: cap, unit: MONEY, decimals: 2, width: 90 },
+          {
+            title: say("Of the cap", "한도 사용률"),
+            expr: `${spent} / (${cap} > 0)`,
+            unit: "percentunit",
+            decimals: 1,
+            min: 0,
+            max: 1,
+            cell: "bar",
+            thresholds: steps(COLOUR.good, [0.8, COLOUR.warn], [1, COLOUR.bad]),
+          },
+          { title: say("Currency", "통화"), label: "currency", width: 80 },
+        ],
+        [say("Of the cap", "한도 사용률"), true],
+      ),
+      graph(
+        {
           title: say("Money for requests since the start", "시작 이후 요청 비용"),
-          description: say("Reserved for requests to a provider. Where it nears the monthly cap, cap_nearly_spent fires and bills are read less often; /api/v1/sources says how much of the cap is left.", "제공자에게 묻는 데 잡아 둔 금액입니다. 월 한도에 가까우면 cap_nearly_spent 알림이 울리고 덜 자주 읽습니다. 남은 한도는 /api/v1/sources에 있습니다."),
+          description: say("What each process has reserved since it began. It goes on where the month's figure begins anew.", "프로세스마다 시작한 뒤 요청에 잡아 둔 금액입니다. 월별 금액과 달리 달이 바뀌어도 이어집니다."),
           none,
           width: 8,
-          height: 8,
+          height: 10,
         },
         { unit: MONEY, decimals: 4, min: 0, custom: { lineWidth: 2, lineInterpolation: LineInterpolation.StepAfter } },
         { expr: `sum by (source, currency) (${series("source_api_cost_total", SOURCE)})`, legend: "{{source}} {{currency}}" },
-      ),
-      stat(
-        {
-          title: say("The monthly cap", "월 한도"),
-          description: say("Sources whose monthly cap is nearly spent, by the agent's own alert: the cap itself is no metric.", "월 한도를 거의 쓴 소스 수입니다. 한도 자체는 메트릭이 아니라 에이전트의 알림으로 봅니다."),
-          none,
-          width: 3,
-          height: 8,
-        },
-        { unit: "none", mappings: words([0, say("not near", "여유 있음"), COLOUR.good]), thresholds: steps(COLOUR.good, [1, COLOUR.bad]) },
-        { expr: `max(${series("alerts", 'alert="cap_nearly_spent", state="firing"')})` },
       ),
       bars(
         {
           title: say("Requests by operation", "작업별 요청"),
           description: say("Since the start of the process.", "프로세스 시작 이후의 수입니다."),
           none,
-          width: 6,
-          height: 8,
+          width: 8,
+          height: 10,
         },
         { unit: "none", decimals: 0, min: 0 },
         { expr: `sum by (source, operation) (${series("source_api_requests_total", SOURCE)})`, legend: "{{operation}}" },
@@ -250,8 +288,8 @@ function requests(say: Say): Row {
           title: say("Quota left", "남은 할당량"),
           description: say("As the provider told it last. At 0 the provider refuses until the window is over.", "제공자가 마지막으로 알려 준 값입니다. 0이면 창이 끝날 때까지 거부합니다."),
           none: say("No provider tells its quota", "할당량을 알려 주는 제공자가 없습니다"),
-          width: 7,
-          height: 8,
+          width: 8,
+          height: 10,
         },
         [
           { title: say("Source", "소스"), label: "source" },

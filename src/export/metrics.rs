@@ -17,7 +17,7 @@ use crate::domain::identity::SourceId;
 use crate::domain::money::Currency;
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::role::Role;
-use crate::domain::spend::{PeriodSpend, SourceSpend};
+use crate::domain::spend::{PeriodSpend, SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
 use crate::telemetry::names::{self, Family};
 
@@ -87,6 +87,7 @@ impl Renderer {
             if let Some(at) = status.last_success {
                 page.add(&names::SOURCE_LAST_SUCCESS, &labels, at.as_second());
             }
+            requests(&mut page, status);
         }
         for ((source, dimension), values) in &self.folded {
             let labels = [source.as_str(), dimension.as_str()];
@@ -253,6 +254,22 @@ fn alerts(page: &mut Series, snapshot: &Snapshot) {
             page.add(&names::ALERTS, &[rule.as_str(), phase.as_str()], count);
         }
     }
+}
+
+/// What requests cost in the month, and the most that they may. A month without paid requests is
+/// known to cost nothing.
+fn requests(page: &mut Series, status: &SourceStatus) {
+    let source = status.source.as_str();
+    for spent in &status.spent {
+        let labels = [source, spent.currency.as_str()];
+        page.known(&names::SOURCE_API_COST, &labels, Some(spent.amount));
+    }
+    let Some(cap) = status.monthly_cap else { return };
+    let labels = [source, cap.currency.as_str()];
+    if !status.spent.iter().any(|spent| spent.currency == cap.currency) {
+        page.known(&names::SOURCE_API_COST, &labels, Some(Decimal::ZERO));
+    }
+    page.known(&names::SOURCE_API_COST_CAP, &labels, Some(cap.amount));
 }
 
 fn forecast(page: &mut Series, labels: [&str; 3], outlook: &BandOutlook, zone: BillingZone) {

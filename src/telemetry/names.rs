@@ -157,6 +157,10 @@ families! {
         "Requests sent to a provider.";
     SOURCE_API_COST_TOTAL = Counter "source_api_cost_total" ["source", "currency"]
         "Money reserved for requests to a provider.";
+    SOURCE_API_COST = Gauge "source_api_cost" ["source", "currency"]
+        "Money reserved for requests to a provider in the calendar month (UTC).";
+    SOURCE_API_COST_CAP = Gauge "source_api_cost_cap" ["source", "currency"]
+        "The most that requests to a provider may cost in a calendar month (UTC).";
     SOURCE_QUOTA_REMAINING = Gauge "source_quota_remaining" ["source", "quota", "window"]
         "What a provider's quota has left.";
     GPU_SAMPLES_DROPPED_TOTAL = Counter "gpu_samples_dropped_total" ["source", "reason"]

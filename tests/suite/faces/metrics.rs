@@ -204,6 +204,27 @@ fn unknown_amounts_are_absent_and_never_zero() {
 }
 
 #[test]
+fn a_month_without_paid_requests_costs_nothing_and_no_cap_is_no_series() {
+    let mut snapshot = snapshot();
+    let sources = Arc::make_mut(&mut snapshot.sources);
+    sources[1].spent = Vec::new();
+    sources[2].spent = vec!["0.5 EUR".parse().unwrap()];
+    let text = Renderer::new(LIMIT).render(&snapshot);
+    let all = samples(&text);
+    let told = |name: &str, source: &str| -> Vec<(String, String)> {
+        let of = of(&all, name, &[("source", source)]).into_iter();
+        of.map(|one| (one.labels["currency"].clone(), one.value.clone())).collect()
+    };
+    let is = |currency: &str, amount: &str| vec![(currency.to_owned(), amount.to_owned())];
+    assert_eq!(told("source_api_cost", "aws-main"), is("USD", "0.24"));
+    assert_eq!(told("source_api_cost_cap", "aws-main"), is("USD", "30"));
+    assert_eq!(told("source_api_cost", "gcp-main"), is("USD", "0"));
+    assert_eq!(told("source_api_cost_cap", "gcp-main"), is("USD", "30"));
+    assert_eq!(told("source_api_cost", "azure-main"), is("EUR", "0.5"));
+    assert_eq!(told("source_api_cost_cap", "azure-main"), []);
+}
+
+#[test]
 fn hostile_label_values_come_back_as_they_were() {
     let text = rendered();
     let all = samples(&text);

@@ -251,7 +251,8 @@ fn business(page: &str) -> Vec<String> {
         "costband_config_",
         "costband_source_polls_total",
         "costband_source_poll_duration_seconds",
-        "costband_source_api_",
+        "costband_source_api_requests_total",
+        "costband_source_api_cost_total",
         "costband_ledger_errors_total",
         "costband_notifications_total",
     ];

@@ -42,6 +42,7 @@ mod page;
 pub mod reader;
 mod reason;
 mod replica;
+mod sentence;
 mod spend_days;
 mod views;
 mod words;

@@ -16,7 +16,8 @@ use crate::analyse::gpu_time::Figures;
 use crate::analyse::nowcast::telemetry_days;
 use crate::domain::band::{Band, PeriodLabel};
 use crate::domain::gpu_money::{
-    Coverage, Expected, FleetNow, GpuHourPrice, GpuPicture, NodeNow, NotGpu, PeriodPicture, zone_of,
+    Beside, Coverage, Expected, FleetCost, FleetNow, GpuHourPrice, GpuPicture, NodeNow, NotGpu,
+    PeriodPicture, zone_of,
 };
 use crate::domain::gpu_time::{FleetDay, StateTime, Workload};
 use crate::domain::identity::Provider;
@@ -242,7 +243,7 @@ fn expected(band: &Band, fleets: &[FleetNow], now: Timestamp) -> Option<Expected
     let period = PeriodLabel::Current.period(now, zone);
     let hours = Decimal::from(period.seconds(zone)) / Decimal::from(3600);
     let mut cost = Decimal::ZERO;
-    let mut words = Vec::new();
+    let mut parts = Vec::new();
     for fleet in fleets.iter().filter(in_scope) {
         let best = fleet.prices.first()?;
         if best.price.currency != band.currency {
@@ -250,26 +251,30 @@ fn expected(band: &Band, fleets: &[FleetNow], now: Timestamp) -> Option<Expected
         }
         let money = Decimal::from(fleet.gpus) * best.price.amount * hours;
         cost += money;
-        let model = model_name(&fleet.fleet.model);
-        let of = Money::new(money.round_dp(0), band.currency).grouped(0);
-        words.push(format!("{} x {model} at {} price cost {of}", fleet.gpus, best.source.as_str()));
+        parts.push(FleetCost {
+            gpus: fleet.gpus,
+            model: model_name(&fleet.fleet.model).to_owned(),
+            source: best.source,
+            cost: Money::new(money.round_dp(0), band.currency),
+        });
     }
-    if words.is_empty() {
+    if parts.is_empty() {
         return None;
     }
     let limits = band.limits_in(period)?;
-    let told = |amount| Money::new(amount, band.currency).grouped(0);
-    let side = if cost < limits.floor {
-        format!("the band's floor is {}", told(limits.floor))
+    let told = |amount| Money::new(amount, band.currency);
+    let beside = if cost < limits.floor {
+        Beside::Floor(told(limits.floor))
     } else if cost > limits.ceiling {
-        format!("the band's ceiling is {}", told(limits.ceiling))
+        Beside::Ceiling(told(limits.ceiling))
     } else {
-        format!("the band is {} to {}", told(limits.floor), told(limits.ceiling))
+        Beside::Within([limits.floor, limits.ceiling].map(told))
     };
     Some(Expected {
         band: band.name.clone(),
         period,
         cost: Money::new(cost, band.currency),
-        sentence: format!("{} a month; {side}", words.join(", ")),
+        fleets: parts,
+        beside,
     })
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::gpu_money::{ClusterTier, NodeNow};
+use crate::domain::gpu_money::{ClusterTier, Lacking, NodeNow};
 use crate::domain::identity::Provider;
 use crate::domain::machine::{GpuModel, Machine, Tier};
 
@@ -84,23 +84,17 @@ fn judge(provider: Option<Provider>, cluster: &str, sums: &Sums) -> ClusterTier 
     }
 }
 
-fn lacks(wanted: &Wanted, gpus: u32, memory_gb: u64, sums: &Sums) -> Vec<String> {
-    let kind = match wanted.tier {
-        Tier::Optimal => "H100-class",
-        Tier::Recommended => "A100-80GB-class",
-        _ => "A100-class",
-    };
+fn lacks(wanted: &Wanted, gpus: u32, memory_gb: u64, sums: &Sums) -> Vec<Lacking> {
     let mut missing = Vec::new();
     if gpus < wanted.gpus {
-        missing.push(format!("{} more {kind} GPUs", wanted.gpus - gpus));
+        missing.push(Lacking::Gpus { count: wanted.gpus - gpus, of: wanted.tier });
     }
     if memory_gb < wanted.memory_gb {
-        missing.push(format!("{} GB more GPU memory", wanted.memory_gb - memory_gb));
+        missing.push(Lacking::MemoryGb(wanted.memory_gb - memory_gb));
     }
     // Network storage is as good, and no machine type tells of it.
     if sums.storage_is_known && sums.storage_gb < wanted.storage_gb {
-        let lacking = wanted.storage_gb - sums.storage_gb;
-        missing.push(format!("{lacking} GB more fast storage on the nodes or beside them"));
+        missing.push(Lacking::StorageGb(wanted.storage_gb - sums.storage_gb));
     }
     missing
 }
@@ -130,7 +124,7 @@ mod tests {
 
     fn of(nodes: &[NodeNow]) -> (Tier, Vec<String>) {
         let judged = clusters(nodes).remove(0);
-        (judged.tier, judged.missing)
+        (judged.tier, judged.missing.iter().map(ToString::to_string).collect())
     }
 
     const H100: &str = "NVIDIA H100 80GB HBM3";

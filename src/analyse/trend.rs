@@ -80,7 +80,7 @@ fn trend(named: &NamedSeries, parts: &[Part<'_>], period: BillingPeriod) -> Tren
     Trend {
         of: named.of.clone(),
         basis: named.basis,
-        forecast: forecast.map_err(|error| error.to_string()),
+        forecast,
         anomalies,
         seen: seen(&named.series),
     }

@@ -1,6 +1,9 @@
 //! What the money of GPUs does: figures by state, fleet, workload and price, as they are shown.
 
+mod expected;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,6 +11,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+pub use self::expected::{Beside, Expected, FleetCost};
 use crate::domain::band::PeriodLabel;
 use crate::domain::gpu_time::{GpuState, HeldBy, StateTime, Workload};
 use crate::domain::identity::Provider;
@@ -345,8 +349,8 @@ pub struct ClusterTier {
     pub memory_gb: u64,
     /// Fast local storage in decimal gigabytes, as far as it is known.
     pub storage_gb: u64,
-    /// What is missing to the next tier, in words.
-    pub missing: Vec<String>,
+    /// What is missing to the next tier.
+    pub missing: Vec<Lacking>,
 }
 
 /// How much of a cluster telemetry sees.
@@ -362,17 +366,43 @@ pub struct Coverage {
     pub expected: u32,
 }
 
-/// What the nodes of now cost in a whole month, beside a band.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// The band.
-    pub band: String,
-    /// The open period.
-    pub period: BillingPeriod,
-    /// Nodes x price x hours of the period.
-    pub cost: Money,
-    /// The same in words.
-    pub sentence: String,
+/// What a cluster lacks for a tier; its text is the English sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// GPUs of the tier's class.
+    Gpus {
+        /// How many.
+        count: u32,
+        /// The tier.
+        of: Tier,
+    },
+    /// Decimal gigabytes of GPU memory.
+    MemoryGb(u64),
+    /// Decimal gigabytes of fast storage.
+    StorageGb(u64),
+}
+
+impl Lacking {
+    /// The least GPU of a tier's class.
+    pub fn class(tier: Tier) -> &'static str {
+        match tier {
+            Tier::Optimal => "H100",
+            Tier::Recommended => "A100-80GB",
+            Tier::Minimum | Tier::BelowMinimum => "A100",
+        }
+    }
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gpus { count, of } => write!(f, "{count} more {}-class GPUs", Self::class(*of)),
+            Self::MemoryGb(lacking) => write!(f, "{lacking} GB more GPU memory"),
+            Self::StorageGb(lacking) => {
+                write!(f, "{lacking} GB more fast storage on the nodes or beside them")
+            }
+        }
+    }
 }
 
 /// GPU money of one period, with everything that it was told apart by.

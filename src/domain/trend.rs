@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use crate::domain::anomaly::Anomaly;
 use crate::domain::breakdown::Dimension;
 use crate::domain::change::Change;
-use crate::domain::forecast::Forecast;
+use crate::domain::forecast::{Forecast, ForecastError};
 use crate::domain::identity::SourceId;
 use crate::domain::money::{CostBasis, Money};
 use crate::domain::period::BillingPeriod;
@@ -19,7 +19,7 @@ pub struct Trend {
     /// The basis of every amount.
     pub basis: CostBasis,
     /// Where the open month will end, or why that cannot be told.
-    pub forecast: Result<Forecast, String>,
+    pub forecast: Result<Forecast, ForecastError>,
     /// What stood out, oldest first: all that lasts, and what ended in the last five weeks.
     pub anomalies: Vec<Anomaly>,
     /// Since when it costs; none where it never cost anything.

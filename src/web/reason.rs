@@ -112,7 +112,10 @@ impl Reader {
             ),
             Reason::NoRate { from, to, day } => words(
                 reason.to_string(),
-                format!("{day}의 {from} → {to} 환율이 없음. `exchange_rates`에 추가하세요"),
+                format!(
+                    "{}의 {from} → {to} 환율이 없음. `exchange_rates`에 추가 필요",
+                    self.day(*day)
+                ),
             ),
             Reason::RunRateTooLarge => words(reason.to_string(), "진행 속도 금액이 너무 큼".to_owned()),
             Reason::TooLarge => words(reason.to_string(), "합계가 28자리를 넘음".to_owned()),

@@ -127,7 +127,7 @@ impl Language {
     /// How sure a day's cost is.
     pub fn completeness(self, completeness: Completeness) -> &'static str {
         match completeness {
-            Completeness::Provisional => self.pick("may still grow", "변경 가능"),
+            Completeness::Provisional => self.pick("may still grow", "잠정"),
             Completeness::Complete => self.pick("complete", "완결"),
             Completeness::Final => self.pick("final", "확정"),
         }

@@ -287,7 +287,8 @@ fn tiers(eye: &mut Eye<'_>) {
             .with(FigureName::Limit, Figure::Text(wanted.as_str().to_owned()))
             .with(FigureName::Gpus, Figure::Count(of.gpus.into()));
         if !of.missing.is_empty() {
-            let missing = Figure::Text(of.missing.join("; "));
+            let missing: Vec<String> = of.missing.iter().map(ToString::to_string).collect();
+            let missing = Figure::Text(missing.join("; "));
             details = details.with(FigureName::Missing, missing);
         }
         eye.tell(key, policy, either(below), None, details);

@@ -8,7 +8,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::domain::band::{BandLimits, Scope};
-use crate::domain::gpu_money::Expected;
+use crate::domain::gpu_money::{Beside, Expected};
 use crate::domain::gpu_time::{GpuState, StateTime};
 use crate::domain::identity::SourceId;
 use crate::domain::money::{CostBasis, Money};
@@ -144,7 +144,8 @@ fn a_band_is_told_the_days_that_all_of_its_clouds_have() {
         band: "all".to_owned(),
         period,
         cost: "3000 USD".parse().unwrap(),
-        sentence: String::new(),
+        fleets: Vec::new(),
+        beside: Beside::Floor("5000 USD".parse().unwrap()),
     };
     let picture = GpuPicture {
         telemetry_days: vec![

@@ -46,7 +46,7 @@ pub fn section(picture: &GpuPicture, style: Style) -> String {
     money(&mut out, open);
     workloads(&mut out, style, open);
     for expected in &picture.expected {
-        let sentence = format!("{}: {}", expected.band, expected.sentence);
+        let sentence = format!("{}: {expected}", expected.band);
         let _ = writeln!(out, "{}", plain(&sentence));
     }
     out

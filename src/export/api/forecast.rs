@@ -210,7 +210,7 @@ pub fn forecasts(snapshot: &Snapshot) -> Forecasts {
             key: trend.of.as_ref().map(|(_, key)| key.clone()),
             basis: trend.basis.as_str().to_owned(),
             forecast: trend.forecast.as_ref().ok().map(view),
-            reason: trend.forecast.as_ref().err().cloned(),
+            reason: trend.forecast.as_ref().err().map(ToString::to_string),
         })
     });
     Forecasts {

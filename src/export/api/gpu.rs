@@ -318,7 +318,7 @@ pub(super) fn clusters(picture: &GpuPicture) -> Vec<ClusterView> {
         gpus: cluster.gpus,
         memory_gb: cluster.memory_gb,
         storage_gb: cluster.storage_gb,
-        missing: cluster.missing.clone(),
+        missing: cluster.missing.iter().map(ToString::to_string).collect(),
     };
     picture.clusters.iter().map(view).collect()
 }
@@ -419,7 +419,7 @@ pub(super) fn expected(picture: &GpuPicture) -> Vec<ExpectedView> {
         period: expected.period.to_string(),
         cost: amount(expected.cost.amount),
         currency: expected.cost.currency.to_string(),
-        sentence: expected.sentence.clone(),
+        sentence: expected.to_string(),
     });
     told.collect()
 }

@@ -39,7 +39,7 @@ pub(in crate::web) fn legend(reader: &Reader) -> Markup {
     html! {
         ul.legend {
             (one(html! { path.actual d="M1 10 L23 2" {} }, "booked, complete days", "청구됨(완결일)"))
-            (one(html! { path.actual.provisional d="M1 10 L23 2" {} }, "booked, may still grow", "청구됨(변경 가능)"))
+            (one(html! { path.actual.provisional d="M1 10 L23 2" {} }, "booked, may still grow", "청구됨(잠정)"))
             (one(html! { path.median d="M1 10 L23 2" {} }, "expected", "예상"))
             (one(html! { path.fan d="M1 10 L23 0 V12 Z" {} path.fan.inner d="M1 10 L23 3 V9 Z" {} },
                  "80% and 50% likely", "80%, 50% 확률 구간"))
@@ -193,7 +193,7 @@ impl<'a> Chart<'a> {
         let hit = |day: Date, said: String| self.month.hit(size, self.month.x(size, day), &said);
         let booked = |day: &BandDay| {
             let sure = match day.completeness {
-                Completeness::Provisional => reader.word(" (may still grow)", " (변경 가능)"),
+                Completeness::Provisional => reader.word(" (may still grow)", " (잠정)"),
                 Completeness::Complete | Completeness::Final => "",
             };
             let so_far = reader.word("so far", "누계");

@@ -159,7 +159,7 @@ impl Days {
             ),
         };
         if day.may_grow() {
-            told.push_str(reader.word(" (may still grow)", " (변경 가능)"));
+            told.push_str(reader.word(" (may still grow)", " (잠정)"));
         }
         if let Some(before) = day.before {
             let word = reader.word("the month before", "전월 같은 날");
@@ -186,7 +186,7 @@ impl Days {
                     (one(html! {
                         (pattern(&hatch))
                         rect.day.provisional fill={ "url(#" (hatch) ")" } x="4" y="1" width="16" height="11" {}
-                    }, "not complete: may still grow", "미완결: 변경 가능"))
+                    }, "not complete: may still grow", "미완결: 잠정"))
                 }
                 @if self.has_before() {
                     (one(html! { path.before d="M1 9 L9 4 L15 7 L23 3" {} }, "same day of the month before", "전월 같은 날"))

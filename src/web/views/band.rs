@@ -257,7 +257,7 @@ fn about(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
             }
             @if let Some(expected) = expected {
                 dt { (reader.word("What the nodes of now cost in a month", "현재 노드의 한 달 비용")) }
-                dd { (reader.money(expected.cost)) " " span.soft lang="en" { (expected.sentence) } }
+                dd { (reader.money(expected.cost)) " " span.soft { (reader.expected(expected)) } }
             }
             @for rate in &band.exchange_rates {
                 dt { (reader.word("Exchange rate", "환율")) }

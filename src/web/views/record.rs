@@ -47,7 +47,7 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
                 forecast: whole
                     .forecast
                     .as_ref()
-                    .map_err(|reason| html! { span lang="en" { (reason) } }),
+                    .map_err(|reason| html! { (reader.no_forecast(reason)) }),
             })
         })
         .collect();

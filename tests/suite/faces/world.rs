@@ -20,9 +20,9 @@ use costband::domain::gpu::{
     DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
 };
 use costband::domain::gpu_money::{
-    ClusterTier, Coverage, Expected, FleetMoney, FleetNow, GpuHourPrice, GpuMoney, GpuPicture,
-    GpuRange, NodeNow, NotGpu, NowcastScore, PaidNotRunning, PartMoney, PeriodPicture, PriceGroup,
-    PriceSource, ProviderMoney, Residual, WorkloadMoney,
+    Beside, ClusterTier, Coverage, Expected, FleetCost, FleetMoney, FleetNow, GpuHourPrice,
+    GpuMoney, GpuPicture, GpuRange, Lacking, NodeNow, NotGpu, NowcastScore, PaidNotRunning,
+    PartMoney, PeriodPicture, PriceGroup, PriceSource, ProviderMoney, Residual, WorkloadMoney,
 };
 use costband::domain::gpu_time::{GpuState, HeldBy, StateTime, Workload};
 use costband::domain::identity::{Provider, SourceId};
@@ -525,7 +525,7 @@ fn picture() -> GpuPicture {
             gpus: 8,
             memory_gb: 640,
             storage_gb: 30_400,
-            missing: vec!["8 more A100-80GB-class GPUs".to_owned()],
+            missing: vec![Lacking::Gpus { count: 8, of: Tier::Recommended }],
         }],
         coverage: vec![Coverage {
             provider: Some(Provider::Aws),
@@ -540,7 +540,13 @@ fn picture() -> GpuPicture {
             band: "aws".to_owned(),
             period: "2025-10".parse().unwrap(),
             cost: money("38493.8 USD"),
-            sentence: "8 x H100 80GB at billed price cost USD 38,494 a month".to_owned(),
+            fleets: vec![FleetCost {
+                gpus: 8,
+                model: "H100 80GB".to_owned(),
+                source: PriceSource::Billed,
+                cost: money("38494 USD"),
+            }],
+            beside: Beside::Floor(money("50000 USD")),
         }],
     }
 }

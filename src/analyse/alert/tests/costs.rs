@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::anomaly::{Anomaly, AnomalyKind, Cause};
 use crate::domain::breakdown::Dimension;
 use crate::domain::change::{Change, ChangeAlong, ChangeEffects, ChangePart};
+use crate::domain::forecast::ForecastError;
 use crate::domain::trend::{Seen, Trend};
 
 fn anomaly(kind: AnomalyKind, first: &str, excess: i64) -> Anomaly {
@@ -26,7 +27,7 @@ fn trend(of: Option<(Dimension, &str)>, anomalies: Vec<Anomaly>) -> Trend {
     Trend {
         of: of.map(|(dimension, key)| (dimension, key.to_owned())),
         basis: CostBasis::Effective,
-        forecast: Err(String::new()),
+        forecast: Err(ForecastError::TooShort(0)),
         anomalies,
         seen: seen("2026-01-01", "2026-11-12", 100_000),
     }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::domain::alert_policy::AlertScope;
 use crate::domain::gpu_money::{
-    ClusterTier, Coverage, FleetMoney, GpuMoney, PaidNotRunning, PriceGroup, ProviderMoney,
-    Residual, WorkloadMoney,
+    ClusterTier, Coverage, FleetMoney, GpuMoney, Lacking, PaidNotRunning, PriceGroup,
+    ProviderMoney, Residual, WorkloadMoney,
 };
 use crate::domain::gpu_time::{GpuState, StateTime, Workload};
 use crate::domain::machine::Tier;
@@ -214,7 +214,7 @@ fn a_cluster_is_held_to_a_tier_only_where_somebody_wants_it() {
         gpus: 1,
         memory_gb: 24,
         storage_gb: 0,
-        missing: vec!["7 GPUs".to_owned()],
+        missing: vec![Lacking::Gpus { count: 7, of: Tier::Minimum }],
     };
     world.gpu.clusters = vec![cluster(Tier::BelowMinimum)];
     assert_eq!(world.all(AlertRule::ClusterBelowTier), []);

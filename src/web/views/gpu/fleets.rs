@@ -273,7 +273,7 @@ pub(super) fn tiers(picture: &GpuPicture, visit: &Visit) -> Markup {
                                 td.number { (number(of.storage_gb)) }
                                 td {
                                     @if of.missing.is_empty() { (reader.word("nothing", "없음")) }
-                                    @else { span lang="en" { (of.missing.join(", ")) } }
+                                    @else { (reader.lacking(&of.missing)) }
                                 }
                             }
                         }

@@ -386,7 +386,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                                 td.number { (reader.money(of.cost)) }
                                 td.number { (limit(band.map(|band| band.floor))) }
                                 td.number { (limit(band.map(|band| band.ceiling))) }
-                                td lang="en" { (of.sentence) }
+                                td { (reader.expected(of)) }
                             }
                         }
                     }

@@ -50,7 +50,7 @@ pub(super) fn section(trends: &SourceTrends, page: &Page<'_>) -> Markup {
                 }
             }
             Some(Err(why)) => p.soft {
-                (reader.word("Its end is not told yet: ", "월말은 아직 예상할 수 없습니다: ")) span lang="en" { (why) }
+                (reader.word("Its end is not told yet: ", "월말은 아직 예상할 수 없습니다: ")) (reader.no_forecast(why))
             },
             None => {}
         }

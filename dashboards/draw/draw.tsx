@@ -134,6 +134,7 @@ async function marksOf(board: Dashboard, world: World, at: Stretch, fill: Fill, 
 
 function Top({ board, values, theme }: { board: Dashboard; values: Record<string, string[]>; theme: GrafanaTheme2 }) {
   const text = { color: theme.colors.text.secondary, fontSize: 13, marginRight: 20 };
+  const swatch = { display: "inline-block", width: 10, height: 10, borderRadius: 5, marginRight: 6 };
   const shown = (board.templating?.list ?? []).filter((variable) => !["datasource", "job"].includes(variable.name));
   return (
     <div style={{ height: 44, padding: "8px 4px", fontFamily: theme.typography.fontFamily }}>
@@ -147,6 +148,12 @@ function Top({ board, values, theme }: { board: Dashboard; values: Record<string
           </span>
         );
       })}
+      {(board.annotations?.list ?? []).map(({ name, iconColor }) => (
+        <span key={name} style={text}>
+          <span style={{ ...swatch, background: theme.visualization.getColorByName(iconColor) }} />
+          {name}
+        </span>
+      ))}
     </div>
   );
 }

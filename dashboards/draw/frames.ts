@@ -143,7 +143,7 @@ export async function framesOf(panel: Panel, world: World, at: Stretch, fill: Fi
 
 const FIELD = ["unit", "decimals", "min", "max", "displayName", "noValue", "color", "mappings", "thresholds", "links"];
 const CUSTOM = [
-  "align", "axisBorderShow", "axisCenteredZero", "axisColorMode", "axisLabel", "axisPlacement", "barAlignment",
+  "align", "axisBorderShow", "axisCenteredZero", "axisColorMode", "axisLabel", "axisPlacement", "axisSoftMax", "barAlignment",
   "cellOptions", "drawStyle", "fillBelowTo", "fillOpacity", "footer", "gradientMode", "hideFrom", "insertNulls",
   "inspect", "lineInterpolation", "lineStyle", "lineWidth", "minWidth", "pointSize", "scaleDistribution", "showPoints",
   "spanNulls", "stacking", "width",

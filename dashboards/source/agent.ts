@@ -13,7 +13,7 @@ export function agent(language: Language, say: Say): Board {
   return {
     name: "agent",
     title: say("costband: agent", "costband: 에이전트"),
-    description: say("Whether costband itself is well, and what its questions to the clouds cost.", "costband 자신이 잘 돌고 있는지, 클라우드에 묻는 데 얼마가 드는지 보여 줍니다."),
+    description: say("Whether costband itself is well, and what its questions to the clouds cost.", "costband가 정상 동작하는지, 클라우드 조회에 비용이 얼마나 드는지 보여 줍니다."),
     from: "now-24h",
     to: "now",
     variables: [values("source", say("Source", "소스"), "label_values(costband_source_up, source)")],
@@ -34,14 +34,14 @@ function during(name: string, labels: string, selector = ""): string {
 function now(language: Language, say: Say): Row {
   const yes = (no: string, yes: string) => words([0, no, COLOUR.bad], [1, yes, COLOUR.good]);
   const good = steps(COLOUR.bad, [1, COLOUR.good]);
-  const none = say("No costband is scraped", "수집하는 costband가 없습니다");
+  const none = say("No costband is scraped", "수집 중인 costband가 없습니다");
   return {
     title: say("Now", "지금"),
     panels: [
       stat(
         {
           title: say("Leader", "리더"),
-          description: say("Whether some replica holds the Lease and reads bills. Nobody: nothing watches the bands.", "Lease를 쥐고 청구를 읽는 복제본이 있는지입니다. 없으면 아무도 예산 범위를 보지 않습니다."),
+          description: say("Whether some replica holds the Lease and reads bills. Nobody: nothing watches the bands.", "Lease를 보유하고 청구를 읽는 복제본이 있는지 나타냅니다. 없으면 예산 범위를 감시하는 복제본이 없습니다."),
           none,
           width: 4,
           height: 4,
@@ -52,7 +52,7 @@ function now(language: Language, say: Say): Row {
       stat(
         {
           title: say("Configuration", "설정"),
-          description: say("Whether the file as it was last found is what runs. Refused: the log names each problem with its path.", "마지막으로 읽은 파일이 그대로 돌고 있는지입니다. 거부되었으면 로그에 문제와 그 경로가 있습니다."),
+          description: say("Whether the file as it was last found is what runs. Refused: the log names each problem with its path.", "마지막으로 읽은 설정 파일이 적용되었는지 나타냅니다. 거부되었으면 로그에 문제와 해당 항목의 경로가 있습니다."),
           none,
           width: 4,
           height: 4,
@@ -62,8 +62,8 @@ function now(language: Language, say: Say): Row {
       ),
       stat(
         {
-          title: say("Sources that fail", "실패하는 소스"),
-          description: say("Sources whose newest poll failed. costband check --online names the command that mends it.", "가장 최근 조회가 실패한 소스입니다. costband check --online이 고치는 명령을 알려 줍니다."),
+          title: say("Sources that fail", "읽기 실패 소스"),
+          description: say("Sources whose newest poll failed. costband check --online names the command that mends it.", "가장 최근 조회가 실패한 소스의 수입니다. costband check --online이 해결 명령을 알려 줍니다."),
           none: say("No source was polled yet", "아직 조회한 소스가 없습니다"),
           width: 4,
           height: 4,
@@ -73,8 +73,8 @@ function now(language: Language, say: Say): Row {
       ),
       stat(
         {
-          title: say("Alerts that fire", "발생한 알림"),
-          description: say("Of the agent, whoever tells them.", "누가 알리든 에이전트가 판정한 것입니다."),
+          title: say("Alerts that fire", "발생 중인 알림"),
+          description: say("Of the agent, whoever tells them.", "어디서 전송하든 에이전트가 판정한 알림의 수입니다."),
           none,
           width: 4,
           height: 4,
@@ -85,7 +85,7 @@ function now(language: Language, say: Say): Row {
       stat(
         {
           title: say("Ledger errors", "원장 오류"),
-          description: say("Operations that the ledger refused in the stretch. Meanwhile nothing is kept and nobody is told.", "기간 동안 원장이 거부한 작업 수입니다. 그동안은 아무것도 저장하거나 알리지 못합니다."),
+          description: say("Operations that the ledger refused in the stretch. Meanwhile nothing is kept and nobody is told.", "표시 기간에 실패한 원장 작업 수입니다. 그동안에는 저장도 알림 전송도 되지 않습니다."),
           none: say("None", "없음"),
           width: 4,
           height: 4,
@@ -96,7 +96,7 @@ function now(language: Language, say: Say): Row {
       stat(
         {
           title: say("Version", "버전"),
-          description: say("Of each replica that is scraped. Two at once are an update that is under way.", "수집하는 복제본의 버전입니다. 둘이 보이면 업데이트가 진행 중입니다."),
+          description: say("Of each replica that is scraped. Two at once are an update that is under way.", "수집 중인 복제본의 버전입니다. 두 가지가 보이면 업데이트가 진행 중입니다."),
           none,
           width: 4,
           height: 4,
@@ -106,9 +106,9 @@ function now(language: Language, say: Say): Row {
       ),
       bars(
         {
-          title: say("Alerts, pending and firing", "대기 중이거나 발생한 알림"),
-          description: say("By rule. The page and /api/v1/alerts say of what, since when and why.", "규칙별 수입니다. 무엇이 언제부터 왜인지는 화면과 /api/v1/alerts에 있습니다."),
-          none: say("No alert is pending or fires", "대기 중이거나 발생한 알림이 없습니다"),
+          title: say("Alerts, pending and firing", "대기 중이거나 발생 중인 알림"),
+          description: say("By rule. The page and /api/v1/alerts say of what, since when and why.", "규칙별 수입니다. 대상, 시작 시각, 이유는 화면과 /api/v1/alerts에 있습니다."),
+          none: say("No alert is pending or fires", "대기 중이거나 발생 중인 알림이 없습니다"),
           width: 12,
           height: 6,
           links: [toBoard("bands", say("Bands", "예산 범위"), language)],
@@ -119,7 +119,7 @@ function now(language: Language, say: Say): Row {
       table(
         {
           title: say("Replicas", "복제본"),
-          description: say("One leads, the others wait. A configuration that is older than on others was not taken here.", "하나가 이끌고 나머지는 기다립니다. 다른 것보다 설정이 오래되었으면 여기서는 적용되지 않은 것입니다."),
+          description: say("One leads, the others wait. A configuration that is older than on others was not taken here.", "하나가 리더이고 나머지는 대기합니다. 설정 시각이 다른 복제본보다 오래되었으면 새 설정이 적용되지 않은 것입니다."),
           none,
           width: 12,
           height: 6,
@@ -149,7 +149,7 @@ function sources(say: Say): Row {
       table(
         {
           title: say("Sources", "소스"),
-          description: say("When each was read well last, and how polls of the stretch ended.", "소스마다 마지막으로 잘 읽은 때와, 기간 동안 조회가 어떻게 끝났는지입니다."),
+          description: say("When each was read well last, and how polls of the stretch ended.", "소스별 마지막 정상 읽기 시각과 표시 기간의 조회 결과입니다."),
           none,
           width: 14,
           height: 7,
@@ -157,7 +157,7 @@ function sources(say: Say): Row {
         [
           { title: say("Source", "소스"), label: "source" },
           { title: say("State", "상태"), expr: one("source_up", "source", SOURCE), mappings: words([0, say("fails", "실패"), COLOUR.bad], [1, say("well", "정상"), COLOUR.good]), width: 80 },
-          { title: say("Read well", "마지막 성공"), expr: `${one("source_last_success_timestamp_seconds", "source", SOURCE)} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
+          { title: say("Read well", "마지막 정상 읽기"), expr: `${one("source_last_success_timestamp_seconds", "source", SOURCE)} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
           { title: say("Polls", "조회"), expr: during("source_polls_total", "source", SOURCE), unit: "none", decimals: 0, width: 80 },
           {
             title: say("Failed", "실패"),
@@ -168,7 +168,7 @@ function sources(say: Say): Row {
             thresholds: steps(COLOUR.good, [1, COLOUR.warn]),
           },
           {
-            title: say("Mean duration", "평균 소요"),
+            title: say("Mean duration", "평균 소요 시간"),
             expr: `${during("source_poll_duration_seconds_sum", "source", SOURCE)} / (${during("source_poll_duration_seconds_count", "source", SOURCE)} > 0)`,
             unit: "s",
             decimals: 1,
@@ -179,8 +179,8 @@ function sources(say: Say): Row {
       ),
       graph(
         {
-          title: say("Nine of ten polls took less than", "조회 열 중 아홉의 소요 시간"),
-          description: say("Of the polls of the day before each instant. What grows from day to day is a bill that grows, or a provider that slows down.", "시점마다 그 앞 하루 동안의 조회입니다. 날마다 길어지면 청구가 커지거나 제공자가 느려지는 것입니다."),
+          title: say("Nine of ten polls took less than", "조회 소요 시간(90번째 백분위)"),
+          description: say("Of the polls of the day before each instant. What grows from day to day is a bill that grows, or a provider that slows down.", "각 시점 직전 하루의 조회를 기준으로 합니다. 날마다 길어지면 청구 데이터가 늘거나 공급자가 느려지고 있는 것입니다."),
           none,
           width: 10,
           height: 7,
@@ -195,7 +195,7 @@ function sources(say: Say): Row {
       graph(
         {
           title: say("Polls by how they ended", "결과별 조회"),
-          description: say("Polls in an hour. Auth and forbidden do not mend themselves; rate_limited stretches the cadence.", "시간당 조회 수입니다. auth와 forbidden은 저절로 낫지 않고, rate_limited는 간격을 늘립니다."),
+          description: say("Polls in an hour. Auth and forbidden do not mend themselves; rate_limited stretches the cadence.", "시간당 조회 수입니다. auth와 forbidden은 자동으로 해결되지 않으며, rate_limited이면 조회 간격이 길어집니다."),
           none,
           width: 24,
           height: 6,
@@ -212,7 +212,7 @@ function requests(say: Say): Row {
   const spent = one("source_api_cost", "source, currency", SOURCE);
   const cap = one("source_api_cost_cap", "source, currency", SOURCE);
   return {
-    title: say("What asking costs", "묻는 데 드는 비용"),
+    title: say("What asking costs", "요청 비용"),
     panels: [
       graph(
         {
@@ -274,8 +274,8 @@ function requests(say: Say): Row {
       ),
       bars(
         {
-          title: say("Requests by operation", "작업별 요청"),
-          description: say("Since the start of the process.", "프로세스 시작 이후의 수입니다."),
+          title: say("Requests by operation", "작업별 요청 수"),
+          description: say("Since the start of the process.", "프로세스가 시작된 이후의 요청 수입니다."),
           none,
           width: 8,
           height: 10,
@@ -286,15 +286,15 @@ function requests(say: Say): Row {
       table(
         {
           title: say("Quota left", "남은 할당량"),
-          description: say("As the provider told it last. At 0 the provider refuses until the window is over.", "제공자가 마지막으로 알려 준 값입니다. 0이면 창이 끝날 때까지 거부합니다."),
-          none: say("No provider tells its quota", "할당량을 알려 주는 제공자가 없습니다"),
+          description: say("As the provider told it last. At 0 the provider refuses until the window is over.", "공급자가 마지막으로 알려 준 값입니다. 0이면 해당 구간이 끝날 때까지 요청이 거부됩니다."),
+          none: say("No provider tells its quota", "할당량을 알려 주는 공급자가 없습니다"),
           width: 8,
           height: 10,
         },
         [
           { title: say("Source", "소스"), label: "source" },
           { title: say("Quota", "할당량"), label: "quota", width: 80 },
-          { title: say("Window", "창"), label: "window", width: 75 },
+          { title: say("Window", "구간"), label: "window", width: 75 },
           { title: say("Left", "남음"), expr: `min by (source, quota, window) (${series("source_quota_remaining", SOURCE)})`, unit: "locale", decimals: 0, width: 90 },
         ],
         [say("Left", "남음"), false],
@@ -305,13 +305,13 @@ function requests(say: Say): Row {
 
 function telling(say: Say): Row {
   return {
-    title: say("Telling people", "사람에게 알리기"),
+    title: say("Telling people", "알림 전송"),
     panels: [
       graph(
         {
-          title: say("Notifications", "알림 전송"),
-          description: say("By receiver and outcome, in an hour. Failed ones are tried again for three days; dropped ones nobody gets.", "수신처와 결과별 시간당 수입니다. 실패한 것은 사흘 동안 다시 시도하고, 버린 것은 아무도 받지 못합니다."),
-          none: say("No receiver is configured, or nothing was told", "수신처가 없거나 알린 것이 없습니다"),
+          title: say("Notifications", "시간당 알림 전송"),
+          description: say("By receiver and outcome, in an hour. Failed ones are tried again for three days; dropped ones nobody gets.", "수신처와 결과별 시간당 건수입니다. 실패한 알림은 사흘 동안 다시 시도하며, 폐기된 알림은 전달되지 않습니다."),
+          none: say("No receiver is configured, or nothing was told", "설정된 수신처가 없거나 전송한 알림이 없습니다"),
           width: 12,
           height: 5,
         },
@@ -320,9 +320,9 @@ function telling(say: Say): Row {
       ),
       bars(
         {
-          title: say("Notifications of the stretch that failed or were dropped", "기간 중 실패하거나 버린 알림"),
-          description: say("costband notify test RECEIVER tries the same way.", "costband notify test RECEIVER가 같은 경로로 시도합니다."),
-          none: say("None failed", "실패한 것이 없습니다"),
+          title: say("Notifications of the stretch that failed or were dropped", "표시 기간에 실패하거나 폐기된 알림"),
+          description: say("costband notify test RECEIVER tries the same way.", "costband notify test RECEIVER로 같은 경로를 시험할 수 있습니다."),
+          none: say("None failed", "실패한 알림이 없습니다"),
           width: 12,
           height: 5,
         },
@@ -335,12 +335,12 @@ function telling(say: Say): Row {
 
 function telemetry(say: Say): Row {
   return {
-    title: say("What the agent is told", "에이전트가 듣는 것"),
+    title: say("What the agent is told", "수집되는 데이터"),
     panels: [
       graph(
         {
-          title: say("GPU samples that were no measurement", "측정이 아니었던 GPU 샘플"),
-          description: say("In an hour, by why. Many out_of_range: an exporter is newer or older than is known.", "이유별 시간당 수입니다. out_of_range가 많으면 익스포터 버전이 알려진 것과 다릅니다."),
+          title: say("GPU samples that were no measurement", "측정값이 아닌 GPU 샘플"),
+          description: say("In an hour, by why. Many out_of_range: an exporter is newer or older than is known.", "이유별 시간당 샘플 수입니다. out_of_range가 많으면 익스포터 버전이 지원 범위와 다릅니다."),
           none: say("None", "없음"),
           width: 12,
           height: 5,
@@ -350,8 +350,8 @@ function telemetry(say: Say): Row {
       ),
       stat(
         {
-          title: say("Nodes heard of", "노드 소식"),
-          description: say("How long ago the Kubernetes API of each cluster last told of its nodes.", "클러스터의 Kubernetes API가 마지막으로 노드를 알려 준 지 얼마나 되었는지입니다."),
+          title: say("Nodes heard of", "노드 정보 수신"),
+          description: say("How long ago the Kubernetes API of each cluster last told of its nodes.", "클러스터별로 Kubernetes API에서 마지막으로 노드 정보를 받은 뒤 지난 시간입니다."),
           none: say("No cluster is configured", "설정된 클러스터가 없습니다"),
           width: 12,
           height: 5,
@@ -364,23 +364,23 @@ function telemetry(say: Say): Row {
 }
 
 function process(say: Say): Row {
-  const none = say("No costband is scraped", "수집하는 costband가 없습니다");
+  const none = say("No costband is scraped", "수집 중인 costband가 없습니다");
   return {
     title: say("The process", "프로세스"),
     panels: [
       graph(
-        { title: say("Memory", "메모리"), description: say("Resident memory of each replica. It grows with sources and GPUs, not with time.", "복제본마다 상주 메모리입니다. 시간이 아니라 소스와 GPU 수에 따라 커집니다."), none, width: 8, height: 7 },
+        { title: say("Memory", "메모리"), description: say("Resident memory of each replica. It grows with sources and GPUs, not with time.", "복제본별 상주 메모리입니다. 시간이 아니라 소스와 GPU 수에 따라 늘어납니다."), none, width: 8, height: 7 },
         { unit: "bytes", min: 0, custom: { lineWidth: 2, fillOpacity: 10 } },
         { expr: own("process_resident_memory_bytes"), legend: "{{instance}}" },
       ),
       graph(
-        { title: "CPU", description: say("How much of one core each replica uses.", "복제본마다 코어 하나를 얼마나 쓰는지입니다."), none, width: 8, height: 7 },
-        { unit: "percentunit", min: 0, custom: { lineWidth: 2, fillOpacity: 10 } },
+        { title: "CPU", description: say("How much of one core each replica uses.", "복제본별 CPU 코어 하나 대비 사용률입니다."), none, width: 8, height: 7 },
+        { unit: "percentunit", min: 0, custom: { lineWidth: 2, fillOpacity: 10, axisSoftMax: 0.01 } },
         { expr: own("process_cpu_seconds_total", (series) => `rate(${series}[$__rate_interval])`), legend: "{{instance}}" },
       ),
       graph(
-        { title: say("Open files", "열린 파일"), description: say("As a share of what the process may open.", "프로세스가 열 수 있는 수에 대한 비율입니다."), none, width: 8, height: 7 },
-        { unit: "percentunit", min: 0, custom: { lineWidth: 2, fillOpacity: 10 } },
+        { title: say("Open files", "열린 파일"), description: say("As a share of what the process may open.", "프로세스가 열 수 있는 파일 수 대비 비율입니다."), none, width: 8, height: 7 },
+        { unit: "percentunit", min: 0, custom: { lineWidth: 2, fillOpacity: 10, axisSoftMax: 0.01 } },
         { expr: `${own("process_open_fds")} / ${own("process_max_fds")}`, legend: "{{instance}}" },
       ),
     ],

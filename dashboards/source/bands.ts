@@ -17,7 +17,7 @@ export function bands(language: Language, say: Say): Board {
     title: say("costband: bands", "costband: 예산 범위"),
     description: say(
       "Where each band's month stands and will end. The stretch is the whole month, with the days that are still to come.",
-      "예산 범위마다 이번 달이 지금 어디에 있고 어디서 끝날지 보여 줍니다. 표시 기간은 앞으로 남은 날을 포함한 한 달 전체입니다.",
+      "예산 범위별로 이번 달의 현재 상태와 월말 예상을 보여 줍니다. 표시 기간은 남은 날을 포함한 한 달 전체입니다.",
     ),
     from: "now/M",
     to: "now/M",
@@ -32,8 +32,8 @@ export function bands(language: Language, say: Say): Board {
 
 function now(language: Language, say: Say): Row {
   const links = [
-    toBoard("spend", say("What it was spent on", "어디에 썼는지"), language),
-    toBoard("gpu", say("What the GPUs did", "GPU가 한 일"), language),
+    toBoard("spend", say("What it was spent on", "지출 내역"), language),
+    toBoard("gpu", say("What the GPUs did", "GPU 사용 현황"), language),
   ];
   const amount = (title: string, name: string): Column => ({
     title,
@@ -95,7 +95,7 @@ function now(language: Language, say: Say): Row {
           title: say("Where each band stands", "예산 범위별 현황"),
           description: say(
             "Booked so far, on pace, and at the month's end. Above at the month's end with a day on which the ceiling is reached: something has to be stopped before that day. Below is a usual state. Expected cost is what the GPU nodes of now cost in a whole month at their prices. Unknown means that the bill is too old to tell.",
-            "현재까지의 청구, 진행 속도, 월말 기준의 상태입니다. 월말이 초과이고 상한 도달일이 있으면 그날 전에 무언가를 멈춰야 합니다. 미달은 흔한 상태입니다. 예상 비용은 지금의 GPU 노드가 한 달 내내 돌 때의 가격입니다. 알 수 없음은 청구 데이터가 너무 오래되었다는 뜻입니다.",
+            "현재까지의 청구, 진행 속도, 월말 예상을 기준으로 한 상태입니다. 월말이 초과이고 상한 도달일이 있으면 그 전에 일부 사용을 중단해야 합니다. 미달은 흔한 상태입니다. 예상 비용은 현재 GPU 노드를 한 달 내내 가동할 때의 비용입니다. 알 수 없음은 청구 데이터가 너무 오래되었다는 뜻입니다.",
           ),
           none: say("No band is judged yet", "아직 판정한 예산 범위가 없습니다"),
           width: 24,
@@ -130,8 +130,9 @@ function fans(say: Say): Row {
 }
 
 /**
- * What was spent so far, and from now on straight lines to what the month will stay under: the agent
- * tells the distribution of the month's end, and not that of the days before it.
+ * What was spent so far, and from now on straight lines to what the month will stay under. Prometheus
+ * holds no sample of a time to come, and a date is no label: the way there is on the page and under
+ * `path` in `/api/v1/forecast`.
  */
 function fan(say: Say): Unplaced {
   const spend = newest("band_spend", "band, currency", CURRENT);
@@ -146,7 +147,7 @@ function fan(say: Say): Unplaced {
     ` + on (band, currency) group_left () ${spend} and on () vector(time()) >= ${today}`;
   const [floor, ceiling] = [say("floor", "하한"), say("ceiling", "상한")];
   const spent = say("spend", "지출");
-  const expected = say("expected cost of the fleet", "현재 플릿의 예상 비용");
+  const expected = say("expected cost of the fleet", "현재 노드의 예상 비용");
   // What lies between floor and ceiling is filled below the ceiling once more.
   const range = say("range", "범위");
   const unnamed = { "custom.hideFrom": { legend: true, tooltip: false, viz: false } };
@@ -158,8 +159,8 @@ function fan(say: Say): Unplaced {
     {
       title: "$band",
       description: say(
-        "Spend so far, then the fan of the month's end: half of all outcomes are in its darker part, nine of ten in all of it. The green stretch lies between floor and ceiling. Expected cost is what the GPU nodes of now cost in a whole month at their prices. Where the fan leaves the ceiling the month will too.",
-        "지금까지의 지출과, 그다음은 월말 예측의 부채꼴입니다. 짙은 부분에 결과의 절반이, 전체에 열 중 아홉이 들어갑니다. 초록 띠는 하한과 상한 사이입니다. 예상 비용은 지금의 GPU 노드가 한 달 내내 돌 때의 가격입니다. 부채꼴이 상한을 넘으면 이번 달도 넘습니다.",
+        "Spend so far, then the fan of the month's end: half of all outcomes are in its darker part, nine of ten in all of it. The green stretch lies between floor and ceiling. Expected cost is what the GPU nodes of now cost in a whole month at their prices. Where the fan leaves the ceiling the month will too. Its lines are straight; the page has the way day by day. The orange stretch is of provisional days.",
+        "현재까지의 지출과 월말 예측 범위입니다. 짙은 부분에는 가능한 결과의 50%가, 전체에는 90%가 들어갑니다. 초록색 영역은 하한과 상한 사이입니다. 예상 비용은 현재 GPU 노드를 한 달 내내 가동할 때의 비용입니다. 예측 범위가 상한을 넘으면 이번 달 지출도 상한을 넘습니다. 예측 범위는 직선으로 그리며, 날짜별 예측은 화면에서 볼 수 있습니다. 주황색 구간은 잠정 기간입니다.",
       ),
       none: say("No band is judged yet", "아직 판정한 예산 범위가 없습니다"),
       width: 8,
@@ -212,26 +213,26 @@ function end(say: Say): Row {
   const burn = one("band_burn_rate", "band, days", CURRENT);
   const line: Partial<GraphFieldConfig> = { lineWidth: 2, lineInterpolation: LineInterpolation.StepAfter };
   return {
-    title: say("How it will end", "어떻게 끝날지"),
+    title: say("How it will end", "월말 전망"),
     panels: [
       chance(
-        say("Chance to end above the ceiling", "상한을 넘겨 끝날 확률"),
-        say("From one half on the band's month is judged above.", "절반 이상이면 그 예산 범위의 월말을 초과로 봅니다."),
+        say("Chance to end above the ceiling", "월말 상한 초과 확률"),
+        say("From one half on the band's month is judged above.", "50% 이상이면 해당 예산 범위의 월말 상태를 초과로 판정합니다."),
         "above",
         COLOUR.bad,
       ),
       chance(
-        say("Chance to end below the floor", "하한에 못 미쳐 끝날 확률"),
-        say("A usual state where less runs than was planned; see whether something that should run does not.", "계획보다 적게 돌면 흔한 상태입니다. 돌아야 할 것이 멈춰 있지 않은지 확인하세요."),
+        say("Chance to end below the floor", "월말 하한 미달 확률"),
+        say("A usual state where less runs than was planned; see whether something that should run does not.", "계획보다 적게 사용하면 흔한 상태입니다. 가동되어야 할 장비가 멈춰 있지 않은지 확인하세요."),
         "below",
         COLOUR.low,
       ),
       bars(
         {
-          title: say("Pace of the newest complete days", "최근 완결일의 속도"),
+          title: say("Pace of the newest complete days", "최근 완결일의 소진 배율"),
           description: say(
             "What one of the last 1, 3 and 7 complete days cost over what a day may cost. At 1 the month ends at its ceiling; 2 on the last day is an alert.",
-            "최근 완결된 1, 3, 7일의 하루 비용을 하루에 써도 되는 금액으로 나눈 값입니다. 1이면 월말에 상한에 닿고, 마지막 하루가 2이면 알림이 울립니다.",
+            "최근 완결된 1일, 3일, 7일의 하루 비용을 하루 허용액으로 나눈 값입니다. 1이면 월말에 상한에 도달하며, 최근 하루가 2이면 알림이 발생합니다.",
           ),
           none: say("No complete day yet", "아직 완결된 날이 없습니다"),
           width: 6,
@@ -242,31 +243,31 @@ function end(say: Say): Row {
       ),
       table(
         {
-          title: say("When the ceiling is reached", "상한에 닿는 날"),
+          title: say("When the ceiling is reached", "상한 도달일"),
           description: say(
             "The day on which spend reaches the ceiling: cautious is one that is reached as early in one of five outcomes, likely in every other one. Nothing stands here for bands that stay under it.",
-            "지출이 상한에 닿는 날입니다. 신중한 날은 다섯 결과 중 하나가, 유력한 날은 둘 중 하나가 그 전에 닿습니다. 상한 아래에 머무는 예산 범위는 여기에 없습니다.",
+            "지출이 상한에 도달하는 날입니다. 그날까지 도달할 확률은 '이르면'이 20%, '예상'이 50%입니다. 상한에 도달하지 않는 예산 범위는 표시하지 않습니다.",
           ),
-          none: say("No band reaches its ceiling this month", "이번 달 상한에 닿는 예산 범위가 없습니다"),
+          none: say("No band reaches its ceiling this month", "이번 달 상한에 도달하는 예산 범위가 없습니다"),
           width: 6,
           height: 7,
         },
         [
           { title: say("Band", "예산 범위"), label: "band" },
-          ...[["0.8", say("Cautious", "신중하게")], ["0.5", say("Likely", "유력")]].map(([probability, title]) => ({
+          ...[["0.8", say("Cautious", "이르면")], ["0.5", say("Likely", "예상")]].map(([probability, title]) => ({
             title: title ?? "",
             expr: `${one("band_crossing_timestamp_seconds", "band", both(CURRENT, `probability="${probability}"`))} * 1000`,
             unit: "time:YYYY-MM-DD",
           })),
         ],
-        [say("Likely", "유력"), false],
+        [say("Likely", "예상"), false],
       ),
       graph(
         {
-          title: say("How the forecast has moved", "예측이 움직여 온 길"),
+          title: say("How the forecast has moved", "월말 예측 추이"),
           description: say(
             "The median of each month's end as it was told day by day, and the ceilings. A line that climbs from day to day says that the fleet grows.",
-            "날마다 예측된 월말 금액의 중앙값과 상한입니다. 날마다 오르면 플릿이 커지고 있다는 뜻입니다.",
+            "날짜별 월말 예측 중앙값과 상한입니다. 계속 오르면 사용하는 GPU가 늘고 있다는 뜻입니다.",
           ),
           none: say("No forecast yet", "아직 예측이 없습니다"),
           width: 12,
@@ -279,10 +280,10 @@ function end(say: Say): Row {
       ),
       graph(
         {
-          title: say("How the chance to end above has moved", "초과 확률이 움직여 온 길"),
+          title: say("How the chance to end above has moved", "초과 확률 추이"),
           description: say(
             "The chance that each month ends above its ceiling, as it was told day by day. From one half on the month is judged above.",
-            "날마다 예측된 상한 초과 확률입니다. 절반 이상이면 월말을 초과로 봅니다.",
+            "날짜별 상한 초과 확률입니다. 50% 이상이면 월말 상태를 초과로 판정합니다.",
           ),
           none: say("No forecast yet", "아직 예측이 없습니다"),
           width: 12,
@@ -324,7 +325,7 @@ function moved(language: Language, say: Say): Row {
         columns,
         [change, true],
       ),
-      bars(
+      table(
         {
           title: say("Bands: change of what was added", "예산 범위: 늘어난 금액의 변화"),
           description: say(
@@ -335,8 +336,13 @@ function moved(language: Language, say: Say): Row {
           width: 8,
           height: 11,
         },
-        { unit: MONEY, decimals: 0, thresholds: steps(COLOUR.good, [0, COLOUR.warn]) },
-        { expr: bandsChange(), legend: "{{band}} {{currency}}" },
+        // A bar has its root at the least value, which says nothing where some are below 0.
+        [
+          { title: say("Band", "예산 범위"), label: "band" },
+          { title: change, expr: bandsChange(), unit: MONEY, decimals: 0, thresholds: steps(COLOUR.good, [0, COLOUR.warn]) },
+          { title: say("Currency", "통화"), label: "currency", width: 90 },
+        ],
+        [change, true],
       ),
     ],
   };
@@ -393,7 +399,7 @@ function last(say: Say): Row {
       stat(
         {
           title: say("Last month's bills", "지난달 청구"),
-          description: say("Final: the provider will not change the month any more.", "확정: 제공자가 그 달을 더 바꾸지 않습니다."),
+          description: say("Final: the provider will not change the month any more.", "확정: 공급자가 그 달을 더 바꾸지 않습니다."),
           none: say("No month before is known", "지난달의 기록이 없습니다"),
           width: 8,
           height: 6,

@@ -190,8 +190,8 @@ export function alerts(say: Say): Annotation {
 /** Days that moved after they had been complete. */
 export function restatements(say: Say): Annotation {
   const moved = `sum by (source) (max by (source, provider) (increase(${series("restatements_total")}[$__interval]))) > 0`;
-  return annotation(say("Restatements", "재청구"), "purple", moved, {
-    titleFormat: say("Complete days moved", "완결된 날의 금액이 바뀜"),
+  return annotation(say("Restatements", "완결 후 변경"), "purple", moved, {
+    titleFormat: say("Complete days moved", "완결된 날의 청구 변경"),
     textFormat: "{{source}}",
     tagKeys: "source",
   });
@@ -200,7 +200,7 @@ export function restatements(say: Say): Annotation {
 /** The first instant of each billing period, in the provider's own zone. */
 export function monthEnds(say: Say): Annotation {
   const start = `${one("billing_period_start_timestamp_seconds", "provider", 'period="current"')} * 1000`;
-  return annotation(say("Month ends", "월 마감"), "blue", start, {
+  return annotation(say("Month ends", "월 시작"), "blue", start, {
     titleFormat: say("A billing month begins", "청구 월 시작"),
     textFormat: "{{provider}}",
     tagKeys: "provider",
@@ -212,8 +212,8 @@ export function monthEnds(say: Say): Annotation {
 export function provisional(say: Say): Annotation {
   const complete = `scalar(min(${newest("billing_complete_through_timestamp_seconds", "source")}))`;
   const told = `count(${series("source_up")}) > 0 and on () vector(time()) > ${complete}`;
-  return annotation(say("Incomplete days", "미완결 기간"), "orange", told, {
-    titleFormat: say("Days not complete yet", "아직 완결되지 않은 날"),
-    textFormat: say("Bills of these days are provisional.", "이 기간의 청구는 잠정 금액입니다."),
+  return annotation(say("Provisional days", "잠정 기간"), "orange", told, {
+    titleFormat: say("Provisional: not complete yet", "잠정: 아직 완결되지 않음"),
+    textFormat: say("Bills of these days are provisional and may still grow.", "이 기간의 청구는 잠정 금액이며 더 늘어날 수 있습니다."),
   });
 }

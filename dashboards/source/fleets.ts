@@ -48,10 +48,10 @@ export function cost(labels: string, selector = ""): string {
 export function states(say: Say): Array<[state: string, text: string, color: string]> {
   return [
     ["busy", say("busy", "작업 중"), "green"],
-    ["low", say("low", "적게 작업"), "semi-dark-yellow"],
-    ["held_idle", say("held, engines idle", "점유, 연산 없음"), "orange"],
-    ["empty", say("held, nothing loaded", "점유, 비어 있음"), "semi-dark-orange"],
-    ["unallocated", say("nobody asked for it", "할당 없음"), "red"],
+    ["low", say("low", "저사용"), "semi-dark-yellow"],
+    ["held_idle", say("held, engines idle", "점유 유휴"), "orange"],
+    ["empty", say("held, nothing loaded", "할당 후 비어 있음"), "semi-dark-orange"],
+    ["unallocated", say("nobody asked for it", "미할당"), "red"],
     ["unhealthy", say("unhealthy", "고장"), "dark-red"],
     ["unknown", say("unknown", "알 수 없음"), COLOUR.quiet],
   ];

@@ -12,12 +12,12 @@ export function gpu(language: Language, say: Say): Board {
     title: say("costband: GPUs", "costband: GPU"),
     description: say(
       "What the GPUs that are paid for do, and what it costs that some do nothing.",
-      "돈을 내는 GPU가 무엇을 하는지, 아무것도 하지 않는 데 얼마가 드는지 보여 줍니다.",
+      "비용을 내는 GPU가 무엇을 하는지, 유휴 GPU에 비용이 얼마나 드는지 보여 줍니다.",
     ),
     from: "now-7d",
     to: "now",
     variables: [
-      values("provider", say("Provider", "제공자"), "label_values(costband_gpus, provider)"),
+      values("provider", say("Provider", "공급자"), "label_values(costband_gpus, provider)"),
       values("cluster", say("Cluster", "클러스터"), 'label_values(costband_gpus{provider=~"$provider"}, cluster)'),
       values("model", say("Model", "모델"), 'label_values(costband_gpus{cluster=~"$cluster"}, model)'),
       period(say),
@@ -28,20 +28,20 @@ export function gpu(language: Language, say: Say): Board {
 }
 
 function now(say: Say): Row {
-  const none = say("No GPU telemetry is read", "읽는 GPU 텔레메트리가 없습니다");
+  const none = say("No GPU telemetry is read", "읽고 있는 GPU 텔레메트리가 없습니다");
   const ratio = { unit: "percentunit", decimals: 0, min: 0, max: 1 };
   return {
     title: say("Now", "지금"),
     panels: [
       stat(
-        { title: say("GPUs", "GPU"), description: say("GPUs that telemetry sees, each device once.", "텔레메트리에 보이는 GPU입니다. 장치마다 한 번 셉니다."), none, width: 5, height: 4 },
+        { title: say("GPUs", "GPU"), description: say("GPUs that telemetry sees, each device once.", "텔레메트리에 나타난 GPU 수입니다. 장치마다 한 번만 셉니다."), none, width: 5, height: 4 },
         { unit: "none", decimals: 0 },
         { expr: sum("gpus", "") },
       ),
       stat(
         {
           title: say("Mean utilization", "평균 사용률"),
-          description: say("Of the GPUs whose utilization is known. Low with a full memory: they wait for their data.", "사용률을 아는 GPU의 평균입니다. 메모리가 찼는데 낮으면 데이터를 기다리고 있는 것입니다."),
+          description: say("Of the GPUs whose utilization is known. Low with a full memory: they wait for their data.", "사용률을 아는 GPU의 평균입니다. 메모리는 가득 찼는데 사용률이 낮으면 데이터를 기다리고 있는 것입니다."),
           none,
           width: 5,
           height: 4,
@@ -51,9 +51,9 @@ function now(say: Say): Row {
       ),
       stat(
         {
-          title: say("Idle money of the period", "기간의 유휴 비용"),
-          description: say("What GPUs cost in the billing period while they did nothing: held without work, empty, asked for by nobody, unhealthy.", "청구 기간 동안 아무것도 하지 않은 GPU의 비용입니다. 점유만 한 것, 비어 있는 것, 할당되지 않은 것, 고장 난 것입니다."),
-          none: say("No GPU time has a price yet", "아직 가격이 매겨진 GPU 시간이 없습니다"),
+          title: say("Idle money of the period", "청구 기간의 유휴 비용"),
+          description: say("What GPUs cost in the billing period while they did nothing: held without work, empty, asked for by nobody, unhealthy.", "청구 기간에 작업하지 않은 GPU의 비용입니다. 점유 유휴, 할당 후 비어 있음, 미할당, 고장이 들어갑니다."),
+          none: say("No GPU time has a price yet", "비용이 매겨진 GPU 시간이 아직 없습니다"),
           width: 5,
           height: 4,
         },
@@ -62,9 +62,9 @@ function now(say: Say): Row {
       ),
       stat(
         {
-          title: say("Share of it in all GPU money", "전체 GPU 비용에서의 비율"),
-          description: say("From three tenths of a week's money on an alert fires.", "한 주 비용의 30%부터 알림이 울립니다."),
-          none: say("No GPU time has a price yet", "아직 가격이 매겨진 GPU 시간이 없습니다"),
+          title: say("Share of it in all GPU money", "전체 GPU 비용 중 유휴 비중"),
+          description: say("From three tenths of a week's money on an alert fires.", "한 주 비용의 30%부터 알림이 발생합니다."),
+          none: say("No GPU time has a price yet", "비용이 매겨진 GPU 시간이 아직 없습니다"),
           width: 5,
           height: 4,
         },
@@ -77,7 +77,7 @@ function now(say: Say): Row {
       bars(
         {
           title: say("Telemetry coverage", "텔레메트리 범위"),
-          description: say("GPUs that tell something over those that the known nodes should have. Below 1 some are paid for and not seen; above 1 some are of nodes that nobody lists.", "알려진 노드에 있어야 할 GPU 가운데 무언가 알려 주는 비율입니다. 1보다 작으면 돈을 내지만 보이지 않는 GPU가 있고, 1보다 크면 목록에 없는 노드의 GPU가 있습니다."),
+          description: say("GPUs that tell something over those that the known nodes should have. Below 1 some are paid for and not seen; above 1 some are of nodes that nobody lists.", "알려진 노드에 있어야 할 GPU 중 텔레메트리가 있는 GPU의 비율입니다. 100%보다 작으면 비용을 내지만 보이지 않는 GPU가 있고, 크면 목록에 없는 노드의 GPU가 있습니다."),
           none: say("No node is known", "알려진 노드가 없습니다"),
           width: 4,
           height: 4,
@@ -87,8 +87,8 @@ function now(say: Say): Row {
       ),
       graph(
         {
-          title: say("What the GPUs do", "GPU가 하는 일"),
-          description: say("GPUs by state over time. Red and orange cost as much as green does.", "시간에 따른 상태별 GPU 수입니다. 빨강과 주황도 초록과 똑같이 돈이 듭니다."),
+          title: say("What the GPUs do", "상태별 GPU 수"),
+          description: say("GPUs by state over time. Red and orange cost as much as green does.", "시간에 따른 상태별 GPU 수입니다. 빨간색과 주황색도 초록색과 똑같이 비용이 듭니다."),
           none,
           width: 12,
           height: 9,
@@ -100,8 +100,8 @@ function now(say: Say): Row {
       graph(
         {
           title: say("Money that GPUs cost in an hour", "GPU의 시간당 비용"),
-          description: say("The same, each GPU at the price of its hour: what could be given back is red and orange.", "같은 것을 GPU마다 시간당 가격으로 보인 것입니다. 돌려줄 수 있는 것은 빨강과 주황입니다."),
-          none: say("No price is known", "알려진 가격이 없습니다"),
+          description: say("The same, each GPU at the price of its hour: what could be given back is red and orange.", "상태별 GPU 수에 시간당 단가를 곱한 값입니다. 줄일 수 있는 비용은 빨간색과 주황색입니다."),
+          none: say("No price is known", "알려진 단가가 없습니다"),
           width: 12,
           height: 9,
           overrides: byState(say),
@@ -122,9 +122,9 @@ function money(language: Language, say: Say): Row {
     panels: [
       bars(
         {
-          title: say("By what the GPUs did", "GPU가 한 일별"),
-          description: say("As billed on complete days, estimated on the others. Ask those who hold GPUs without work first.", "완결된 날은 청구된 대로, 나머지는 추정입니다. 일 없이 GPU를 잡고 있는 쪽부터 물어보세요."),
-          none: say("No GPU time has a price yet", "아직 가격이 매겨진 GPU 시간이 없습니다"),
+          title: say("By what the GPUs did", "GPU 상태별"),
+          description: say("As billed on complete days, estimated on the others. Ask those who hold GPUs without work first.", "완결된 날은 청구된 금액이며 나머지는 추정입니다. 작업 없이 GPU를 점유한 곳부터 확인하세요."),
+          none: say("No GPU time has a price yet", "비용이 매겨진 GPU 시간이 아직 없습니다"),
           width: 8,
           height: 9,
           overrides: byState(say),
@@ -136,24 +136,24 @@ function money(language: Language, say: Say): Row {
       table(
         {
           title: say("Idle money by reason", "이유별 유휴 비용"),
-          description: say("Which cloud's GPUs do nothing, and why.", "어느 클라우드의 GPU가 왜 놀고 있는지입니다."),
-          none: say("No GPU is idle", "노는 GPU가 없습니다"),
+          description: say("Which cloud's GPUs do nothing, and why.", "클라우드별 유휴 GPU 비용과 그 이유입니다."),
+          none: say("No GPU is idle", "유휴 GPU가 없습니다"),
           width: 8,
           height: 9,
         },
         [
-          { title: say("Provider", "제공자"), label: "provider", width: 80 },
+          { title: say("Provider", "공급자"), label: "provider", width: 75 },
           { title: say("Reason", "이유"), label: "state", mappings: words(...states(say)) },
-          { title: say("Cost", "비용"), expr: `${cost("provider, state, currency", IDLE)} > 0`, unit: MONEY, decimals: 0, cell: "bar", min: 0, width: 140 },
+          { title: say("Cost", "비용"), expr: `${cost("provider, state, currency", IDLE)} > 0`, unit: MONEY, decimals: 0, cell: "bar", min: 0, width: 120 },
           { title: say("Currency", "통화"), label: "currency", width: 80 },
         ],
         [say("Cost", "비용"), true],
       ),
       bars(
         {
-          title: say("Billed and in no state", "어느 상태에도 없는 청구"),
-          description: say("Days and hours without telemetry, and what is no GPU's: storage, network and the rest of the machines' bill.", "텔레메트리가 없던 날과 시간, 그리고 스토리지, 네트워크 등 GPU가 아닌 것의 비용입니다."),
-          none: say("All of the bill is in a state", "모든 청구가 상태에 들어 있습니다"),
+          title: say("Billed and in no state", "GPU 상태에 속하지 않는 청구"),
+          description: say("Days and hours without telemetry, and what is no GPU's: storage, network and the rest of the machines' bill.", "텔레메트리가 없던 날과 시간의 비용, 그리고 스토리지와 네트워크 등 GPU 외 비용입니다."),
+          none: say("All of the bill is in a state", "모든 청구가 GPU 상태에 속합니다"),
           width: 8,
           height: 9,
         },
@@ -172,16 +172,16 @@ function prices(say: Say): Row {
   ];
   const ratio = { unit: "percentunit", decimals: 0, min: 0, max: 1, cell: "bar" } as const;
   return {
-    title: say("Fleets: utilization against money", "플릿: 사용률과 비용"),
+    title: say("Fleets: utilization against money", "GPU 그룹: 사용률과 비용"),
     panels: [
       table(
         {
-          title: say("Fleets", "플릿"),
+          title: say("Fleets", "GPU 그룹"),
           description: say(
             "What an hour of each fleet costs, and how much of it works. A dear fleet with a short bar is where to begin.",
-            "플릿마다 한 시간에 얼마가 들고 그중 얼마가 일하는지입니다. 비싼데 막대가 짧은 플릿부터 보세요.",
+            "GPU 그룹별 시간당 비용과 사용률입니다. 비용이 큰데 막대가 짧은 그룹부터 확인하세요.",
           ),
-          none: say("No GPU telemetry is read", "읽는 GPU 텔레메트리가 없습니다"),
+          none: say("No GPU telemetry is read", "읽고 있는 GPU 텔레메트리가 없습니다"),
           width: 24,
           height: 10,
         },
@@ -198,7 +198,7 @@ function prices(say: Say): Row {
             decimals: 2,
             width: 100,
           },
-          { title: say("Fleet in an hour", "플릿 시간당"), expr: `${price(MONEY_LABELS)} * on (${LABELS}) group_left () ${sum("gpus", LABELS)}`, unit: MONEY, decimals: 2, width: 130 },
+          { title: say("Fleet in an hour", "그룹 시간당"), expr: `${price(MONEY_LABELS)} * on (${LABELS}) group_left () ${sum("gpus", LABELS)}`, unit: MONEY, decimals: 2, width: 130 },
           {
             title: say("Busy GPU-hour", "작업 GPU 시간당"),
             expr: `${price(MONEY_LABELS)} * on (${LABELS}) group_left () (${hours(LABELS)} / (${hours(LABELS, 'state="busy"')} > 0))`,
@@ -208,16 +208,16 @@ function prices(say: Say): Row {
           },
           { title: say("Currency", "통화"), label: "currency", width: 80 },
         ],
-        [say("Fleet in an hour", "플릿 시간당"), true],
+        [say("Fleet in an hour", "그룹 시간당"), true],
       ),
       bars(
         {
-          title: say("Effective price of a busy GPU-hour", "작업 GPU 시간의 실효 가격"),
+          title: say("Effective price of a busy GPU-hour", "작업 GPU 시간의 실효 단가"),
           description: say(
             "What all GPU-hours of the stretch cost, over those in which they worked, across clouds, of the fleets that have a price. The cheapest list price is not the cheapest work.",
-            "가격을 아는 플릿의 기간 중 모든 GPU 시간 비용을 실제로 일한 시간으로 나눈 값을 클라우드끼리 비교합니다. 정가가 가장 싼 곳이 일이 가장 싼 곳은 아닙니다.",
+            "표시 기간의 전체 GPU 시간 비용을 실제로 작업한 시간으로 나눈 값으로, 단가를 아는 GPU 그룹만 클라우드별로 비교합니다. 정가가 가장 낮은 곳의 작업 비용이 가장 낮은 것은 아닙니다.",
           ),
-          none: say("No GPU was busy, or no price is known", "작업한 GPU가 없거나 알려진 가격이 없습니다"),
+          none: say("No GPU was busy, or no price is known", "작업한 GPU가 없거나 알려진 단가가 없습니다"),
           width: 12,
           height: 9,
         },
@@ -232,9 +232,9 @@ function prices(say: Say): Row {
       ),
       table(
         {
-          title: say("Prices of a GPU-hour", "GPU 시간 가격"),
-          description: say("As the bill says, as the list says, as it was configured. A bill above the list wants a look; one far below it is a commitment.", "청구된 가격, 정가, 설정한 가격입니다. 정가보다 비싼 청구는 확인이 필요하고, 훨씬 싸면 약정입니다."),
-          none: say("No price is known", "알려진 가격이 없습니다"),
+          title: say("Prices of a GPU-hour", "GPU 시간 단가"),
+          description: say("As the bill says, as the list says, as it was configured. A bill above the list wants a look; one far below it is a commitment.", "청구 단가, 정가, 설정 단가입니다. 청구 단가가 정가보다 높으면 확인이 필요하며, 훨씬 낮으면 약정이 적용된 것입니다."),
+          none: say("No price is known", "알려진 단가가 없습니다"),
           width: 12,
           height: 9,
         },
@@ -274,12 +274,12 @@ function whose(say: Say): Row {
     panels: [
       table(
         {
-          title: say("Workloads, and what they held idle", "워크로드와 놀린 비용"),
+          title: say("Workloads, and what they held idle", "워크로드별 유휴 비용"),
           description: say(
             "What the GPUs that a workload held cost in the billing period, and the part in which they did nothing. Sidecars tell of their own pods what others tell of all: choose the installation that is meant.",
-            "청구 기간에 워크로드가 잡은 GPU의 비용과 그중 놀린 부분입니다. 사이드카는 자기 파드만, 다른 에이전트는 전체를 알려 주므로 볼 설치를 고르세요.",
+            "청구 기간에 워크로드가 점유한 GPU의 비용과 그중 유휴 비용입니다. 사이드카는 자기 파드만, 다른 에이전트는 전체를 알려 주므로 볼 설치를 선택하세요.",
           ),
-          none: say("No workload's GPU time has a price yet", "아직 가격이 매겨진 워크로드 GPU 시간이 없습니다"),
+          none: say("No workload's GPU time has a price yet", "비용이 매겨진 워크로드 GPU 시간이 아직 없습니다"),
           width: 14,
           height: 9,
         },
@@ -295,20 +295,20 @@ function whose(say: Say): Row {
       table(
         {
           title: say("Tiers of clusters", "클러스터 등급"),
-          description: say("Where each cluster stands against the hardware guide: GPUs, GPU memory, fast storage.", "하드웨어 가이드 기준으로 클러스터가 어디에 있는지입니다. GPU, GPU 메모리, 빠른 스토리지를 봅니다."),
-          none: say("No cluster is known whole", "전체를 아는 클러스터가 없습니다"),
+          description: say("Where each cluster stands against the hardware guide: GPUs, GPU memory, fast storage.", "하드웨어 가이드 기준 클러스터 등급입니다. GPU, GPU 메모리, 고속 스토리지로 판정합니다."),
+          none: say("No cluster is known whole", "전체 구성을 아는 클러스터가 없습니다"),
           width: 10,
           height: 9,
         },
         [
           { title: say("Cluster", "클러스터"), label: "cluster" },
-          { title: say("Provider", "제공자"), label: "provider", width: 90 },
+          { title: say("Provider", "공급자"), label: "provider", width: 90 },
           { title: "GPU", expr: sum("gpus", "provider, cluster"), unit: "none", decimals: 0, width: 60 },
           {
             title: say("Tier", "등급"),
             expr: `max by (provider, cluster) (${tier})`,
             mappings: words(
-              [0, say("below minimum", "최소 미달"), COLOUR.bad],
+              [0, say("below minimum", "최소 미만"), COLOUR.bad],
               [1, say("minimum", "최소"), COLOUR.warn],
               [2, say("recommended", "권장"), COLOUR.good],
               [3, say("optimal", "최적"), COLOUR.good],
@@ -323,24 +323,24 @@ function whose(say: Say): Row {
 
 function trust(say: Say): Row {
   return {
-    title: say("How far to trust it", "얼마나 믿을 수 있는지"),
+    title: say("How far to trust it", "추정의 정확도"),
     panels: [
       bars(
         {
           title: say("Estimated part of GPU money", "GPU 비용 중 추정"),
-          description: say("How much no complete bill stands behind yet.", "아직 완결된 청구가 뒷받침하지 않는 금액입니다."),
-          none: say("No GPU time has a price yet", "아직 가격이 매겨진 GPU 시간이 없습니다"),
+          description: say("How much no complete bill stands behind yet.", "완결된 청구로 아직 확인되지 않은 금액입니다."),
+          none: say("No GPU time has a price yet", "비용이 매겨진 GPU 시간이 아직 없습니다"),
           width: 8,
           height: 6,
         },
         { unit: MONEY, decimals: 0, min: 0 },
         { expr: `sum by (provider, currency) (${parts("gpu_cost_estimated", "provider, currency, period", CLOUD)})`, legend: "{{provider}} {{currency}}" },
       ),
-      bars(
+      stat(
         {
-          title: say("Estimates were above bills by", "추정이 청구보다 높았던 비율"),
-          description: say("On the newest complete days. Far from 0: a price or a discount is not known.", "최근 완결된 날의 값입니다. 0에서 멀면 모르는 가격이나 할인이 있습니다."),
-          none: say("No estimate was held against a bill yet", "아직 청구와 비교한 추정이 없습니다"),
+          title: say("Estimates were above bills by", "청구 대비 추정 오차"),
+          description: say("On the newest complete days. Far from 0: a price or a discount is not known.", "최근 완결일의 값으로, 추정이 청구보다 높으면 양수입니다. 0에서 멀면 반영되지 않은 단가나 할인이 있습니다."),
+          none: say("No estimate was held against a bill yet", "청구와 비교한 추정이 아직 없습니다"),
           width: 8,
           height: 6,
         },
@@ -350,8 +350,8 @@ function trust(say: Say): Row {
       bars(
         {
           title: say("GPU time by state", "상태별 GPU 시간"),
-          description: say("GPU-hours of the stretch that is shown. Unknown hours have a cost too.", "표시 기간의 GPU 시간입니다. 알 수 없는 시간에도 돈이 듭니다."),
-          none: say("No GPU telemetry is read", "읽는 GPU 텔레메트리가 없습니다"),
+          description: say("GPU-hours of the stretch that is shown. Unknown hours have a cost too.", "표시 기간의 GPU 시간입니다. 상태를 알 수 없는 시간에도 비용이 듭니다."),
+          none: say("No GPU telemetry is read", "읽고 있는 GPU 텔레메트리가 없습니다"),
           width: 8,
           height: 6,
           overrides: byState(say),
@@ -370,8 +370,8 @@ function beside(say: Say): Row {
       bars(
         {
           title: say("GPU-hours of sidecars' own pods", "사이드카 파드의 GPU 시간"),
-          description: say("Told by sidecars alone: what each one's pod held in the stretch, by what the GPUs did.", "사이드카만 알려 줍니다. 기간 동안 각 파드가 잡은 GPU 시간을 한 일별로 보여 줍니다."),
-          none: say("No sidecar is scraped", "수집하는 사이드카가 없습니다"),
+          description: say("Told by sidecars alone: what each one's pod held in the stretch, by what the GPUs did.", "사이드카만 알려 줍니다. 표시 기간에 각 파드가 점유한 GPU 시간을 상태별로 보여 줍니다."),
+          none: say("No sidecar is scraped", "수집 중인 사이드카가 없습니다"),
           width: 14,
           height: 5,
           overrides: byState(say),
@@ -385,8 +385,8 @@ function beside(say: Say): Row {
       table(
         {
           title: say("GPUs of node agents and sidecars", "노드 에이전트와 사이드카의 GPU"),
-          description: say("Each GPU with its tier. A central agent tells of fleets instead.", "GPU마다 등급을 보여 줍니다. 중앙 에이전트는 대신 플릿을 알려 줍니다."),
-          none: say("No node agent and no sidecar is scraped", "수집하는 노드 에이전트나 사이드카가 없습니다"),
+          description: say("Each GPU with its tier. A central agent tells of fleets instead.", "등급별 GPU 수입니다. 중앙 에이전트는 대신 GPU 그룹을 알려 줍니다."),
+          none: say("No node agent and no sidecar is scraped", "수집 중인 노드 에이전트나 사이드카가 없습니다"),
           width: 10,
           height: 5,
         },

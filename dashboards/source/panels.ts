@@ -289,6 +289,8 @@ export function table(said: Said, columns: Column[], sort: [column: string, desc
       },
     },
     ...columns.flatMap(difference),
+    // A difference is put last.
+    ...(told.length === columns.length ? [] : [order(columns)]),
   ];
   const overrides = [...columns.map(override), ...(said.overrides ?? [])];
   const defaults: Field = {
@@ -310,6 +312,11 @@ export function table(said: Said, columns: Column[], sort: [column: string, desc
   };
   const targets = asked.map(({ expr = "" }, place) => query({ expr }, place, "table", true));
   return panel("table", { ...said, overrides }, defaults, options, targets, { transformations });
+}
+
+function order(columns: Column[]): DataTransformerConfig {
+  const indexByName = Object.fromEntries(columns.map(({ title }, place) => [title, place]));
+  return { id: "organize", options: { excludeByName: {}, includeByName: {}, indexByName, renameByName: {} } };
 }
 
 function difference({ title, less }: Column): DataTransformerConfig[] {

@@ -4,7 +4,7 @@ import { LineInterpolation } from "@grafana/schema";
 
 import { alerts, choice, monthEnds, period, provisional, restatements, toBoard, values, type Board } from "./dashboard";
 import type { Language, Say } from "./language";
-import { COLOUR, MONEY, bars, graph, matching, stat, steps, table, words, type Column, type Row, type Unplaced } from "./panels";
+import { COLOUR, MONEY, graph, matching, stat, steps, table, words, type Column, type Row, type Unplaced } from "./panels";
 import { both, newest, one, series, sinceItBegan } from "./queries";
 
 const SOURCE = 'source=~"$source"';
@@ -21,7 +21,7 @@ export function spend(language: Language, say: Say): Board {
     title: say("costband: spend", "costband: 지출"),
     description: say(
       "What the bills say: usage and purchases before tax, refunds and promotional credits, which stand beside it.",
-      "청구가 말하는 금액입니다. 세금, 환불, 프로모션 크레딧을 제외한 사용과 구매이며, 그것들은 따로 보여 줍니다.",
+      "청구된 사용액과 구매액입니다. 세금, 환불, 프로모션 크레딧은 제외하고 따로 보여 줍니다.",
     ),
     from: "now/M",
     to: "now/M",
@@ -54,26 +54,26 @@ function month(language: Language, say: Say): Row {
     title: say("Month against month", "이번 달과 지난달"),
     panels: [
       total(
-        say("This month so far", "이번 달 지금까지"),
-        say("All chosen sources, for each currency: currencies are never added together.", "선택한 소스의 합계를 통화마다 보여 줍니다. 다른 통화는 더하지 않습니다."),
+        say("This month so far", "이번 달 현재까지"),
+        say("All chosen sources, for each currency: currencies are never added together.", "선택한 소스의 통화별 합계입니다. 서로 다른 통화는 합산하지 않습니다."),
         `sum by (currency) (${now})`,
       ),
       total(
         say("Last month, whole", "지난달 전체"),
-        say("The bill of the month before; some days of it may still come.", "지난달의 청구입니다. 며칠 치가 더 들어올 수 있습니다."),
+        say("The bill of the month before; some days of it may still come.", "지난달의 청구입니다. 일부 날짜의 비용이 더 들어올 수 있습니다."),
         `sum by (currency) (${one(COST, "source, currency", PREVIOUS)})`,
       ),
       total(
-        say("Newest complete day", "최근 완결일 하루"),
-        say("The effective cost of the newest day whose bill stands still.", "청구가 더 움직이지 않는 가장 최근 하루의 상각 비용입니다."),
+        say("Newest complete day", "최근 완결일"),
+        say("The effective cost of the newest day whose bill stands still.", "청구가 완결된 가장 최근 하루의 상각 비용입니다."),
         `sum by (currency) (${one("effective_cost_last_complete_day", "source, currency", SOURCE)})`,
       ),
       graph(
         {
           title: say("This month, and last month's even pace", "이번 달 지출과 지난달의 평균 속도"),
           description: say(
-            "What was known of the month at each instant, and the total of last month spread evenly over its days. The days of the orange stretch are not complete: their bills will grow.",
-            "시점마다 알려진 이번 달 금액과, 지난달 합계를 날수로 고르게 나눈 선입니다. 주황색 기간의 날은 완결되지 않았으며 청구가 더 늘어납니다.",
+            "What was known of the month at each instant, and the total of last month spread evenly over its days. The days of the orange stretch are provisional: their bills are not complete and will grow.",
+            "각 시점에 확인된 이번 달 금액과, 지난달 합계를 일수로 균등하게 나눈 선입니다. 주황색 구간은 잠정 기간으로, 청구가 완결되지 않아 금액이 더 늘어납니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 16,
@@ -96,7 +96,7 @@ function month(language: Language, say: Say): Row {
           title: say("Pace by source", "소스별 속도"),
           description: say(
             "This month's cost of a day so far over last month's. Above 1 this month is dearer. The newest days count whole though they are not complete, so that the figure is too low while their bills still grow.",
-            "이번 달의 하루 비용을 지난달의 하루 비용으로 나눈 값입니다. 1보다 크면 이번 달이 더 비쌉니다. 완결되지 않은 최근 며칠도 온전한 날로 세므로, 그 청구가 늘어나는 동안은 실제보다 낮습니다.",
+            "이번 달의 하루 비용을 지난달의 하루 비용으로 나눈 값입니다. 1보다 크면 이번 달 지출이 더 많습니다. 잠정 기간의 날도 하루로 세므로, 청구가 늘어나는 동안에는 실제보다 낮게 나타납니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 8,
@@ -145,20 +145,20 @@ function onWhat(say: Say): Row {
   const account = one("sub_account_${basis}_cost", "source, sub_account_id, currency", CHOSEN);
   const name = one("sub_account_info", "source, sub_account_id, sub_account_name", SOURCE);
   return {
-    title: say("On what", "어디에 썼는지"),
+    title: say("On what", "지출 내역"),
     panels: [
       dimension(
         SERVICE,
         "source, service_name, currency",
         { title: say("Service", "서비스"), label: "service_name" },
         say("By service", "서비스별"),
-        say("The services of the billing period, dearest first. What is past the limit of series is __other__.", "청구 기간의 서비스를 비싼 것부터 보여 줍니다. 시계열 한도를 넘은 것은 __other__입니다."),
+        say("The services of the billing period, dearest first. What is past the limit of series is __other__.", "청구 기간의 서비스별 비용을 큰 순서로 보여 줍니다. 시계열 한도를 넘은 서비스는 __other__에 합산합니다."),
         [12, 13],
       ),
       table(
         {
           title: say("By sub-account", "하위 계정별"),
-          description: say("AWS accounts, GCP projects and Azure subscriptions, dearest first.", "AWS 계정, GCP 프로젝트, Azure 구독을 비싼 것부터 보여 줍니다."),
+          description: say("AWS accounts, GCP projects and Azure subscriptions, dearest first.", "AWS 계정, GCP 프로젝트, Azure 구독별 비용을 큰 순서로 보여 줍니다."),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
           height: 13,
@@ -184,13 +184,13 @@ function onWhat(say: Say): Row {
         "source, region_id, currency",
         { title: say("Region", "리전"), label: "region_id" },
         say("By region", "리전별"),
-        say("Regions, dearest first. What is in none has an empty name.", "리전을 비싼 것부터 보여 줍니다. 리전이 없는 것은 이름이 비어 있습니다."),
+        say("Regions, dearest first. What is in none has an empty name.", "리전별 비용을 큰 순서로 보여 줍니다. 리전이 없는 비용은 이름이 비어 있습니다."),
         [12, 10],
       ),
       graph(
         {
-          title: say("The dearest services of the month", "이번 달 가장 비싼 서비스"),
-          description: say("What was known of the month at each instant. A line that bends upwards has begun to cost more.", "시점마다 알려진 이번 달 금액입니다. 위로 꺾이는 선은 더 비싸지기 시작한 것입니다."),
+          title: say("The dearest services of the month", "이번 달 비용 상위 서비스"),
+          description: say("What was known of the month at each instant. A line that bends upwards has begun to cost more.", "각 시점에 확인된 이번 달 금액입니다. 선이 위로 꺾이면 비용이 빠르게 늘기 시작한 것입니다."),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
           height: 10,
@@ -209,18 +209,18 @@ function bases(say: Say): Row {
   const billed = one("billed_cost", "source, currency", CHOSEN);
   const effective = one("effective_cost", "source, currency", CHOSEN);
   return {
-    title: say("Cost bases, and what is not spend", "비용 기준과 지출이 아닌 것"),
+    title: say("Cost bases, and what is not spend", "비용 기준과 지출에서 제외한 항목"),
     panels: [
       table(
         {
           title: say("Billed and effective", "청구 비용과 상각 비용"),
           description: say(
             "Billed is what the invoice says, with commitments as lumps on the day of their purchase; effective spreads them over what they cover. The two are never added together.",
-            "청구는 청구서의 금액이라 약정이 구매한 날에 한꺼번에 들어 있고, 상각은 약정을 적용되는 사용에 나눕니다. 둘은 더하지 않습니다.",
+            "청구 비용은 청구서의 금액으로, 약정 금액이 구매한 날에 한꺼번에 들어갑니다. 상각 비용은 약정 금액을 적용 대상 사용에 나눈 값입니다. 둘은 합산하지 않습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
-          height: 7,
+          height: 9,
         },
         [
           { title: say("Source", "소스"), label: "source" },
@@ -231,19 +231,28 @@ function bases(say: Say): Row {
         ],
         [say("Source", "소스"), false],
       ),
-      bars(
+      table(
         {
           title: say("Tax, credits and refunds", "세금, 크레딧, 환불"),
           description: say(
-            "On the bill, and not in the spend above. A source that tells none of a kind has no bar.",
-            "청구서에는 있지만 위의 지출에는 없습니다. 그런 항목이 없는 소스는 막대가 없습니다.",
+            "On the bill, and not in the spend above. A source that tells none of a kind has no line of it.",
+            "청구서에는 있지만 위의 지출에서는 제외한 항목입니다. 해당 항목이 없는 소스는 표시하지 않습니다.",
           ),
           none: say("No tax, credit or refund was told", "세금, 크레딧, 환불이 없습니다"),
           width: 12,
-          height: 7,
+          height: 9,
         },
-        { unit: MONEY, decimals: 0 },
-        { expr: one("excluded_cost", "source, kind, currency", CHOSEN), legend: "{{source}} {{kind}} {{currency}}" },
+        [
+          { title: say("Source", "소스"), label: "source" },
+          {
+            title: say("Kind", "종류"),
+            label: "kind",
+            mappings: words(["tax", say("tax", "세금"), "text"], ["credit", say("credit", "크레딧"), "text"], ["refund", say("refund", "환불"), "text"]),
+          },
+          { title: say("Cost", "비용"), expr: one("excluded_cost", "source, kind, currency", CHOSEN), unit: MONEY, decimals: 0 },
+          { title: say("Currency", "통화"), label: "currency", width: 80 },
+        ],
+        [say("Cost", "비용"), true],
       ),
     ],
   };
@@ -251,34 +260,34 @@ function bases(say: Say): Row {
 
 function freshness(language: Language, say: Say): Row {
   const through = (name: string) => one(name, "source", SOURCE);
-  const age = (name: string) => `time() - ${through(name)}`;
   const day = 86400;
+  const age = (name: string) => `(time() - ${through(name)}) / ${day}`;
   return {
-    title: say("How far the bills reach", "청구가 어디까지 왔는지"),
+    title: say("How far the bills reach", "청구 데이터 현황"),
     panels: [
       graph(
         {
-          title: say("Age of the bills", "청구 데이터의 나이"),
+          title: say("Age of the bills", "청구 데이터 경과 시간"),
           description: say(
             "How long ago the newest complete day ended, and the newest day of which anything is told. Up to three days are usual; from five on an alert fires and nobody knows what is spent.",
-            "가장 최근에 완결된 날과 조금이라도 알려진 날이 끝난 지 얼마나 되었는지입니다. 사흘까지는 보통이고, 닷새부터는 알림이 울리며 지금 얼마를 쓰는지 아무도 모릅니다.",
+            "가장 최근 완결일과 데이터가 있는 가장 최근 날이 끝난 뒤 지난 시간입니다. 3일까지는 정상이며, 5일부터는 알림이 발생하고 현재 지출을 알 수 없습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
           height: 8,
-          links: [toBoard("agent", say("How the agent reads them", "에이전트가 읽는 모습"), language)],
-          overrides: [matching(`/${say("told", "알려진")}/`, { "custom.lineStyle": { fill: "dash", dash: [2, 4] } })],
+          links: [toBoard("agent", say("How the agent reads them", "에이전트의 조회 상태"), language)],
+          overrides: [matching(`/${say("told", "데이터")}/`, { "custom.lineStyle": { fill: "dash", dash: [2, 4] } })],
         },
-        { unit: "s", min: 0, custom: { lineWidth: 2 } },
+        { unit: "d", decimals: 0, min: 0, custom: { lineWidth: 2, axisSoftMax: 5 } },
         { expr: age("billing_complete_through_timestamp_seconds"), legend: say("{{source}} complete", "{{source}} 완결") },
-        { expr: age("billing_data_through_timestamp_seconds"), legend: say("{{source}} told", "{{source}} 알려진 것") },
+        { expr: age("billing_data_through_timestamp_seconds"), legend: say("{{source}} told", "{{source}} 데이터") },
       ),
       table(
         {
-          title: say("What stands still, and what may move", "완결된 것과 바뀔 수 있는 것"),
+          title: say("What stands still, and what may move", "완결 기간과 잠정 기간"),
           description: say(
             "Days after the complete one are provisional. A month that is not final may still change.",
-            "완결일 뒤의 날은 잠정 금액입니다. 확정되지 않은 달은 바뀔 수 있습니다.",
+            "완결일 이후의 금액은 잠정입니다. 확정되지 않은 달의 금액은 바뀔 수 있습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
           width: 12,
@@ -287,7 +296,7 @@ function freshness(language: Language, say: Say): Row {
         [
           { title: say("Source", "소스"), label: "source" },
           { title: say("Complete until", "완결 시점"), expr: `${through("billing_complete_through_timestamp_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
-          { title: say("Told until", "알려진 시점"), expr: `${through("billing_data_through_timestamp_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
+          { title: say("Told until", "데이터 시점"), expr: `${through("billing_data_through_timestamp_seconds")} * 1000`, unit: "time:YYYY-MM-DD HH:mm" },
           {
             title: say("Provisional days", "잠정 일수"),
             expr: `(${through("billing_data_through_timestamp_seconds")} - ${through("billing_complete_through_timestamp_seconds")}) / ${day}`,
@@ -302,15 +311,15 @@ function freshness(language: Language, say: Say): Row {
         ],
         [say("Source", "소스"), false],
       ),
-      bars(
+      stat(
         {
-          title: say("Sum and total differ by", "합과 총액의 차이"),
+          title: say("Sum and total differ by", "항목 합계와 총액의 차이"),
           description: say(
             "The provider's own total less the sum by group. Anything but 0 is money that is in no group.",
-            "제공자의 총액에서 그룹별 합을 뺀 값입니다. 0이 아니면 어느 그룹에도 없는 돈이 있습니다.",
+            "공급자의 총액에서 항목별 합계를 뺀 값입니다. 0이 아니면 어느 항목에도 속하지 않은 금액이 있습니다.",
           ),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
-          width: 12,
+          width: 10,
           height: 6,
         },
         { unit: MONEY, decimals: 2 },
@@ -318,10 +327,10 @@ function freshness(language: Language, say: Say): Row {
       ),
       stat(
         {
-          title: say("Days that moved after they were complete", "완결된 뒤 금액이 바뀐 날"),
-          description: say("Since the ledger was begun. Some a month are usual with credits that come late; see the annotations for when.", "원장을 시작한 뒤의 수입니다. 늦게 오는 크레딧 때문에 한 달에 몇 번은 흔합니다. 언제인지는 주석을 보세요."),
+          title: say("Days that moved after they were complete", "완결 후 변경된 날"),
+          description: say("Since the ledger was begun. Some a month are usual with credits that come late; see the annotations for when.", "원장을 시작한 이후의 일수입니다. 늦게 반영되는 크레딧 때문에 한 달에 몇 번은 흔합니다. 시점은 그래프의 주석에 있습니다."),
           none: say("No bill was read yet", "아직 읽은 청구가 없습니다"),
-          width: 6,
+          width: 8,
           height: 6,
         },
         { unit: "none", decimals: 0 },
@@ -329,9 +338,9 @@ function freshness(language: Language, say: Say): Row {
       ),
       stat(
         {
-          title: say("Values without a series of their own", "따로 표시하지 않는 값"),
-          description: say("Services, accounts and the like past the limit of series: they are in __other__, with their money.", "시계열 한도를 넘은 서비스와 계정 등입니다. 금액은 __other__에 들어 있습니다."),
-          none: say("None: each value has its own", "없습니다. 값마다 따로 표시합니다"),
+          title: say("Values without a series of their own", "합산하여 표시하는 값"),
+          description: say("Services, accounts and the like past the limit of series: they are in __other__, with their money.", "시계열 한도를 넘은 서비스, 계정 등의 수입니다. 금액은 __other__에 합산되어 있습니다."),
+          none: say("None: each value has its own", "없습니다. 모든 값을 따로 표시합니다"),
           width: 6,
           height: 6,
         },

@@ -79,9 +79,16 @@ fn wordless(mut board: Value) -> Value {
                 ] {
                     entries.remove(key);
                 }
-                for key in
-                    ["fillBelowTo", "renameByName", "matcher", "text", "query", "left", "right"]
-                {
+                for key in [
+                    "fillBelowTo",
+                    "indexByName",
+                    "renameByName",
+                    "matcher",
+                    "text",
+                    "query",
+                    "left",
+                    "right",
+                ] {
                     entries.remove(key);
                 }
                 entries.values_mut().for_each(strip);

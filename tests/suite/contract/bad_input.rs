@@ -18,7 +18,7 @@ use costband::simulate::{azure, gcp};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::harness::{Bench, Options, Server, WrittenWorld, around, at, fleet};
+use super::harness::{Bench, Options, Server, WrittenWorld, around, at, billed_figures, fleet};
 use super::program::output;
 use super::truth::{periods, spend_of};
 use crate::clock::SetClock;
@@ -345,10 +345,7 @@ async fn past_its_age_a_status_is_unknown_unless_the_booked_money_decides_it() {
             assert_ne!(before.status(BandView::Actual), BandStatus::Unknown, "{name}");
         }
     }
-    let money = |page: &str| {
-        let lines = page.lines().filter(|line| line.contains("_cost{"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
+    let money = |page: &str| billed_figures(page).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(money(&bench.page().await), money(&page_before));
     let unknown = "costband_band_status{band=\"middle\",currency=\"USD\",period=\"current\",view=\"actual\",status=\"unknown\"} 1\n";
     assert!(bench.page().await.contains(unknown));

@@ -514,3 +514,9 @@ impl Bench {
         Renderer::new(200).render(&snapshot)
     }
 }
+
+/// The lines of a page that tell what was billed: what requests for it cost is no part of a bill.
+pub fn billed_figures(page: &str) -> impl Iterator<Item = &str> {
+    let costs = page.lines().filter(|line| line.contains("_cost{"));
+    costs.filter(|line| !line.starts_with("costband_source_api_"))
+}

@@ -209,7 +209,7 @@ function sources(say: Say): Row {
 
 function requests(say: Say): Row {
   const none = say("Nothing was asked yet", "아직 보낸 요청이 없습니다");
-  const spent = one("source_api_cost", "source, currency", SOURCE);
+  const spent = one("source_api_month_cost", "source, currency", SOURCE);
   const cap = one("source_api_cost_cap", "source, currency", SOURCE);
   return {
     title: say("What asking costs", "요청 비용"),

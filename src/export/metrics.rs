@@ -262,12 +262,12 @@ fn requests(page: &mut Series, status: &SourceStatus) {
     let source = status.source.as_str();
     for spent in &status.spent {
         let labels = [source, spent.currency.as_str()];
-        page.known(&names::SOURCE_API_COST, &labels, Some(spent.amount));
+        page.known(&names::SOURCE_API_MONTH_COST, &labels, Some(spent.amount));
     }
     let Some(cap) = status.monthly_cap else { return };
     let labels = [source, cap.currency.as_str()];
     if !status.spent.iter().any(|spent| spent.currency == cap.currency) {
-        page.known(&names::SOURCE_API_COST, &labels, Some(Decimal::ZERO));
+        page.known(&names::SOURCE_API_MONTH_COST, &labels, Some(Decimal::ZERO));
     }
     page.known(&names::SOURCE_API_COST_CAP, &labels, Some(cap.amount));
 }

@@ -157,7 +157,7 @@ families! {
         "Requests sent to a provider.";
     SOURCE_API_COST_TOTAL = Counter "source_api_cost_total" ["source", "currency"]
         "Money reserved for requests to a provider.";
-    SOURCE_API_COST = Gauge "source_api_cost" ["source", "currency"]
+    SOURCE_API_MONTH_COST = Gauge "source_api_month_cost" ["source", "currency"]
         "Money reserved for requests to a provider in the calendar month (UTC).";
     SOURCE_API_COST_CAP = Gauge "source_api_cost_cap" ["source", "currency"]
         "The most that requests to a provider may cost in a calendar month (UTC).";

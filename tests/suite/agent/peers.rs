@@ -53,7 +53,7 @@ async fn agent_tells_what_moto_was_seeded_with_to_the_last_digit() {
     let spent: f64 = value(&page, "costband_source_api_cost_total", &[]).unwrap().parse().unwrap();
     // The crate that keeps counters adds doubles.
     assert!((spent - 0.06).abs() < 1e-9, "{spent}");
-    assert_eq!(value(&page, "costband_source_api_cost", &[("currency", "USD")]), is("0.06"));
+    assert_eq!(value(&page, "costband_source_api_month_cost", &[("currency", "USD")]), is("0.06"));
     agent.end().await;
 }
 

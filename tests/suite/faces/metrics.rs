@@ -216,11 +216,11 @@ fn a_month_without_paid_requests_costs_nothing_and_no_cap_is_no_series() {
         of.map(|one| (one.labels["currency"].clone(), one.value.clone())).collect()
     };
     let is = |currency: &str, amount: &str| vec![(currency.to_owned(), amount.to_owned())];
-    assert_eq!(told("source_api_cost", "aws-main"), is("USD", "0.24"));
+    assert_eq!(told("source_api_month_cost", "aws-main"), is("USD", "0.24"));
     assert_eq!(told("source_api_cost_cap", "aws-main"), is("USD", "30"));
-    assert_eq!(told("source_api_cost", "gcp-main"), is("USD", "0"));
+    assert_eq!(told("source_api_month_cost", "gcp-main"), is("USD", "0"));
     assert_eq!(told("source_api_cost_cap", "gcp-main"), is("USD", "30"));
-    assert_eq!(told("source_api_cost", "azure-main"), is("EUR", "0.5"));
+    assert_eq!(told("source_api_month_cost", "azure-main"), is("EUR", "0.5"));
     assert_eq!(told("source_api_cost_cap", "azure-main"), []);
 }
 

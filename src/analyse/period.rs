@@ -1,11 +1,10 @@
 //! When a day is complete and when a billing period is final.
 
-use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::identity::Provider;
 use crate::domain::period::{BillingPeriod, BillingZone};
-use crate::domain::report::{Completeness, DayReading, EmptyDay};
+use crate::domain::report::{Completeness, DayReading, EmptyDay, is_settled};
 
 /// How far apart two equal readings must be before a day counts as complete.
 pub const STEADY_FOR: SignedDuration = SignedDuration::from_hours(6);
@@ -13,13 +12,6 @@ pub const STEADY_FOR: SignedDuration = SignedDuration::from_hours(6);
 /// The day of the following month from which Azure no longer changes a period's charges
 /// (Cost Management documentation: charges may change until the fifth).
 const AZURE_SETTLES_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
-
-/// Whether a day was read so late that no second reading is needed: when the period after its own was
-/// over too. Invoices are closed within days of their month, and older months are read once, by a
-/// backfill.
-fn is_settled(day: Date, observed_at: Timestamp, zone: BillingZone) -> bool {
-    observed_at >= BillingPeriod::containing(day).next().end(zone)
-}
 
 /// Tells how sure a day's figures are.
 pub fn completeness(
@@ -39,8 +31,8 @@ pub fn completeness(
 }
 
 /// Tells whether a day without any cost will hardly get one: two readings of its whole at least six
-/// hours apart found none, the newest of them older than the lag after its end. Nothing is what
-/// every day costs at first, so, unlike an amount, it counts only where it was read so late.
+/// hours apart found none, the newest of them older than the lag after its end, or one that is settled
+/// did. Nothing is what every day costs at first, so, unlike an amount, it counts only where it was read so late.
 pub fn stays_empty(
     empty: &EmptyDay,
     zone: BillingZone,

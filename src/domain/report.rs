@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::breakdown::{Amounts, Breakdown, CostRow, Dimension};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::period::{BillingPeriod, Window};
+use crate::domain::period::{BillingPeriod, BillingZone, Window};
 
 /// An error's innermost cause; the outer ones repeat what was tried.
 pub fn innermost(error: &dyn std::error::Error) -> String {
@@ -255,10 +255,17 @@ pub struct ScheduleEntry {
 pub enum Completeness {
     /// May still grow: younger than the source's lag, or moved between the last two polls.
     Provisional,
-    /// Older than the lag and steady between two polls at least six hours apart.
+    /// Older than the lag, and steady between two polls at least six hours apart or settled.
     Complete,
     /// Its billing period is final.
     Final,
+}
+
+/// Whether a day was read so late that no second reading is needed: when the period after its own was
+/// over too. Invoices are closed within days of their month, and older months are read once, by a
+/// backfill.
+pub fn is_settled(day: Date, observed_at: Timestamp, zone: BillingZone) -> bool {
+    observed_at >= BillingPeriod::containing(day).next().end(zone)
 }
 
 /// A period with its finality, for one source.

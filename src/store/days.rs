@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::breakdown::Amounts;
 use crate::domain::period::{BillingPeriod, BillingZone};
-use crate::domain::report::EmptyDay;
+use crate::domain::report::{EmptyDay, is_settled};
 
 /// How long after its end a day that was steady counts as complete, for restatements.
 const LAG: SignedDuration = SignedDuration::from_hours(48);
@@ -99,8 +99,9 @@ pub(super) fn known_empty(
     read: &ReadDay,
     zone: BillingZone,
 ) -> Option<KnownDay> {
-    let was_complete = empty.observed_at.duration_since(empty.since) >= STEADY
-        && empty.observed_at.duration_since(zone.end_of(empty.day)) >= LAG;
+    let steady = empty.observed_at.duration_since(empty.since) >= STEADY
+        || is_settled(empty.day, empty.observed_at, zone);
+    let was_complete = steady && empty.observed_at.duration_since(zone.end_of(empty.day)) >= LAG;
     let primary = zeros(read.primary.or(read.control).unwrap_or_default());
     was_complete.then_some(KnownDay {
         breakdown,

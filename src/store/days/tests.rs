@@ -132,3 +132,15 @@ fn another_primary_begins_anew() {
     assert!(!restated);
     assert_eq!(known.steady_since, at("2026-11-13T16:00:00Z"));
 }
+
+#[test]
+fn an_empty_day_is_known_as_such_after_two_readings_or_one_that_is_settled() {
+    let known = |since: &str, read_last: &str| {
+        let empty = EmptyDay { day: DAY, since: at(since), observed_at: at(read_last) };
+        known_empty(1, &empty, &read("10"), BillingZone::Utc)
+    };
+    assert_eq!(known("2026-12-31T23:59:59Z", "2026-12-31T23:59:59Z"), None);
+    assert!(known("2026-12-20T00:00:00Z", "2026-12-20T06:00:00Z").is_some());
+    let settled = known("2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z").unwrap();
+    assert_eq!(settled.primary, billed("0"));
+}

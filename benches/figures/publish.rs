@@ -25,6 +25,8 @@ pub struct Parts {
     pub read: Duration,
     /// Bands against them.
     pub judge: Duration,
+    /// The record of every band, where none of its days was kept.
+    pub record: Duration,
     /// The page's text.
     pub render: Duration,
     /// Its compression.
@@ -35,7 +37,7 @@ pub struct Parts {
 pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
     let reader = SpendReader::new(setup);
     let mut renderer = Renderer::new(10_000);
-    let (mut read, mut judge) = (Vec::new(), Vec::new());
+    let (mut read, mut judge, mut record) = (Vec::new(), Vec::new(), Vec::new());
     let (mut render, mut compress) = (Vec::new(), Vec::new());
     for _ in 0..TIMES {
         let now = Timestamp::now();
@@ -45,12 +47,14 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
         let (judged, took) =
             cpu_of(|| Ok(reader.judge(&reading, &history, &GpuPicture::default(), now)))?;
         judge.push(took);
+        let (records, took) = cpu_of(|| Ok(reader.records(&reading, &history, &[], now)))?;
+        record.push(took);
         let snapshot = Snapshot {
             alerts: Arc::default(),
             at: now,
             spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
             bands: Arc::new(judged),
-            records: Arc::default(),
+            records: Arc::new(records),
             gpus: Arc::default(),
             gpu: Arc::default(),
             trends: Arc::default(),
@@ -64,6 +68,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
     Ok(Parts {
         read: median(read),
         judge: median(judge),
+        record: median(record),
         render: median(render),
         compress: median(compress),
     })
@@ -75,11 +80,12 @@ pub fn measure(table: &mut Table, setup: &Setup, path: &Path) -> anyhow::Result<
     let parts = parts(setup, &ledger)?;
     table.row(
         "",
-        "CPU of a snapshot of that ledger: read + judge + render + compress",
+        "CPU of a snapshot of that ledger: read + judge + record + render + compress",
         format!(
-            "{:.1} + {:.2} + {:.2} + {:.2} ms",
+            "{:.1} + {:.2} + {:.2} + {:.2} + {:.2} ms",
             milliseconds(parts.read),
             milliseconds(parts.judge),
+            milliseconds(parts.record),
             milliseconds(parts.render),
             milliseconds(parts.compress)
         ),

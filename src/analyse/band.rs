@@ -64,11 +64,7 @@ pub fn judge(
     now: Timestamp,
 ) -> Option<BandJudgement> {
     let zone = common_zone(sources)?;
-    let current = BillingPeriod::at(now, zone);
-    let period = match label {
-        PeriodLabel::Current => current,
-        PeriodLabel::Previous => current.previous(),
-    };
+    let period = label.period(now, zone);
     let limits = band.limits_in(period)?;
     let booked = Booked::read(band, sources, rates, period);
     let facts = Facts {
@@ -84,7 +80,8 @@ pub fn judge(
     let least = booked.sum();
     let run_rate = facts.run_rate(spend.as_ref().ok().copied(), complete);
     let looks = !facts.is_final && facts.stale.is_none() && spend.is_ok();
-    let known = outlook::Known { band, sources, rates, fresh: current.previous() };
+    let known =
+        outlook::Known { band, sources, rates, fresh: PeriodLabel::Previous.period(now, zone) };
     let series = looks.then(|| known.series(period)).flatten();
     let outlook = series.as_ref().and_then(|series| known.outlook(series, limits, period, gpu));
     let newest = complete.map(|complete| complete.newest);

@@ -196,14 +196,9 @@ impl SpendReader {
         gpu: &GpuPicture,
         now: Timestamp,
     ) -> Vec<BandJudgement> {
-        let mut judged = Vec::new();
-        for label in PeriodLabel::ALL {
-            for (index, band) in self.bands.iter().enumerate() {
-                let held = self.band_sources(reading, history, index);
-                judged.extend(judge(band, &held, &self.rates, gpu, label, now));
-            }
-        }
-        judged
+        self.of_each(reading, history, |band, sources, label| {
+            judge(band, sources, &self.rates, gpu, label, now)
+        })
     }
 
     /// What was said of bands' open and previous months.
@@ -227,14 +222,25 @@ impl SpendReader {
         kept: &[KeptForecast],
         now: Timestamp,
     ) -> Vec<BandRecord> {
-        let mut records = Vec::new();
+        self.of_each(reading, history, |band, sources, label| {
+            record(band, sources, &self.rates, kept, label, now)
+        })
+    }
+
+    /// What there is of each band's open month, and then of each one's previous month.
+    fn of_each<T>(
+        &self,
+        reading: &Reading,
+        history: &History,
+        of: impl Fn(&Band, &[BandSource<'_>], PeriodLabel) -> Option<T>,
+    ) -> Vec<T> {
+        let mut found = Vec::new();
         for label in PeriodLabel::ALL {
             for (index, band) in self.bands.iter().enumerate() {
-                let held = self.band_sources(reading, history, index);
-                records.extend(record(band, &held, &self.rates, kept, label, now));
+                found.extend(of(band, &self.band_sources(reading, history, index), label));
             }
         }
-        records
+        found
     }
 
     fn band_sources<'a>(

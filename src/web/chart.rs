@@ -61,6 +61,11 @@ pub(super) fn drawn(name: &str, said: &str, draw: impl Fn(&Size) -> Markup) -> M
     }
 }
 
+/// What a mark means, in a legend; the mark is drawn in 24 by 12.
+fn meaning(mark: &Markup, word: &str) -> Markup {
+    html! { li { svg viewBox="0 0 24 12" aria-hidden="true" { (mark) } (word) } }
+}
+
 /// A coordinate with what a screen can show of it.
 pub(super) fn place(at: f64) -> String {
     let text = format!("{at:.1}");

@@ -13,7 +13,7 @@ impl Reader {
     pub fn no_forecast(&self, why: &ForecastError) -> String {
         match (self.language, why) {
             (Language::En, ForecastError::TooShort(days)) => format!(
-                "{} complete days are too few: it takes 3, or what the known fleet costs",
+                "of 3 complete days that it takes there are {}, and no known fleet's cost",
                 self.count(*days)
             ),
             (Language::En, ForecastError::NothingBefore(period)) => {
@@ -95,5 +95,79 @@ impl Reader {
                 format!("한 달 기준 {fleets}. 예산 범위는 {floor}~{}입니다", self.money(ceiling))
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::gpu_money::PriceSource;
+    use crate::domain::machine::Tier;
+
+    fn readers() -> [Reader; 2] {
+        let now = "2026-11-16T12:00:00Z".parse().unwrap();
+        [(Language::En, "en-US"), (Language::Ko, "ko-KR")]
+            .map(|(language, tag)| Reader::new(language, tag, now))
+    }
+
+    #[test]
+    fn what_is_lacking_is_told_in_the_readers_words_and_numbers() {
+        let missing = [
+            Lacking::Gpus { count: 8, of: Tier::Recommended },
+            Lacking::MemoryGb(1_640),
+            Lacking::StorageGb(2_000),
+        ];
+        let told = readers().map(|reader| reader.lacking(&missing));
+        assert_eq!(
+            told,
+            [
+                "8 more A100-80GB-class GPUs, 1,640 GB more GPU memory, 2,000 GB more fast storage on \
+                 the nodes or beside them",
+                "A100-80GB급 GPU 8개, GPU 메모리 1,640GB, 노드 안팎의 고속 스토리지 2,000GB",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_expected_cost_is_told_with_its_fleets_and_its_place() {
+        let money = |text: &str| text.parse().unwrap();
+        let mut expected = Expected {
+            band: "aws".to_owned(),
+            period: "2026-11".parse().unwrap(),
+            cost: money("38493.8 USD"),
+            fleets: vec![FleetCost {
+                gpus: 8,
+                model: "H100 80GB".to_owned(),
+                source: PriceSource::Billed,
+                cost: money("38494 USD"),
+            }],
+            beside: Beside::Floor(money("50000 USD")),
+        };
+        let told = readers().map(|reader| reader.expected(&expected));
+        assert_eq!(
+            told,
+            [
+                "8 x H100 80GB at billed price cost 38,494 USD a month; the band's floor is 50,000 USD",
+                "한 달 기준 H100 80GB 8개(청구 단가) 38,494 USD. 예산 범위의 하한은 50,000 USD입니다",
+            ]
+            .map(|text| text.replace(" USD", "\u{a0}USD"))
+        );
+        assert_eq!(expected.to_string(), told[0].replace('\u{a0}', " "));
+        expected.beside = Beside::Within(["20000 USD", "50000 USD"].map(money));
+        let [_, korean] = readers().map(|reader| reader.expected(&expected));
+        assert!(korean.ends_with("예산 범위는 20,000~50,000\u{a0}USD입니다"), "{korean}");
+    }
+
+    #[test]
+    fn why_there_is_no_forecast_is_told_with_the_readers_dates() {
+        let period = "2026-11".parse().unwrap();
+        let newest = "2026-09-30".parse().unwrap();
+        let [english, korean] =
+            readers().map(|reader| reader.no_forecast(&ForecastError::TooOld { period, newest }));
+        assert_eq!(english, "the newest complete day is Sep 30, 2026, which is too old");
+        assert_eq!(korean, "가장 최근 완결일이 2026년 9월 30일로 너무 오래되었습니다");
+        let [_, korean] = readers().map(|reader| reader.no_forecast(&ForecastError::TooShort(1)));
+        assert!(korean.starts_with("완결일이 1일뿐입니다"), "{korean}");
     }
 }

@@ -47,11 +47,8 @@ pub fn record(
     label: PeriodLabel,
     now: Timestamp,
 ) -> Option<BandRecord> {
-    let current = BillingPeriod::at(now, common_zone(sources)?);
-    let period = match label {
-        PeriodLabel::Current => current,
-        PeriodLabel::Previous => current.previous(),
-    };
+    let zone = common_zone(sources)?;
+    let period = label.period(now, zone);
     let limits = band.limits_in(period)?;
     let mut forecasts: BTreeMap<Date, PastForecast> = kept
         .iter()
@@ -59,7 +56,7 @@ pub fn record(
         .filter(|held| held.forecast.currency == band.currency)
         .map(|held| (held.forecast.made_from, held.forecast.clone()))
         .collect();
-    let known = Known { band, sources, rates, fresh: current.previous() };
+    let known = Known { band, sources, rates, fresh: PeriodLabel::Previous.period(now, zone) };
     if let Some(series) = known.series(period) {
         let missing = days_of(&series, period).filter(|(day, _)| !forecasts.contains_key(day));
         let again: Vec<_> = missing

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::month::{APART, Month};
-use super::{Size, drawn, path, place};
+use super::{Size, drawn, meaning, path, place};
 use crate::domain::band::{BandDay, BandJudgement};
 use crate::domain::forecast::PathDay;
 use crate::domain::money::Money;
@@ -28,14 +28,7 @@ pub(in crate::web) fn chart(band: &BandJudgement, reader: &Reader) -> Markup {
 
 /// What the marks of the drawing mean.
 pub(in crate::web) fn legend(reader: &Reader) -> Markup {
-    let one = |mark: Markup, english, korean| {
-        html! {
-            li {
-                svg viewBox="0 0 24 12" aria-hidden="true" { (mark) }
-                (reader.word(english, korean))
-            }
-        }
-    };
+    let one = |mark, english, korean| meaning(&mark, reader.word(english, korean));
     html! {
         ul.legend {
             (one(html! { path.actual d="M1 10 L23 2" {} }, "booked, complete days", "청구됨(완결일)"))

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::scale::Scale;
-use super::{Size, drawn, float, path, place};
+use super::{Size, drawn, float, meaning, path, place};
 use crate::domain::money::{Currency, Money};
 use crate::domain::report::Completeness;
 use crate::web::reader::Reader;
@@ -171,14 +171,7 @@ impl Days {
     /// What the marks of the drawing mean; only those that it has.
     pub(in crate::web) fn legend(&self, reader: &Reader) -> Markup {
         let hatch = format!("hatch-{}-legend", self.id);
-        let one = |mark: Markup, english, korean| {
-            html! {
-                li {
-                    svg viewBox="0 0 24 12" aria-hidden="true" { (mark) }
-                    (reader.word(english, korean))
-                }
-            }
-        };
+        let one = |mark, english, korean| meaning(&mark, reader.word(english, korean));
         html! {
             ul.legend {
                 (one(html! { rect.day.known x="4" y="1" width="16" height="11" {} }, "complete day", "완결일"))

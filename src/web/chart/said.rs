@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::month::Month;
-use super::{Size, drawn, path, place};
+use super::{Size, drawn, meaning, path, place};
 use crate::domain::band::BandJudgement;
 use crate::domain::money::Money;
 use crate::domain::record::{BandRecord, PastForecast};
@@ -96,14 +96,7 @@ impl Said<'_> {
 
     /// What the marks of the drawing mean; only those that it has.
     pub(in crate::web) fn legend(&self, reader: &Reader) -> Markup {
-        let one = |mark: Markup, english, korean| {
-            html! {
-                li {
-                    svg viewBox="0 0 24 12" aria-hidden="true" { (mark) }
-                    (reader.word(english, korean))
-                }
-            }
-        };
+        let one = |mark, english, korean| meaning(&mark, reader.word(english, korean));
         let said = &self.record.forecasts;
         html! {
             ul.legend {

@@ -22,6 +22,9 @@ use crate::web::reader::Reader;
 /// So many alerts are named.
 const MOST_NAMED: usize = 3;
 
+/// A probability of ending below the floor is told from here on.
+const WORTH_TELLING: f64 = 0.01;
+
 /// The view.
 pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
     visit.answer(View::Bands, |snapshot| Shown::view(body(snapshot, &visit.place, &visit.reader)))
@@ -251,6 +254,10 @@ pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
                     (None, None) => {}
                 }
                 "."
+                @if outlook.against.below_floor >= WORTH_TELLING {
+                    (reader.word(" Below the floor: ", " 하한 미달 확률 "))
+                    strong { (chance(outlook.against.below_floor, "band_below_floor")) } "."
+                }
             }
         }
     }

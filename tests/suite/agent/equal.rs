@@ -23,12 +23,13 @@ const NOW: &str = "2025-10-15T23:59:59Z";
 const AS_OF: &str = "2025-10-15";
 
 /// The figures that every face tells.
-const FIGURES: [&str; 8] = [
+const FIGURES: [&str; 9] = [
     "band_spend",
     "band_floor",
     "band_ceiling",
     "band_month_end",
     "band_above_ceiling",
+    "band_below_floor",
     "gpu_idle_cost",
     "source_cost",
     "service_cost",
@@ -108,6 +109,8 @@ async fn api(agent: &RunningAgent) -> (Figures, Statuses) {
         keep(&mut figures, ("band_month_end", name, period), median.get("amount"));
         let above = decimal(&band["probability_above_ceiling"].to_string());
         figures.insert(("band_above_ceiling", text(name), text(period)), above);
+        let below = decimal(&band["probability_below_floor"].to_string());
+        figures.insert(("band_below_floor", text(name), text(period)), below);
         let last = list(&band["path"]).last().map(|on| &on["amounts"][3]);
         keep(&mut figures, ("band_path_end", name, period), last);
     }
@@ -323,7 +326,7 @@ fn assert_page(marked: &[Marked], wanted: &Figures, figures: &[&str]) {
         if let Some(wanted) = wanted.get(key) {
             assert!((value - wanted).abs() <= decimal("0.000001"), "{key:?}: {value} {wanted}");
         }
-        if key.0 == "band_above_ceiling" {
+        if ["band_above_ceiling", "band_below_floor"].contains(&key.0) {
             continue;
         }
         let digits: String = shown
@@ -360,6 +363,7 @@ async fn promql(agent: &RunningAgent, wanted: &Figures, statuses: &Statuses) {
         ("band_ceiling", "costband_band_ceiling", "band"),
         ("band_month_end", "costband_band_forecast{probability=\"0.5\"}", "band"),
         ("band_above_ceiling", "costband_band_breach_probability{side=\"above\"}", "band"),
+        ("band_below_floor", "costband_band_breach_probability{side=\"below\"}", "band"),
         ("gpu_idle_cost", &idle, "provider"),
         ("source_cost", "costband_effective_cost", "source"),
         ("service_cost", "costband_service_effective_cost", "service_name"),

@@ -131,3 +131,21 @@ async fn a_source_that_was_read_before_the_start_is_not_being_read_for_the_first
     shown.publish(snapshot);
     assert!(!shown.text("/").await.contains(first));
 }
+
+#[tokio::test]
+async fn a_band_that_heads_below_its_floor_says_how_likely_that_is() {
+    let shown = Shown::start().await;
+    for (below_floor, wanted) in [(0.97, true), (0.004, false)] {
+        let mut world = snapshot();
+        let band = &mut std::sync::Arc::make_mut(&mut world.bands)[0];
+        band.outlook.as_mut().unwrap().against.below_floor = below_floor;
+        shown.publish(world);
+        for (language, said) in [("en", " Below the floor: "), ("ko", " 하한 미달 확률 ")] {
+            for path in ["/", "/bands/aws"] {
+                let page = shown.text(&format!("{path}?lang={language}")).await;
+                assert_eq!(page.contains(said), wanted, "{path} {language} {below_floor}");
+                assert_eq!(page.contains("data-figure=\"band_below_floor\""), wanted, "{path}");
+            }
+        }
+    }
+}

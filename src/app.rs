@@ -10,6 +10,7 @@ pub mod demo;
 pub mod gpu;
 pub mod gpu_bill;
 pub mod gpu_history;
+pub mod gpu_now;
 #[cfg(feature = "kubernetes")]
 pub mod gpu_pods;
 pub mod gpu_time;

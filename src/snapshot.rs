@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::alert::AlertState;
 use crate::domain::band::BandJudgement;
-use crate::domain::gpu::GpuReport;
+use crate::domain::gpu::{GpuReport, GpuSourceStatus};
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::record::BandRecord;
 use crate::domain::spend::{SourceSpend, SourceStatus};
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub records: Arc<Vec<BandRecord>>,
     /// One entry for each GPU telemetry source that was read lately.
     pub gpus: Arc<Vec<Arc<GpuReport>>>,
+    /// One entry for each configured GPU telemetry source.
+    pub gpu_sources: Arc<Vec<GpuSourceStatus>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
     /// What every source that has rows costs from day to day; read beside the bands, a little later.

@@ -123,6 +123,7 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
             bands: &bands,
             spend: &[],
             sources: &[],
+            gpu_sources: &[],
             gpu: &gpu,
             gpu_window: None,
             trends: None,

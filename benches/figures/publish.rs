@@ -56,6 +56,7 @@ pub fn parts(setup: &Setup, ledger: &Ledger) -> anyhow::Result<Parts> {
             bands: Arc::new(judged),
             records: Arc::new(records),
             gpus: Arc::default(),
+            gpu_sources: Arc::default(),
             gpu: Arc::default(),
             trends: Arc::default(),
             sources: Arc::new(reading.sources.clone()),

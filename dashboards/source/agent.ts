@@ -197,11 +197,29 @@ function sources(say: Say): Row {
           title: say("Polls by how they ended", "결과별 조회"),
           description: say("Polls in an hour. Auth and forbidden do not mend themselves; rate_limited stretches the cadence.", "시간당 조회 수입니다. auth와 forbidden은 자동으로 해결되지 않으며, rate_limited이면 조회 간격이 길어집니다."),
           none,
-          width: 24,
+          width: 14,
           height: 6,
         },
         { unit: "none", decimals: 1, min: 0, custom: STACKED },
         { expr: `${counted("source_polls_total", "source, outcome", SOURCE)} * 3600`, legend: "{{source}} {{outcome}}" },
+      ),
+      table(
+        {
+          title: say("GPU telemetry", "GPU 텔레메트리"),
+          description: say(
+            "Whether the newest reading of each source did well. What the GPUs of one that fails do is unknown, never idle; the page says why it fails. Agents beside their GPUs are one row where their sources have one name, which fails where any of them does.",
+            "소스별 가장 최근 읽기의 결과입니다. 읽지 못하는 소스의 GPU 상태는 유휴가 아니라 알 수 없음이며, 원인은 화면에 있습니다. GPU 옆에서 실행되는 에이전트들의 소스 이름이 같으면 한 줄로 표시되고, 하나라도 실패하면 실패로 표시됩니다.",
+          ),
+          none: say("No GPU telemetry was read yet", "아직 읽은 GPU 텔레메트리가 없습니다"),
+          width: 10,
+          height: 6,
+        },
+        [
+          { title: say("Source", "소스"), label: "source" },
+          { title: say("Cluster", "클러스터"), label: "cluster" },
+          { title: say("State", "상태"), expr: `min by (source, cluster) (${series("gpu_source_up")})`, mappings: words([0, say("fails", "실패"), COLOUR.bad], [1, say("well", "정상"), COLOUR.good]), width: 80 },
+        ],
+        [say("State", "상태"), false],
       ),
     ],
   };

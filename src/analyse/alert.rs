@@ -26,6 +26,7 @@ use crate::domain::alert::{
 };
 use crate::domain::alert_policy::{AlertPolicies, Policy};
 use crate::domain::band::BandJudgement;
+use crate::domain::gpu::GpuSourceStatus;
 use crate::domain::gpu_money::{GpuPicture, GpuRange};
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{Currency, Money};
@@ -45,6 +46,8 @@ pub struct AlertFacts<'a> {
     pub spend: &'a [SourceSpend],
     /// How polling goes, of every configured billing source.
     pub sources: &'a [SourceStatus],
+    /// How the reading of every configured GPU telemetry source goes.
+    pub gpu_sources: &'a [GpuSourceStatus],
     /// GPU time and money.
     pub gpu: &'a GpuPicture,
     /// GPU time and money of the last whole days; none until they were read first.

@@ -14,7 +14,7 @@ use crate::domain::machine::{Machine, listed_on};
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::{Fleet, ToldPrices};
 use crate::domain::period::BillingZone;
-use crate::domain::price::{CapacityType, SkuPrice};
+use crate::domain::price::{CapacityType, ListedParts, PriceNote, SkuPrice};
 
 /// Over how many days before a day a billed price is averaged.
 const BILLED_DAYS: i64 = 14;
@@ -64,9 +64,7 @@ impl PriceBook {
         });
         let is_untold = self.told.is_some() && told.is_empty();
         let own = own.map(|price| match is_untold {
-            true => {
-                GpuHourPrice { note: format!("{}; told by no central agent", price.note), ..price }
-            }
+            true => GpuHourPrice { note: PriceNote::Untold(Box::new(price.note)), ..price },
             false => price,
         });
         told.iter().cloned().chain(own).collect()
@@ -105,7 +103,7 @@ impl PriceBook {
         Some(GpuHourPrice {
             source: PriceSource::Billed,
             price: Money::new(price, currency),
-            note: format!("effective cost over GPU-hours of {} complete days", days.len()),
+            note: PriceNote::Billed { days: days.len() },
         })
     }
 
@@ -165,11 +163,10 @@ impl PriceBook {
         });
         let listed = freshest_first(of_machine).into_iter().next()?;
         let price = listed.price.amount.checked_div(Decimal::from(machine.gpus))?;
-        let bought = if is_spot { "spot" } else { "on demand" };
         let price = GpuHourPrice {
             source: PriceSource::List,
             price: Money::new(price, listed.price.currency),
-            note: format!("{bought}, {}", read_on(listed)),
+            note: PriceNote::Listed { spot: is_spot, read_on: read_on(listed), parts: None },
         };
         Some((price, listed.read_at))
     }
@@ -198,9 +195,9 @@ impl PriceBook {
         gpu: &SkuPrice,
     ) -> Option<(GpuHourPrice, Option<Timestamp>)> {
         let mut price = gpu.price.amount;
-        let mut parts = "GPU with its share of the machine";
+        let mut parts = ListedParts::Whole;
         if !family.is_whole {
-            parts = "GPU, cores and memory";
+            parts = ListedParts::WithCoresAndMemory;
             let shape = machine.shape?;
             for (name, unit, units) in
                 [("Core", "h", shape.cores), ("Ram", "GiBy.h", shape.memory_gib)]
@@ -217,7 +214,7 @@ impl PriceBook {
         let price = GpuHourPrice {
             source: PriceSource::List,
             price: Money::new(price, gpu.price.currency),
-            note: format!("on demand, {}: {parts}", read_on(gpu)),
+            note: PriceNote::Listed { spot: false, read_on: read_on(gpu), parts: Some(parts) },
         };
         Some((price, gpu.read_at))
     }
@@ -246,7 +243,7 @@ impl PriceBook {
         Some(GpuHourPrice {
             source: PriceSource::Configured,
             price: *price,
-            note: "as configured".to_owned(),
+            note: PriceNote::Configured,
         })
     }
 }
@@ -262,11 +259,10 @@ fn freshest_first<'a>(prices: impl Iterator<Item = &'a SkuPrice>) -> Vec<&'a Sku
 fn embedded(machine: &Machine, region: Option<&str>) -> Option<(GpuHourPrice, bool)> {
     let (price, own) = machine.list_price(region)?;
     let price = price.checked_div(Decimal::from(machine.gpus))?;
-    let where_from = if own { "" } else { ", of its usual region" };
     let price = GpuHourPrice {
         source: PriceSource::List,
         price: Money::new(price, Currency::USD),
-        note: format!("on demand, embedded {}{where_from}", listed_on(machine.provider)),
+        note: PriceNote::Embedded { listed_on: listed_on(machine.provider), own_region: own },
     };
     Some((price, own))
 }
@@ -278,12 +274,9 @@ fn is_older(read_at: Option<Timestamp>, provider: Provider) -> bool {
     day < listed_on
 }
 
-/// Where a listed price is from: `price list 2026-11-23`.
-fn read_on(price: &SkuPrice) -> String {
-    match price.read_at {
-        Some(at) => format!("price list {}", BillingZone::Utc.day_of(at)),
-        None => "price list".to_owned(),
-    }
+/// The day on which a listed price was read.
+fn read_on(price: &SkuPrice) -> Option<Date> {
+    price.read_at.map(|at| BillingZone::Utc.day_of(at))
 }
 
 #[cfg(test)]

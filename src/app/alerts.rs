@@ -22,6 +22,7 @@ use crate::domain::alert::{
 use crate::domain::alert_policy::AlertPolicies;
 use crate::domain::alerting::Alerting;
 use crate::domain::band::BandJudgement;
+use crate::domain::gpu::GpuSourceStatus;
 use crate::domain::gpu_money::GpuPicture;
 use crate::domain::notice::{
     AlertChange, AlertEvent, AlertEventKind, AlertNotice, NoticeKind, Recipient,
@@ -60,6 +61,8 @@ pub struct AlertInput {
     pub spend: Arc<Vec<SourceSpend>>,
     /// How polling goes.
     pub sources: Arc<Vec<SourceStatus>>,
+    /// How the reading of GPU telemetry goes.
+    pub gpu_sources: Arc<Vec<GpuSourceStatus>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
     /// GPU time and money of the newest whole days; none until they were read first.
@@ -95,6 +98,7 @@ pub fn judge(
         bands: &input.bands,
         spend: &input.spend,
         sources: &input.sources,
+        gpu_sources: &input.gpu_sources,
         gpu: &input.gpu,
         gpu_window: input.gpu_window.as_deref(),
         trends: input.trends.as_ref().map(|trends| trends.as_slice()),

@@ -13,8 +13,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
+use crate::app::gpu_now::GpuNow;
 use crate::app::nodes::{Told, joined};
-use crate::app::publish::GpuReports;
 use crate::collect::central::{CentralTarget, NodeFacts, ask};
 use crate::collect::poller::jittered;
 use crate::config::{CentralConfig, Config};
@@ -47,7 +47,7 @@ pub struct CentralAsker {
     /// The agent's clock.
     pub clock: Arc<dyn Clock>,
     /// Where the own node's name stands if it is not configured.
-    pub reports: watch::Receiver<GpuReports>,
+    pub gpus: watch::Receiver<GpuNow>,
     /// What is known of nodes.
     pub inventory: watch::Sender<Arc<NodeInventory>>,
     /// Told once there was an answer or none.
@@ -121,11 +121,11 @@ impl CentralAsker {
         if let Some(name) = &self.config.node {
             return Some(name.clone());
         }
-        let told = |reports: &GpuReports| {
-            let mut samples = reports.values().flat_map(|report| &report.gpus);
+        let told = |now: &GpuNow| {
+            let mut samples = now.reports().flat_map(|report| &report.gpus);
             samples.find_map(|sample| sample.hostname.clone())
         };
-        let found = self.reports.wait_for(|reports| told(reports).is_some()).await.ok()?;
+        let found = self.gpus.wait_for(|now| told(now).is_some()).await.ok()?;
         told(&found)
     }
 
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::domain::gpu_money::{GpuHourPrice, PriceSource};
     use crate::domain::node::Node;
-    use crate::domain::price::CapacityType;
+    use crate::domain::price::{CapacityType, PriceNote};
 
     #[test]
     fn a_told_price_stands_for_a_day_and_the_machine_for_ever() {
@@ -157,7 +157,7 @@ mod tests {
         let price = GpuHourPrice {
             source: PriceSource::Billed,
             price: "4 USD".parse().unwrap(),
-            note: String::new(),
+            note: PriceNote::Told(String::new()),
         };
         let node = Node {
             name: "gpu-1".to_owned(),

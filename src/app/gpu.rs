@@ -11,12 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval_at};
 
+use crate::app::gpu_now::GpuNow;
 #[cfg(feature = "kubernetes")]
 use crate::app::gpu_pods::PodsReader;
 use crate::app::gpu_time::Heard;
 #[cfg(feature = "kubernetes")]
 use crate::app::kubernetes::cluster;
-use crate::app::publish::GpuReports;
 #[cfg(feature = "nvml")]
 use crate::collect::gpu::nvml::{NvmlTarget, NvmlWatch};
 use crate::collect::gpu::promql::{self, Pace, PromqlTarget};
@@ -249,7 +249,7 @@ impl Reading {
         mut self,
         client: reqwest::Client,
         clock: Arc<dyn Clock>,
-        reports: watch::Sender<GpuReports>,
+        now: watch::Sender<GpuNow>,
         heard: mpsc::Sender<Heard>,
         metrics: SelfMetrics,
     ) {
@@ -264,7 +264,8 @@ impl Reading {
                 ticks.tick().await;
             }
             // On the heap, so that thousands of sources at rest hold no room for reading.
-            let reading = Box::pin(self.reader.read(&client, clock.now()));
+            let at = clock.now();
+            let reading = Box::pin(self.reader.read(&client, at));
             let said: Vec<Heard> = match reading.await {
                 // A step of a Prometheus may be longer than the time between two looks.
                 Ok(None) => self.read_until().into_iter().collect(),
@@ -281,16 +282,7 @@ impl Reading {
                     }
                     // A Prometheus that tells of no GPU says no more than one that is silent.
                     missed = if read.is_empty() { missed.saturating_add(1) } else { 0 };
-                    if let Some(newest) = read.last().map(|report| report.observed_at) {
-                        reports.send_modify(|held| {
-                            forget(held, &self.id);
-                            let newest = read.iter().filter(|one| one.observed_at == newest);
-                            held.extend(newest.map(|report| {
-                                let report = Arc::new(report.clone());
-                                ((self.id.clone(), report.cluster.clone()), report)
-                            }));
-                        });
-                    }
+                    now.send_modify(|held| held.read(&self.id, &read, at));
                     read.into_iter().map(Heard::Report).chain(self.read_until()).collect()
                 }
                 Err(error) => {
@@ -299,11 +291,12 @@ impl Reading {
                         tracing::warn!(source = %self.id, %error, "failed to read GPU telemetry");
                     }
                     last_error = Some(error.kind);
+                    now.send_modify(|held| held.failed(&self.id, &error, at));
                     vec![Heard::Failed(self.id.clone())]
                 }
             };
             if missed == FORGOTTEN_AFTER {
-                reports.send_modify(|held| forget(held, &self.id));
+                now.send_modify(|held| held.forget(&self.id));
             }
             for one in said {
                 if heard.send(one).await.is_err() {
@@ -311,14 +304,5 @@ impl Reading {
                 }
             }
         }
-    }
-}
-
-/// Takes out what a source told, without a look at thousands of others.
-fn forget(held: &mut GpuReports, id: &SourceId) {
-    let from = held.range((id.clone(), String::new())..);
-    let of = from.map(|(key, _)| key).take_while(|(source, _)| source == id);
-    for key in of.cloned().collect::<Vec<_>>() {
-        held.remove(&key);
     }
 }

@@ -1,7 +1,6 @@
 //! Makes a snapshot whenever something was kept, a GPU page was read, or time alone changed a
 //! judgement; renders its page once and hands both to the face.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use tokio::time::Instant;
 use crate::analyse::band::newly_said;
 use crate::analyse::gpu_picture::GpuBooks;
 use crate::app::alerts::{self, AlertInput, AlertRoom, JudgedAlerts};
+use crate::app::gpu_now::GpuNow;
 use crate::app::spend::{History, Reading, SpendReader};
 use crate::app::trends::{GpuWindow, Trends};
 use crate::domain::alert::AlertState;
 use crate::domain::band::BandJudgement;
-use crate::domain::gpu::GpuReport;
+use crate::domain::gpu::{GpuReport, GpuSourceStatus};
 use crate::domain::gpu_money::GpuPicture;
-use crate::domain::identity::SourceId;
 use crate::domain::period::BillingZone;
 use crate::domain::ports::Clock;
 use crate::domain::record::{BandRecord, KeptForecast};
@@ -47,9 +46,6 @@ const JUDGE_EVERY: SignedDuration = SignedDuration::from_secs(30);
 /// How long a reading of the ledger is judged again before days may have become complete.
 const READ_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
-/// The newest report of each GPU telemetry source and cluster.
-pub type GpuReports = BTreeMap<(SourceId, String), Arc<GpuReport>>;
-
 /// What publishing needs.
 pub struct Publisher {
     /// The ledger.
@@ -60,8 +56,8 @@ pub struct Publisher {
     pub clock: Arc<dyn Clock>,
     /// Counts commits and failures that were kept.
     pub changed: watch::Receiver<u64>,
-    /// The newest GPU reports.
-    pub gpus: watch::Receiver<GpuReports>,
+    /// What GPU telemetry tells now.
+    pub gpus: watch::Receiver<GpuNow>,
     /// GPU time as the ledger has it, and nodes as they are.
     pub gpu_books: watch::Receiver<Arc<GpuBooks>>,
     /// What sources cost from day to day.
@@ -245,8 +241,14 @@ impl Publisher {
         }
     }
 
+    /// The newest reports, and how the reading of each source goes.
+    fn gpus_now(&mut self) -> (Vec<Arc<GpuReport>>, Arc<Vec<GpuSourceStatus>>) {
+        let now = self.gpus.borrow_and_update();
+        (now.reports().cloned().collect(), Arc::new(now.sources().cloned().collect()))
+    }
+
     async fn publish(&mut self, read: &mut Read, now: Timestamp) {
-        let gpus: Vec<Arc<GpuReport>> = self.gpus.borrow_and_update().values().cloned().collect();
+        let (gpus, gpu_sources) = self.gpus_now();
         let books = self.gpu_books.borrow_and_update().clone();
         let gpu = read.gpu(&self.reader, books, now);
         let judged = match read.judged(now) {
@@ -259,6 +261,7 @@ impl Publisher {
                     bands: bands.clone(),
                     spend: read.spend.clone(),
                     sources: read.sources.clone(),
+                    gpu_sources: gpu_sources.clone(),
                     gpu: gpu.clone(),
                     gpu_window: self.gpu_window.borrow().clone(),
                     trends: Some(self.trends.borrow().clone()).filter(|told| !told.is_empty()),
@@ -283,6 +286,7 @@ impl Publisher {
             alerts: judged.alerts,
             records: read.records(&self.reader, now),
             gpus: Arc::new(gpus),
+            gpu_sources,
             gpu,
             trends: self.trends.borrow_and_update().clone(),
             sources: read.sources.clone(),

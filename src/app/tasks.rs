@@ -16,13 +16,14 @@ use crate::analyse::gpu_picture::{GpuBooks, GpuTimes};
 use crate::app::alerts::{self, AlertPort, AlertRoom};
 use crate::app::central::CentralAsker;
 use crate::app::gpu_history::LedgerHistory;
+use crate::app::gpu_now::GpuNow;
 use crate::app::gpu_time::{self, GpuTimekeeper};
 #[cfg(feature = "kubernetes")]
 use crate::app::kubernetes;
 use crate::app::lease::{HeldMeter, Replica};
 use crate::app::ledger::OutboxPort;
 use crate::app::polling::Polling;
-use crate::app::publish::{GpuReports, Publisher};
+use crate::app::publish::Publisher;
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::app::spend_history::LedgerSpendHistory;
@@ -127,7 +128,7 @@ impl Tasks {
             .context("failed to set up TLS; install `ca-certificates`, or name a bundle in `SSL_CERT_FILE`")?;
         let clock = &lasting.clock.clone();
         let (bell, rung) = watch::channel(0);
-        let (reports, gpus) = watch::channel(GpuReports::new());
+        let (telemetry, gpus) = watch::channel(GpuNow::new(&setup.config.gpu));
         let (mut supervisor, mut finishing) = (Supervisor::new(), Supervisor::new());
 
         let (heard, hearing) = mpsc::channel(64);
@@ -140,7 +141,7 @@ impl Tasks {
                 config: setup.config.clone(),
                 client: client.clone(),
                 clock: clock.clone(),
-                reports: gpus.clone(),
+                gpus: gpus.clone(),
                 inventory: inventory.clone(),
                 once,
             };
@@ -177,9 +178,9 @@ impl Tasks {
                 spawn(&mut supervisor, format!("pods:{}", source.name), beside);
             }
             let reading = reading.of_node(setup.config.node.clone()).in_turn(place, sources);
-            let (reports, heard) = (reports.clone(), heard.clone());
+            let (telemetry, heard) = (telemetry.clone(), heard.clone());
             let metrics = polling.metrics.clone();
-            let reading = reading.run(client.clone(), clock.clone(), reports, heard, metrics);
+            let reading = reading.run(client.clone(), clock.clone(), telemetry, heard, metrics);
             let (nodes_known, asked) = (nodes_known.clone(), asked.clone());
             spawn(&mut supervisor, format!("gpu:{}", source.name), async move {
                 nodes_known.await;
@@ -232,7 +233,7 @@ impl Tasks {
             renderer: renderer(setup),
         };
         // Both live as long as the publisher listens to them.
-        let kept = (polling.changed.clone(), reports, heard, inventory);
+        let kept = (polling.changed.clone(), telemetry, heard, inventory);
         spawn(&mut supervisor, "publisher", async move {
             publisher.run().await;
             drop(kept);

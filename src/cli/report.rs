@@ -131,6 +131,7 @@ impl Report {
             spend: Arc::new(reading.spend.into_iter().flatten().collect()),
             records: Arc::default(),
             gpus: Arc::new(Vec::new()),
+            gpu_sources: Arc::default(),
             gpu,
             trends: Arc::new(moved),
             sources: Arc::new(reading.sources),

@@ -14,7 +14,7 @@ use crate::domain::identity::Provider;
 use crate::domain::machine::Machine;
 use crate::domain::money::Money;
 use crate::domain::node::Node;
-use crate::domain::price::CapacityType;
+use crate::domain::price::{CapacityType, PriceNote};
 use crate::domain::report::{SourceError, SourceErrorKind};
 
 /// A node's document is a few hundred bytes; more than this is something else.
@@ -149,7 +149,7 @@ fn read(body: &[u8], name: &str, secrets: &[Secret]) -> Result<NodeFacts, String
         prices.push(GpuHourPrice {
             source: told.price_source,
             price: Money::new(price, currency),
-            note: format!("told by the central agent: {}", cleaned(&told.note, secrets)),
+            note: PriceNote::Told(cleaned(&told.note, secrets)),
         });
     }
     let instance_type = answer.instance_type.filter(|_| !answer.instance_type_is_guessed);

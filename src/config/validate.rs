@@ -70,7 +70,7 @@ pub(super) fn validate(
     let external_url = link(file.external_url.as_deref(), "external_url", findings);
     let dashboard_url = link(file.dashboard_url.as_deref(), "dashboard_url", findings);
     let bands = bands::bands(file.bands.as_deref(), &sources, &known, findings);
-    let names = alerts::Names { bands: &bands, sources: &sources, receivers: &known };
+    let names = alerts::Names { bands: &bands, sources: &sources, gpu: &gpu, receivers: &known };
     let alerts = Arc::new(alerts::alerts(file.alerts.as_ref(), &names, findings));
     let log = file.log.unwrap_or_default();
     Config {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::price::CapacityType;
+use crate::domain::report::SourceErrorKind;
 
 /// A share of time, 0 to 1. Made only by [`Utilization::from_percent`] or
 /// [`Utilization::from_ratio`], so that a percentage is never taken for a ratio.
@@ -229,4 +230,33 @@ pub struct GpuReport {
     pub dropped_samples: DroppedSamples,
     /// When.
     pub observed_at: Timestamp,
+}
+
+/// How the reading of a configured GPU telemetry source goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuSourceStatus {
+    /// The configured telemetry source.
+    pub source: SourceId,
+    /// The cloud that its GPUs are in; none on premises.
+    pub provider: Option<Provider>,
+    /// The configured cluster name.
+    pub cluster: String,
+    /// Whether the newest reading did well; none before the first one ended, or where another replica
+    /// reads it.
+    pub up: Option<bool>,
+    /// The newest good reading since the agent started.
+    pub last_success: Option<Timestamp>,
+    /// Why readings fail since then.
+    pub failure: Option<GpuSourceFailure>,
+}
+
+/// Why a GPU telemetry source cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuSourceFailure {
+    /// What kind, at the newest reading.
+    pub kind: SourceErrorKind,
+    /// What was tried, what came back and what to do, at the newest reading. Holds no secret.
+    pub text: String,
+    /// The first reading that failed.
+    pub since: Timestamp,
 }

@@ -19,6 +19,7 @@ use crate::domain::machine::Tier;
 use crate::domain::money::{Currency, Money};
 use crate::domain::node::Fleet;
 use crate::domain::period::{BillingPeriod, BillingZone, Window};
+use crate::domain::price::PriceNote;
 
 /// Milliseconds in an hour.
 const HOUR: Decimal = Decimal::from_parts(3_600_000, 0, 0, false, 0);
@@ -237,7 +238,7 @@ pub struct GpuHourPrice {
     /// The price; always more than zero.
     pub price: Money,
     /// How it was made, for people.
-    pub note: String,
+    pub note: PriceNote,
 }
 
 /// Machines that cost the same: what one price is made from.

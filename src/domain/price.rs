@@ -1,8 +1,10 @@
 //! Prices that a provider lists, before any discount.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::money::{Currency, Money};
@@ -108,5 +110,74 @@ impl InUse {
     pub fn currency(&self) -> Option<Currency> {
         let mut currencies = self.currencies.iter();
         currencies.next().copied().filter(|_| currencies.next().is_none())
+    }
+}
+
+/// How the price of a GPU's hour was made, for people. Its display is the API's English.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PriceNote {
+    /// Effective cost over GPU-hours of so many complete days.
+    Billed {
+        /// How many.
+        days: usize,
+    },
+    /// The provider's list as it was read.
+    Listed {
+        /// Whether it is that of spot capacity.
+        spot: bool,
+        /// The day on which it was read, in UTC.
+        read_on: Option<Date>,
+        /// What was added up; none where whole machines are listed.
+        parts: Option<ListedParts>,
+    },
+    /// The program's own table.
+    Embedded {
+        /// The day of the table, as it is written there.
+        listed_on: &'static str,
+        /// Whether it is the price of the very region.
+        own_region: bool,
+    },
+    /// As configured.
+    Configured,
+    /// The central agent's, in its words.
+    Told(String),
+    /// The same, made here while the central agent tells nothing.
+    Untold(Box<Self>),
+}
+
+/// What the list price of a GPU's hour was added up of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedParts {
+    /// The GPU's own, which has its share of the machine in it.
+    Whole,
+    /// The GPU's, and its share of cores and memory.
+    WithCoresAndMemory,
+}
+
+impl fmt::Display for PriceNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Billed { days } => {
+                write!(f, "effective cost over GPU-hours of {days} complete days")
+            }
+            Self::Listed { spot, read_on, parts } => {
+                f.write_str(if *spot { "spot, price list" } else { "on demand, price list" })?;
+                if let Some(day) = read_on {
+                    write!(f, " {day}")?;
+                }
+                match parts {
+                    None => Ok(()),
+                    Some(ListedParts::Whole) => f.write_str(": GPU with its share of the machine"),
+                    Some(ListedParts::WithCoresAndMemory) => f.write_str(": GPU, cores and memory"),
+                }
+            }
+            Self::Embedded { listed_on, own_region } => {
+                let region = if *own_region { "" } else { ", of its usual region" };
+                write!(f, "on demand, embedded {listed_on}{region}")
+            }
+            Self::Configured => f.write_str("as configured"),
+            Self::Told(note) => write!(f, "told by the central agent: {note}"),
+            Self::Untold(note) => write!(f, "{note}; told by no central agent"),
+        }
     }
 }

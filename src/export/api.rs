@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::band::BandJudgement;
 use crate::domain::breakdown::Amounts;
-use crate::domain::gpu::GpuReport;
+use crate::domain::gpu::{GpuReport, GpuSourceStatus};
 use crate::domain::identity::SourceId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::price::SkuPrice;
@@ -34,8 +34,9 @@ pub use openapi::openapi;
 pub use spend_days::{SpendDays, spend_days, spend_not_told};
 
 pub use documents::{
-    Band, BandDayView, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceView, GpuView, Gpus,
-    ListPriceView, PeriodSpendView, Report, SourceSpendView, SourceView, Sources, Spend, View,
+    Band, BandDayView, Bands, BudgetView, Cost, DayCost, Difference, GpuSourceStatusView,
+    GpuSourceView, GpuView, Gpus, ListPriceView, PeriodSpendView, Report, SourceSpendView,
+    SourceView, Sources, Spend, View,
 };
 
 /// The bands of a snapshot.
@@ -186,6 +187,21 @@ pub fn sources(snapshot: &Snapshot) -> Sources {
     Sources {
         as_of: snapshot.at.to_string(),
         sources: snapshot.sources.iter().map(source).collect(),
+        gpu_sources: snapshot.gpu_sources.iter().map(gpu_source_status).collect(),
+    }
+}
+
+fn gpu_source_status(status: &GpuSourceStatus) -> GpuSourceStatusView {
+    let failure = status.failure.as_ref();
+    GpuSourceStatusView {
+        source: status.source.to_string(),
+        provider: status.provider.map(|provider| provider.to_string()),
+        cluster: status.cluster.clone(),
+        up: status.up,
+        last_success: status.last_success.map(|at| at.to_string()),
+        error_kind: failure.map(|failure| failure.kind.as_str().to_owned()),
+        error: failure.map(|failure| failure.text.clone()),
+        failing_since: failure.map(|failure| failure.since.to_string()),
     }
 }
 

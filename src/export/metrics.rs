@@ -64,11 +64,13 @@ impl Renderer {
             Role::Node => {
                 gpu::gpu(&mut page, &snapshot.gpu, &mut self.workloads, self.limit);
                 gpu::info(&mut page, &snapshot.gpus, None);
+                gpu::sources(&mut page, &snapshot.gpu_sources);
                 return page.finish();
             }
             Role::Sidecar(pod) => {
                 gpu::own_workload(&mut page, &snapshot.gpu, pod);
                 gpu::info(&mut page, &snapshot.gpus, Some(pod));
+                gpu::sources(&mut page, &snapshot.gpu_sources);
                 return page.finish();
             }
         }
@@ -78,6 +80,7 @@ impl Renderer {
         bands(&mut page, snapshot);
         gpu::gpu(&mut page, &snapshot.gpu, &mut self.workloads, self.limit);
         gpu::clusters(&mut page, &snapshot.gpu);
+        gpu::sources(&mut page, &snapshot.gpu_sources);
         alerts(&mut page, snapshot);
         for status in snapshot.sources.iter() {
             let labels = [status.source.as_str(), status.provider.as_str()];

@@ -129,6 +129,8 @@ families! {
         "What an hour of one GPU costs.";
     GPU_HOUR_PRICE_SELECTED = Gauge "gpu_hour_price_selected" ["provider", "cluster", "region_id", "instance_type", "model", "capacity_type", "price_source"]
         "1 for the source of the price that is used, 0 for the others.";
+    GPU_SOURCE_UP = Gauge "gpu_source_up" ["source", "provider", "cluster"]
+        "1 if the newest reading of the GPU telemetry source did well, 0 if it failed.";
     GPU_TELEMETRY_COVERAGE_RATIO = Gauge "gpu_telemetry_coverage_ratio" ["provider", "cluster"]
         "GPUs that tell something as a share of those that the known nodes should have.";
     GPU_NOWCAST_ERROR_RATIO = Gauge "gpu_nowcast_error_ratio" ["provider"]

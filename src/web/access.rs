@@ -17,6 +17,8 @@ use crate::domain::lease::Leadership;
 pub(super) struct SignedIn {
     /// What they call themselves where they signed in with a browser.
     pub(super) name: Option<String>,
+    /// Whether the token may change things too.
+    pub(super) operates: bool,
 }
 
 /// Why nothing may be changed.
@@ -79,7 +81,8 @@ pub(super) async fn require_token(
                      must come from the agent's own page; programs send a bearer token";
         return json(StatusCode::FORBIDDEN, &serde_json::json!({"error": error}));
     }
-    request.extensions_mut().insert(SignedIn { name: sent.name });
+    let operates = operator.is_none() || matches!(lets_in(&[operator]), Ok(true));
+    request.extensions_mut().insert(SignedIn { name: sent.name, operates });
     next.run(request).await
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::access::{Barred, may_change};
 use super::alerts::{LONGEST_COMMENT, LONGEST_NAME, name, words};
-use super::page::{Shown, View, Visit};
+use super::page::Visit;
 use super::reader::Reader;
 use crate::domain::alert::{
     Acknowledgement, AlertId, AlertState, Silence, SilenceMatchers, Subject,
@@ -35,10 +35,13 @@ pub(super) enum Problem {
     Gone,
     /// The ledger keeps nothing now.
     Ledger,
+    /// Nothing can be changed here; the page says why.
+    Barred,
 }
 
 impl Problem {
-    const ALL: [Self; 5] = [Self::Name, Self::Comment, Self::Form, Self::Gone, Self::Ledger];
+    const ALL: [Self; 6] =
+        [Self::Name, Self::Comment, Self::Form, Self::Gone, Self::Ledger, Self::Barred];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +50,7 @@ impl Problem {
             Self::Form => "form",
             Self::Gone => "gone",
             Self::Ledger => "ledger",
+            Self::Barred => "barred",
         }
     }
 
@@ -77,6 +81,10 @@ impl Problem {
             Self::Ledger => reader.word(
                 "Nothing was changed: the ledger cannot be written now; see the agent's log.",
                 "변경되지 않았습니다. 지금 원장에 기록할 수 없습니다. 에이전트 로그를 확인하세요.",
+            ),
+            Self::Barred => reader.word(
+                "Nothing was changed: it cannot be changed here; the reason stands below.",
+                "변경되지 않았습니다. 여기서는 변경할 수 없으며, 이유는 아래에 있습니다.",
             ),
         }
     }
@@ -126,8 +134,8 @@ pub(super) async fn acknowledge(
         };
         Ok(Acknowledgement { by, comment, at: visit.face.alerts.now() })
     };
-    if let Err(barred) = may_change(&visit.face) {
-        return refused(&visit, barred);
+    if may_change(&visit.face).is_err() {
+        return back(&visit, &["alerts", &id], Err(Problem::Barred));
     }
     let outcome = match come(form) {
         Ok(taken) => note(&visit, &id, Some(taken)).await,
@@ -138,8 +146,8 @@ pub(super) async fn acknowledge(
 
 /// Gives an alert back.
 pub(super) async fn give_back(visit: Visit, Path(id): Path<String>) -> Response {
-    if let Err(barred) = may_change(&visit.face) {
-        return refused(&visit, barred);
+    if may_change(&visit.face).is_err() {
+        return back(&visit, &["alerts", &id], Err(Problem::Barred));
     }
     let outcome = note(&visit, &id, None).await;
     back(&visit, &["alerts", &id], outcome)
@@ -159,8 +167,8 @@ pub(super) async fn silence(
     Path(id): Path<String>,
     form: Result<Form<Silencing>, FormRejection>,
 ) -> Response {
-    if let Err(barred) = may_change(&visit.face) {
-        return refused(&visit, barred);
+    if may_change(&visit.face).is_err() {
+        return back(&visit, &["alerts", &id], Err(Problem::Barred));
     }
     let held = visit.snapshot().map(|snapshot| snapshot.alerts.clone()).unwrap_or_default();
     let alert = held.iter().find(|state| state.key.id().as_str() == id);
@@ -202,8 +210,8 @@ fn made(asked: Silencing, alert: &AlertState, visit: &Visit) -> Result<Silence, 
 
 /// Ends a silence.
 pub(super) async fn end_silence(visit: Visit, Path(id): Path<String>) -> Response {
-    if let Err(barred) = may_change(&visit.face) {
-        return refused(&visit, barred);
+    if may_change(&visit.face).is_err() {
+        return back(&visit, &["alerts"], Err(Problem::Barred));
     }
     let outcome = match visit.face.alerts.end_silence(id).await {
         Ok(true) => Ok(()),
@@ -226,14 +234,6 @@ fn back(visit: &Visit, segments: &[&str], outcome: Result<(), Problem>) -> Respo
     };
     let address = visit.place.to(segments, said);
     (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response()
-}
-
-fn refused(visit: &Visit, barred: Barred) -> Response {
-    let status = match barred {
-        Barred::NoToken => StatusCode::FORBIDDEN,
-        Barred::Follows(_) => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    visit.answer(View::Alerts, |_| Shown::failed(visit, status, why(&barred, &visit.reader)))
 }
 
 /// Why nothing can be changed here.

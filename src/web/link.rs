@@ -52,6 +52,11 @@ impl Place {
         self.write(&path(segments), query, self.chosen, self.reloads)
     }
 
+    /// This very view.
+    pub fn here(&self) -> String {
+        self.write(&self.own_path(), self.own_query(), self.chosen, self.reloads)
+    }
+
     /// This very view in a language.
     pub fn in_language(&self, language: Language) -> String {
         self.write(&self.own_path(), self.own_query(), Some(language), self.reloads)

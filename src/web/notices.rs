@@ -1,17 +1,24 @@
 //! What holds for every figure of the page: sources that cannot be read, data that is late, and the
 //! first days, when little is known yet.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
 use super::link::Place;
 use super::reader::Reader;
 use crate::domain::band::PeriodLabel;
+use crate::domain::gpu::GpuSourceStatus;
+use crate::domain::identity::SourceId;
 use crate::domain::spend::SourceStatus;
 use crate::snapshot::Snapshot;
 
 /// How long after its lag a source's data may be behind before the page says so.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// So many sources of GPU telemetry are named.
+const MOST_NAMED: usize = 3;
 
 /// The notices, those that need somebody first.
 pub(super) fn of(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
@@ -38,6 +45,7 @@ pub(super) fn of(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup 
                 (reader.word("What they cost is unknown until then.", "그때까지 비용은 알 수 없습니다."))
             }
         }
+        (telemetry(snapshot, place, reader))
         @if is_first_day(snapshot) {
             p.notice {
                 (reader.word("No day is complete yet: pace and month end are told from the first complete day on, \
@@ -63,6 +71,36 @@ fn failed(source: &SourceStatus, place: &Place, reader: &Reader) -> Markup {
                                      "읽은 적이 없어 비용을 알 수 없습니다. ")),
             }
             a href=(place.to(&["sources"], &[])) { (reader.word("Why", "원인")) }
+        }
+    }
+}
+
+/// Sources of GPU telemetry that have failed for so long that what they told last is forgotten. There
+/// may be as many as nodes.
+fn telemetry(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+    let known: BTreeSet<&SourceId> = snapshot.gpus.iter().map(|report| &report.source).collect();
+    let is_gone =
+        |status: &&GpuSourceStatus| status.up == Some(false) && !known.contains(&status.source);
+    let gone: Vec<&GpuSourceStatus> = snapshot.gpu_sources.iter().filter(is_gone).collect();
+    html! {
+        @if !gone.is_empty() {
+            p.notice.problem {
+                strong { (reader.word("GPU telemetry", "GPU 텔레메트리")) } " "
+                (reader.word("cannot be read", "읽기 실패")) ": "
+                @for (index, status) in gone.iter().take(MOST_NAMED).enumerate() {
+                    @if index > 0 { ", " }
+                    bdi { (status.source) }
+                    @if let Some(failure) = &status.failure { " (" (failure.kind.as_str()) ")" }
+                }
+                @if gone.len() > MOST_NAMED {
+                    (reader.word(" and ", " 외 ")) (reader.count(gone.len() - MOST_NAMED))
+                    (reader.word(" more", "개"))
+                }
+                ". "
+                (reader.word("What these GPUs do is unknown, not idle. ",
+                             "이 GPU의 상태는 유휴가 아니라 알 수 없음입니다. "))
+                a href=(place.to(&["sources"], &[])) { (reader.word("Why", "원인")) }
+            }
         }
     }
 }

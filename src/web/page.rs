@@ -113,7 +113,11 @@ impl Shown {
     /// Something that is wanted for the view cannot be had now.
     pub fn failed(visit: &Visit, status: StatusCode, why: &str) -> Self {
         let title = visit.reader.word("Cannot be shown now", "지금은 표시할 수 없음");
-        let body = html! { h1 { (title) } p role="alert" { (why) } };
+        let body = html! {
+            h1 { (title) }
+            p role="alert" { (why) }
+            p { a href=(visit.place.here()) { (visit.reader.word("Load again", "다시 불러오기")) } }
+        };
         Self { title: Some(title.to_owned()), status, body }
     }
 }

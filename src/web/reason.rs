@@ -85,7 +85,7 @@ impl Reader {
             }
             Reason::NoCompleteDay => words(
                 reason.to_string(),
-                "아직 완결된 날이 없습니다. 공급자의 지연 시간이 지나고 6시간 이상 간격의 두 번 읽기가 일치해야 완결됩니다"
+                "아직 완결된 날이 없음. 공급자의 지연 시간이 지나고 6시간 이상 간격의 두 번 읽기가 일치해야 완결됨"
                     .to_owned(),
             ),
             Reason::NeverRead(source) => {

@@ -7,6 +7,7 @@ use super::reader::Reader;
 use crate::config::file::Language;
 use crate::domain::forecast::ForecastError;
 use crate::domain::gpu_money::{Beside, Expected, FleetCost, Lacking};
+use crate::domain::price::{ListedParts, PriceNote};
 
 impl Reader {
     /// Why no forecast can be made.
@@ -34,6 +35,37 @@ impl Reader {
                 format!("가장 최근 완결일이 {}로 너무 오래되었습니다", self.day(*newest))
             }
             (Language::Ko, ForecastError::Overflow(_)) => "합계가 28자리를 넘습니다".into(),
+        }
+    }
+
+    /// How the price of a GPU's hour was made.
+    pub fn price_note(&self, note: &PriceNote) -> String {
+        if self.language == Language::En {
+            return note.to_string();
+        }
+        match note {
+            PriceNote::Billed { days } => {
+                format!("완결일 {}일의 상각 비용 ÷ GPU 시간", self.count(*days))
+            }
+            PriceNote::Listed { spot, read_on, parts } => {
+                let bought = if *spot { "스팟" } else { "온디맨드" };
+                let day = read_on.map_or_else(String::new, |day| format!(" {}", self.day(day)));
+                let parts = match parts {
+                    None => "",
+                    Some(ListedParts::Whole) => ": 머신 몫이 포함된 GPU",
+                    Some(ListedParts::WithCoresAndMemory) => ": GPU, 코어, 메모리",
+                };
+                format!("{bought}, 가격표{day}{parts}")
+            }
+            PriceNote::Embedded { listed_on, own_region } => {
+                let region = if *own_region { "" } else { ", 기본 리전 기준" };
+                format!("온디맨드, 내장 가격표 {listed_on}{region}")
+            }
+            PriceNote::Configured => "설정한 값".to_owned(),
+            PriceNote::Told(note) => format!("중앙 에이전트 제공: {note}"),
+            PriceNote::Untold(note) => {
+                format!("{}, 중앙 에이전트는 제공하지 않음", self.price_note(note))
+            }
         }
     }
 
@@ -125,6 +157,27 @@ mod tests {
                 "8 more A100-80GB-class GPUs, 1,640 GB more GPU memory, 2,000 GB more fast storage on \
                  the nodes or beside them",
                 "A100-80GB급 GPU 8개, GPU 메모리 1,640GB, 노드 안팎의 고속 스토리지 2,000GB",
+            ]
+        );
+    }
+
+    #[test]
+    fn how_a_price_was_made_is_told_in_the_readers_language() {
+        let told = |note: PriceNote| readers().map(|reader| reader.price_note(&note));
+        let parts = Some(ListedParts::WithCoresAndMemory);
+        let read_on = Some("2026-11-23".parse().unwrap());
+        assert_eq!(
+            told(PriceNote::Listed { spot: false, read_on, parts }),
+            [
+                "on demand, price list 2026-11-23: GPU, cores and memory",
+                "온디맨드, 가격표 2026년 11월 23일: GPU, 코어, 메모리",
+            ]
+        );
+        assert_eq!(
+            told(PriceNote::Untold(Box::new(PriceNote::Billed { days: 14 }))),
+            [
+                "effective cost over GPU-hours of 14 complete days; told by no central agent",
+                "완결일 14일의 상각 비용 ÷ GPU 시간, 중앙 에이전트는 제공하지 않음",
             ]
         );
     }

@@ -16,6 +16,7 @@ pub(super) mod record;
 pub(super) mod source;
 pub(super) mod sources;
 pub(super) mod spend;
+mod telemetry;
 
 /// A word for a status with a sign of its own, so that nobody has to tell colours apart.
 fn status(status: BandStatus, reader: &Reader) -> Markup {

@@ -10,4 +10,5 @@ mod redirect;
 mod reload;
 mod report;
 mod scrape;
+mod telemetry;
 mod webhook;

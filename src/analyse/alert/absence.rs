@@ -15,6 +15,7 @@ pub struct Absence<'a> {
     policies: &'a AlertPolicies,
     /// Whether each judged band is final in a period, and which period that is.
     bands: BTreeMap<(&'a str, BillingPeriod), (bool, PeriodLabel)>,
+    /// Sources of bills and of GPU telemetry: no two have one name.
     sources: BTreeSet<&'a str>,
     receivers: BTreeSet<&'a str>,
     /// The series of sources that were read.
@@ -37,6 +38,8 @@ impl<'a> Absence<'a> {
         let trends = facts.trends.into_iter().flatten();
         let fleets = facts.gpu_window.into_iter().flat_map(|range| &range.money.fleets);
         let now = facts.gpu.clusters.iter().map(|of| of.cluster.as_str());
+        let bills = facts.sources.iter().map(|status| status.source.as_str());
+        let telemetry = facts.gpu_sources.iter().map(|status| status.source.as_str());
         Self {
             facts,
             policies,
@@ -45,7 +48,7 @@ impl<'a> Absence<'a> {
                 .iter()
                 .map(|band| ((band.band.as_str(), band.period), (band.is_final, band.label)))
                 .collect(),
-            sources: facts.sources.iter().map(|status| status.source.as_str()).collect(),
+            sources: bills.chain(telemetry).collect(),
             receivers: facts.receivers.iter().map(|receiver| receiver.name.as_str()).collect(),
             read: trends.map(|of| (of.source.as_str(), of)).collect(),
             clusters: fleets.map(|of| of.fleet.cluster.as_str()).chain(now).collect(),

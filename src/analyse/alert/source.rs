@@ -8,6 +8,7 @@ use super::{Eye, either, limit, money, ratio, source_key};
 use crate::domain::alert::{
     AlertDetails, AlertKey, AlertRule, Figure, FigureName, Patience, Subject, Verdict,
 };
+use crate::domain::gpu::{GpuSourceFailure, GpuSourceStatus};
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::report::SourceErrorKind;
@@ -26,6 +27,9 @@ pub(super) fn look(eye: &mut Eye<'_>) {
         for period in spend.periods.iter().filter(|period| !period.is_final) {
             reconciliation_difference(eye, spend, period);
         }
+    }
+    for status in eye.facts.gpu_sources {
+        telemetry_failing(eye, status);
     }
     receiver_failing(eye);
 }
@@ -101,13 +105,35 @@ fn identity_wrong(eye: &mut Eye<'_>, status: &SourceStatus) {
 fn source_failing(eye: &mut Eye<'_>, status: &SourceStatus) {
     let key = source_key(AlertRule::SourceFailing, &status.source, status.provider);
     let Some(policy) = eye.policies.source_failing.on(&key) else { return };
-    let verdict = match status.up {
+    let details = failure(AlertDetails::new(policy.severity), status);
+    eye.tell(key, policy, unreadable(status.up), None, details);
+}
+
+/// Where telemetry fails, what its GPUs do is unknown, and rules of GPUs say nothing.
+fn telemetry_failing(eye: &mut Eye<'_>, status: &GpuSourceStatus) {
+    let mut key = AlertKey::new(AlertRule::SourceFailing)
+        .of(Subject::Source, status.source.as_str())
+        .of(Subject::Cluster, status.cluster.as_str());
+    if let Some(provider) = status.provider {
+        key = key.of(Subject::Provider, provider.as_str());
+    }
+    let Some(policy) = eye.policies.source_failing.on(&key) else { return };
+    let failure = status.failure.as_ref();
+    let kind = |failure: &GpuSourceFailure| Figure::Text(failure.kind.as_str().to_owned());
+    let details = AlertDetails::new(policy.severity)
+        .with_known(FigureName::LastSuccess, status.last_success.map(Figure::At))
+        .with_known(FigureName::ErrorKind, failure.map(kind))
+        .with_known(FigureName::Error, failure.map(|failure| Figure::Text(failure.text.clone())));
+    eye.tell(key, policy, unreadable(status.up), None, details);
+}
+
+/// Whether a source that was read so cannot be read.
+fn unreadable(up: Option<bool>) -> Verdict {
+    match up {
         None => Verdict::Unknown,
         Some(true) => Verdict::Clear,
         Some(false) => Verdict::Met,
-    };
-    let details = failure(AlertDetails::new(policy.severity), status);
-    eye.tell(key, policy, verdict, None, details);
+    }
 }
 
 fn cap_nearly_spent(eye: &mut Eye<'_>, status: &SourceStatus) {

@@ -15,6 +15,7 @@ use crate::domain::band::{BandStatus, BandView, BurnRates, PeriodLabel, ViewJudg
 use crate::domain::forecast::{
     BandForecast, BandOutlook, Forecast, ForecastInputs, ForecastMethod, PROBABILITIES, Quantile,
 };
+use crate::domain::gpu::GpuSourceStatus;
 use crate::domain::money::CostBasis;
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::reason::BandReason;
@@ -39,6 +40,7 @@ struct World {
     bands: Vec<BandJudgement>,
     spend: Vec<SourceSpend>,
     sources: Vec<SourceStatus>,
+    gpu_sources: Vec<GpuSourceStatus>,
     gpu: GpuPicture,
     window: Option<GpuRange>,
     trends: Option<Vec<SourceTrends>>,
@@ -53,6 +55,7 @@ impl World {
             bands: Vec::new(),
             spend: vec![spend()],
             sources: vec![status()],
+            gpu_sources: Vec::new(),
             gpu: GpuPicture::default(),
             window: None,
             trends: None,
@@ -74,6 +77,7 @@ impl World {
             bands: &self.bands,
             spend: &self.spend,
             sources: &self.sources,
+            gpu_sources: &self.gpu_sources,
             gpu: &self.gpu,
             gpu_window: self.window.as_ref(),
             trends: self.trends.as_deref(),

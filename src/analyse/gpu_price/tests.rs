@@ -42,7 +42,7 @@ fn told(listed: &[SkuPrice], fleet: &Fleet) -> Option<(String, String)> {
     let book = PriceBook::new(&[], listed.to_vec(), BTreeMap::new());
     let price = book.selected(fleet, date(2026, 11, 23))?;
     assert_eq!(price.source, PriceSource::List);
-    Some((price.price.to_string(), price.note))
+    Some((price.price.to_string(), price.note.to_string()))
 }
 
 fn text(price: &str, note: &str) -> Option<(String, String)> {

@@ -9,10 +9,11 @@ use tokio::time::{Instant, timeout};
 
 use super::{Lasting, Tasks, face, renderer, spawn, watch_nodes};
 use crate::analyse::gpu_picture::GpuBooks;
+use crate::app::gpu_now::GpuNow;
 use crate::app::gpu_time;
 use crate::app::nodes;
 use crate::app::polling::Polling;
-use crate::app::publish::{GpuReports, Publisher};
+use crate::app::publish::Publisher;
 use crate::app::setup::Setup;
 use crate::app::spend::SpendReader;
 use crate::app::trends::{GpuWindow, TrendReader, Trends};
@@ -97,7 +98,7 @@ fn show<K: Send + 'static>(
         metrics: polling.metrics.clone(),
     };
     spawn(supervisor, "trends", trend_reader.run());
-    let (reports, gpus) = watch::channel(GpuReports::new());
+    let (telemetry, gpus) = watch::channel(GpuNow::new(&setup.config.gpu));
     let publisher = Publisher {
         ledger: polling.handle.clone(),
         reader,
@@ -120,7 +121,7 @@ fn show<K: Send + 'static>(
     };
     spawn(supervisor, "publisher", async move {
         publisher.run().await;
-        drop((kept, reports));
+        drop((kept, telemetry));
     });
 }
 

@@ -76,7 +76,8 @@ pub struct BandScopeFile {
 /// Which bills an entry is about.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct SourceScopeFile {
-    /// The billing sources that the entry is about; all by default.
+    /// The sources that the entry is about, by name: of bills, and for `source_failing` also of GPU
+    /// telemetry; all by default.
     pub sources: Option<Vec<String>>,
     /// The clouds that the entry is about; all by default.
     pub providers: Option<Vec<CloudName>>,
@@ -309,7 +310,7 @@ pub struct AlertsFile {
     pub reservation_not_running: Option<Vec<ReservationFile>>,
     /// A bill's newest complete day is too old: a warning, later critical.
     pub billing_data_late: Option<Vec<BillingDataLateFile>>,
-    /// A bill cannot be read: a warning, after 2 hours.
+    /// A bill or GPU telemetry cannot be read: a warning, after 2 hours.
     pub source_failing: Option<Vec<SourceHealthFile>>,
     /// A bill refuses the credentials or the identity: critical, after half an hour.
     pub identity_wrong: Option<Vec<SourceHealthFile>>,

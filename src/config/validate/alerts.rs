@@ -6,12 +6,12 @@ use jiff::SignedDuration;
 
 use super::Known;
 use super::bands::unknown;
-use crate::config::SourceEntry;
 use crate::config::file::{
     AlertsFile, BandScopeFile, DaysFile, GpuProvider, GpuScopeFile, ProviderScopeFile,
     SeverityWord, SourceScopeFile, TimeFile,
 };
 use crate::config::structure::Findings;
+use crate::config::{GpuSource, SourceEntry};
 use crate::domain::alert::{AlertRule, Patience, Severity};
 use crate::domain::alert_policy::thresholds::Thresholds;
 use crate::domain::alert_policy::{AlertPolicies, AlertScope, Policy, RulePolicies};
@@ -26,6 +26,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 pub(super) struct Names<'a> {
     pub(super) bands: &'a [Band],
     pub(super) sources: &'a [SourceEntry],
+    pub(super) gpu: &'a [GpuSource],
     pub(super) receivers: &'a Known<'a>,
 }
 
@@ -189,7 +190,7 @@ impl Reading<'_, '_> {
                 );
             }
             let scope = entry.scope();
-            self.refer(&scope, &path);
+            self.refer(&scope, rule, &path);
             if scope == AlertScope::default() && self.findings.is_sound(&path) {
                 admits_all.get_or_insert(index);
             }
@@ -238,14 +239,19 @@ impl Reading<'_, '_> {
     }
 
     /// Names that an entry refers to must be there.
-    fn refer(&mut self, scope: &AlertScope, path: &str) {
+    fn refer(&mut self, scope: &AlertScope, rule: AlertRule, path: &str) {
         let bands: Vec<&str> = self.names.bands.iter().map(|band| band.name.as_str()).collect();
-        let sources: Vec<&str> =
-            self.names.sources.iter().map(|source| source.name.as_str()).collect();
+        // One rule is about telemetry too.
+        let has_telemetry = rule == AlertRule::SourceFailing;
+        let gpu_is_sound = !has_telemetry || self.findings.is_sound("gpu");
+        let gpu = self.names.gpu.iter().filter(|_| has_telemetry);
+        let bills = self.names.sources.iter().map(|source| source.name.as_str());
+        let sources: Vec<&str> = bills.chain(gpu.map(|source| source.name.as_str())).collect();
         for (kind, key, wanted, known) in
             [("band", "bands", &scope.bands, bands), ("source", "sources", &scope.sources, sources)]
         {
-            if !self.findings.is_sound(key) {
+            let is_whole = gpu_is_sound || key != "sources";
+            if !self.findings.is_sound(key) || !is_whole {
                 continue;
             }
             for name in wanted.iter().filter(|name| !known.contains(&name.as_str())) {

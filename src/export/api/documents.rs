@@ -220,8 +220,10 @@ pub struct BudgetView {
 pub struct Sources {
     /// When the snapshot was made, RFC 3339.
     pub as_of: String,
-    /// One entry for each configured source.
+    /// One entry for each configured billing source.
     pub sources: Vec<SourceView>,
+    /// One entry for each configured GPU telemetry source.
+    pub gpu_sources: Vec<GpuSourceStatusView>,
 }
 
 /// How one source's polling goes.
@@ -251,6 +253,34 @@ pub struct SourceView {
     /// The most that requests may cost in a calendar month.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monthly_cap: Option<String>,
+}
+
+/// How the reading of one GPU telemetry source goes.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct GpuSourceStatusView {
+    /// The source's name.
+    pub source: String,
+    /// `aws`, `gcp` or `azure`; absent on premises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The configured cluster.
+    pub cluster: String,
+    /// Whether the newest reading did well; absent before the first one, and on a replica that
+    /// follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up: Option<bool>,
+    /// The newest good reading since the agent started, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<String>,
+    /// The kind of the newest failure since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_kind: Option<String>,
+    /// What failed and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Since when it fails, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<String>,
 }
 
 /// `/api/v1/gpu`: GPUs as telemetry tells them.

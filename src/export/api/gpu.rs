@@ -257,7 +257,7 @@ fn prices(prices: &[GpuHourPrice]) -> Vec<GpuHourPriceView> {
         price_source: price.source.as_str().to_owned(),
         price: amount(price.price.amount),
         currency: price.price.currency.to_string(),
-        note: price.note.clone(),
+        note: price.note.to_string(),
     };
     prices.iter().map(view).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::{OTHER, Series};
-use crate::domain::gpu::{GpuReport, Pod};
+use crate::domain::gpu::{GpuReport, GpuSourceStatus, Pod};
 use crate::domain::gpu_money::{FleetNow, GpuPicture, PeriodPicture, PriceSource};
 use crate::domain::gpu_time::{GpuState, StateTime, Workload};
 use crate::domain::identity::Provider;
@@ -67,6 +67,16 @@ pub(super) fn clusters(page: &mut Series, picture: &GpuPicture) {
         for tier in Tier::ALL {
             let labels = [provider(cluster.provider), cluster.cluster.as_str(), tier.as_str()];
             page.add(&names::CLUSTER_TIER, &labels, u8::from(tier == cluster.tier));
+        }
+    }
+}
+
+/// How the reading of each telemetry source goes.
+pub(super) fn sources(page: &mut Series, sources: &[GpuSourceStatus]) {
+    for status in sources {
+        let labels = [status.source.as_str(), provider(status.provider), status.cluster.as_str()];
+        if let Some(up) = status.up {
+            page.add(&names::GPU_SOURCE_UP, &labels, u8::from(up));
         }
     }
 }

@@ -288,7 +288,15 @@ fn changes(told: &Told<'_>, visit: &Visit) -> Markup {
     html! {
         h2 { (reader.word("Take or silence it", "확인하거나 중지하기")) }
         @match may_change(&visit.face) {
-            Ok(()) => div.columns { (taking(told, visit)) (silencing(told.state, visit)) },
+            Ok(()) => {
+                @if visit.signed_in.as_ref().is_some_and(|signed| !signed.operates) {
+                    p.note {
+                        (reader.word("You signed in with the token that reads. The browser asks for the other one, web.operator_token, when you send a form.",
+                                     "읽기용 토큰으로 로그인했습니다. 양식을 보낼 때 브라우저가 변경용 토큰(web.operator_token)을 묻습니다."))
+                    }
+                }
+                div.columns { (taking(told, visit)) (silencing(told.state, visit)) }
+            },
             Err(barred) => p.note { (forms::why(&barred, reader)) },
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::change::Change;
 use crate::domain::forecast::ForecastMethod;
 use crate::domain::money::{Currency, Money};
+use crate::domain::period::BillingPeriod;
 use crate::snapshot::Snapshot;
 use crate::web::chart::track::track;
 use crate::web::link::Place;
@@ -48,7 +49,9 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
                               `costband check`가 각 범위의 소스를 보여 줍니다."))
             }
         } @else {
-            div.cards { @for band in cut.shown { (card(band, snapshot, place, reader)) } }
+            // Providers' months begin hours apart.
+            @let shown = current.first().map(|band| band.period);
+            div.cards { @for band in cut.shown { (card(band, shown, snapshot, place, reader)) } }
             (cut.links(place, reader))
             p.note {
                 (reader.word("The shaded zone is the band from floor to ceiling, the bar what was spent so far; the circle is \
@@ -152,13 +155,21 @@ fn age(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     }
 }
 
-fn card(band: &BandJudgement, snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+/// A band, with its month where that is not the one that the page is headed by.
+fn card(
+    band: &BandJudgement,
+    shown: Option<BillingPeriod>,
+    snapshot: &Snapshot,
+    place: &Place,
+    reader: &Reader,
+) -> Markup {
     html! {
         article.card {
             h2 {
                 a href=(place.to(&["bands", &band.band], &[])) { bdi { (band.band) } }
                 (verdict(band, reader))
             }
+            @if shown != Some(band.period) { p.note { (reader.month(band.period)) } }
             (standing(band, reader))
             (track(band, reader))
             (ending(band, reader))

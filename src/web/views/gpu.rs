@@ -226,15 +226,20 @@ fn unknown(reader: &Reader) -> &'static str {
 }
 
 /// Why the past is not shown.
-fn no_past(error: &HistoryError, reader: &Reader) -> Markup {
-    html! { p.empty role="alert" { (why_no_past(error, reader)) } }
+fn no_past(error: &HistoryError, visit: &Visit) -> Markup {
+    html! {
+        p.empty role="alert" {
+            (why_no_past(error, &visit.reader)) " "
+            a href=(visit.place.here()) { (visit.reader.word("Load again", "다시 불러오기")) }
+        }
+    }
 }
 
 fn why_no_past(error: &HistoryError, reader: &Reader) -> &'static str {
     match error {
         HistoryError::Busy => reader.word(
-            "The month is being read for somebody else. Load this page again in a moment.",
-            "다른 요청이 이번 달을 읽고 있습니다. 잠시 후 다시 불러오세요.",
+            "The month is being read for somebody else; it is there in a moment.",
+            "다른 요청이 이번 달을 읽고 있으며, 잠시 후 표시할 수 있습니다.",
         ),
         HistoryError::Ledger(_) => reader.word(
             "The ledger cannot be read; the agent's log says why.",

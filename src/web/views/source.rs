@@ -1,10 +1,11 @@
-//! One source of bills: why it fails and what to do, what its readings found, what moved.
+//! One source: of a bill, why it fails and what to do, what its readings found, what moved.
 
 use axum::extract::Path;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 
 use super::sources::{readings, requests, spend_of, state};
+use super::telemetry;
 use crate::domain::band::PeriodLabel;
 use crate::domain::money::Money;
 use crate::domain::spend::{SourceSpend, SourceStatus};
@@ -21,9 +22,17 @@ pub(in crate::web) async fn show(visit: Visit, Path(id): Path<String>) -> axum::
     visit.answer(View::Sources, |snapshot| {
         match snapshot.sources.iter().find(|status| status.source.as_str() == id) {
             Some(status) => Shown::one(id.clone(), body(status, snapshot, &visit)),
-            None => Shown::missing(&visit, &id),
+            None => telemetry_of(snapshot, &id, &visit),
         }
     })
+}
+
+/// A source of GPU telemetry: no two sources have one name.
+fn telemetry_of(snapshot: &Snapshot, id: &str, visit: &Visit) -> Shown {
+    match snapshot.gpu_sources.iter().find(|status| status.source.as_str() == id) {
+        Some(status) => Shown::one(id.to_owned(), telemetry::body(status, snapshot, visit)),
+        None => Shown::missing(visit, id),
+    }
 }
 
 fn body(status: &SourceStatus, snapshot: &Snapshot, visit: &Visit) -> Markup {

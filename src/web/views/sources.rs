@@ -6,20 +6,20 @@ use rust_decimal::prelude::ToPrimitive;
 
 use super::alert::bar;
 use super::cut::Cut;
-use crate::domain::gpu::GpuReport;
+use super::telemetry;
 use crate::domain::money::Money;
 use crate::domain::spend::{SourceSpend, SourceStatus};
 use crate::snapshot::Snapshot;
-use crate::web::link::Place;
 use crate::web::page::{Shown, View, Visit};
 use crate::web::reader::Reader;
 
 /// The view.
 pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
-    visit.answer(View::Sources, |snapshot| Shown::view(body(snapshot, &visit.place, &visit.reader)))
+    visit.answer(View::Sources, |snapshot| Shown::view(body(snapshot, &visit)))
 }
 
-fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
+fn body(snapshot: &Snapshot, visit: &Visit) -> Markup {
+    let (place, reader) = (&visit.place, &visit.reader);
     // What fails stands first, the others as they are configured.
     let mut sources: Vec<&SourceStatus> = snapshot.sources.iter().collect();
     sources.sort_by_key(|status| status.up != Some(false));
@@ -48,8 +48,7 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
             }
         }
         (cut.links(place, reader))
-        h2 { (reader.word("GPU telemetry", "GPU 텔레메트리")) " · " (reader.count(snapshot.gpus.len())) }
-        (telemetry(&snapshot.gpus, place, reader))
+        (telemetry::section(snapshot, visit))
     }
 }
 
@@ -63,12 +62,20 @@ pub(super) fn spend_of<'a>(
 
 /// Whether it can be read, with a sign of its own.
 pub(super) fn state(status: &SourceStatus, reader: &Reader) -> Markup {
-    let (class, sign, word) = match status.up {
+    sign_of(status.up, None, reader)
+}
+
+/// Whether a source can be read. Where nobody has tried, `unread` says more than that it is so.
+pub(super) fn sign_of(up: Option<bool>, unread: Option<&str>, reader: &Reader) -> Markup {
+    let (class, sign, word) = match up {
         Some(true) => ("within", "M1 6 L4.5 10 L11 2", reader.word("read well", "정상")),
         Some(false) => {
             ("above", "M2 2 L10 10 M10 2 L2 10", reader.word("cannot be read", "읽기 실패"))
         }
-        None => ("unknown", "M1 6 H11", reader.word("not read yet", "아직 읽지 않음")),
+        None => {
+            let word = reader.word("not read yet", "아직 읽지 않음");
+            ("unknown", "M1 6 H11", unread.unwrap_or(word))
+        }
     };
     html! {
         span.status.(class) {
@@ -135,51 +142,5 @@ pub(super) fn requests(status: &SourceStatus, reader: &Reader) -> Markup {
             }
         }
         @if let Some(share) = status.spent.iter().find_map(share) { (bar(share)) }
-    }
-}
-
-fn telemetry(reports: &[std::sync::Arc<GpuReport>], place: &Place, reader: &Reader) -> Markup {
-    let cut = Cut::of(reports, "telemetry", place);
-    html! {
-        @if reports.is_empty() {
-            p.empty {
-                (reader.word("No GPU telemetry was read lately. Exporters, a Prometheus or the driver's library are named under `gpu`; docs/gpu.md says how.",
-                             "최근 읽은 GPU 텔레메트리가 없습니다. 설정의 `gpu`에 익스포터, 프로메테우스 또는 드라이버 라이브러리를 지정하며, 방법은 docs/gpu.md에 있습니다."))
-            }
-        } @else {
-            p.note {
-                (reader.word("What was read lately. One that is configured and missing here did not answer; the log and costband_source_up say why.",
-                             "최근 읽은 소스입니다. 설정했지만 여기 없는 소스는 응답하지 않은 것이며, 원인은 로그와 costband_source_up에 있습니다."))
-            }
-            div.scroll tabindex="0" role="region" aria-label=(reader.word("GPU telemetry", "GPU 텔레메트리")) {
-                table {
-                    thead { tr {
-                        th scope="col" { (reader.word("Source", "소스")) }
-                        th scope="col" { (reader.word("Cloud", "클라우드")) }
-                        th scope="col" { (reader.word("Cluster", "클러스터")) }
-                        th.number scope="col" { "GPU" }
-                        th scope="col" { (reader.word("Read", "읽은 시각")) }
-                        th.number scope="col" { (reader.word("Values not taken", "제외한 값")) }
-                    } }
-                    tbody {
-                        @for report in cut.shown {
-                            tr {
-                                th scope="row" { bdi { (report.source) } }
-                                td { (reader.language.provider(report.provider)) }
-                                td { bdi { (report.cluster) } }
-                                td.number { (reader.count(report.gpus.len())) }
-                                td { (reader.ago(report.observed_at)) }
-                                td.number { (reader.number(report.dropped_samples.total().into(), 0)) }
-                            }
-                        }
-                    }
-                }
-            }
-            (cut.links(place, reader))
-            p.note {
-                (reader.word("Values that are no measurement (the driver's way to say that it does not know) are left out and never counted as idle.",
-                             "측정값이 아닌 값(드라이버가 모른다는 표시)은 제외하며 유휴로 세지 않습니다."))
-            }
-        }
     }
 }

@@ -40,6 +40,7 @@ async fn told(bench: &Bench) -> Vec<(AlertRule, String)> {
         bands: Arc::new(bench.reader.judge(&reading, &history, &gpu, now)),
         spend: Arc::new(reading.spend.into_iter().flatten().collect()),
         sources: Arc::new(reading.sources),
+        gpu_sources: Arc::default(),
         gpu: Arc::new(gpu),
         gpu_window: None,
         trends: None,

@@ -507,6 +507,7 @@ impl Bench {
             bands: Arc::new(bands),
             records: Arc::default(),
             gpus: Arc::new(Vec::new()),
+            gpu_sources: Arc::default(),
             gpu: Arc::default(),
             trends: Arc::default(),
             sources: Arc::new(reading.sources),

@@ -48,7 +48,7 @@ async fn listed(bench: &Bench, provider: Provider, name: &str, region: &str) -> 
     };
     let price = book.selected(&fleet, date(2026, 11, 16)).unwrap();
     assert_eq!(price.source, PriceSource::List);
-    (price.price.to_string(), price.note)
+    (price.price.to_string(), price.note.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,13 @@ use std::time::Duration;
 use costband::analyse::gpu_time::Accountant;
 use costband::app::alerts::{AlertInput, AlertRoom, judge};
 use costband::app::demo::World;
+use costband::app::gpu_now::GpuNow;
 use costband::app::gpu_time;
 use costband::app::polling::Polling;
 use costband::app::setup::Setup;
 use costband::app::spend::{History, SpendReader};
 use costband::app::trends;
 use costband::collect::gpu::{GpuTarget, scrape};
-use costband::domain::gpu::GpuReport;
 use costband::domain::gpu_time::StateRules;
 use costband::domain::identity::{Provider, SourceId};
 use costband::domain::node::NodeInventory;
@@ -50,7 +50,7 @@ struct Demo {
     renderer: Renderer,
     history: Arc<History>,
     accountant: Accountant,
-    reports: BTreeMap<Provider, Arc<GpuReport>>,
+    telemetry: GpuNow,
     inventory: NodeInventory,
     client: reqwest::Client,
     _folder: tempfile::TempDir,
@@ -119,7 +119,7 @@ impl Demo {
             renderer: Renderer::new(200),
             history: Arc::default(),
             accountant: Accountant::new(StateRules::default(), Vec::new()),
-            reports: BTreeMap::new(),
+            telemetry: GpuNow::new(&setup.config.gpu),
             inventory: NodeInventory::default(),
             client: reqwest::Client::new(),
             setup,
@@ -160,7 +160,7 @@ impl Demo {
                 Ok(report) => {
                     self.polling.metrics.gpu_samples_dropped(&target.id, &report.dropped_samples);
                     self.accountant.observe(&report, &self.inventory);
-                    self.reports.insert(provider, Arc::new(report));
+                    self.telemetry.read(&target.id, &[report], now);
                 }
                 // No node of the cloud runs.
                 Err(error) => assert!(scenario.nodes(provider, now).is_empty(), "{error}"),
@@ -186,6 +186,8 @@ impl Demo {
         let bands = Arc::new(self.reader.judge(&reading, &self.history, &gpu, now));
         let spend = Arc::new(reading.spend.iter().flatten().cloned().collect::<Vec<_>>());
         let sources = Arc::new(reading.sources.clone());
+        let gpu_sources: Vec<_> = self.telemetry.sources().cloned().collect();
+        let gpu_sources = Arc::new(gpu_sources);
         let config = &self.setup.config;
         let room = AlertRoom {
             policies: config.alerts.clone(),
@@ -195,12 +197,14 @@ impl Demo {
         };
         let (reader, bands_, gpu_) = (self.reader.clone(), bands.clone(), gpu.clone());
         let (spend_, sources_) = (spend.clone(), sources.clone());
+        let gpu_sources_ = gpu_sources.clone();
         let judged = self.polling.handle.call(move |ledger| {
             let trends = Arc::new(trends::read(&reader, ledger, now)?);
             let input = AlertInput {
                 bands: bands_,
                 spend: spend_,
                 sources: sources_,
+                gpu_sources: gpu_sources_,
                 gpu: gpu_,
                 gpu_window: None,
                 trends: Some(trends).filter(|told| !told.is_empty()),
@@ -213,7 +217,8 @@ impl Demo {
             bands,
             alerts: Arc::new(judged.await.unwrap().unwrap().alerts),
             records: Arc::default(),
-            gpus: Arc::new(self.reports.values().cloned().collect()),
+            gpus: Arc::new(self.telemetry.reports().cloned().collect()),
+            gpu_sources,
             gpu,
             trends: Arc::default(),
             sources,

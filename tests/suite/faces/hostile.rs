@@ -85,6 +85,15 @@ pub(super) fn world() -> Snapshot {
         spend.push(of);
         sources.push(status);
     }
+    let telemetry = Arc::make_mut(&mut world.gpu_sources);
+    let lost = telemetry[2].clone();
+    for index in 0..MANY {
+        let mut one = lost.clone();
+        one.source = SourceId::new(name(index));
+        one.cluster = name(index + 1);
+        one.failure.as_mut().unwrap().text = name(index).repeat(9);
+        telemetry.push(one);
+    }
     let bands = Arc::make_mut(&mut world.bands);
     let judged = bands.clone();
     for index in 0..100 {

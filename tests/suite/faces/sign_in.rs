@@ -203,10 +203,15 @@ async fn without_a_token_the_page_has_no_form_and_says_why() {
     }
     let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
     for path in [format!("/alerts/{id}/acknowledgement"), "/silences/1/end".to_owned()] {
-        let request = client.post(format!("{}{path}", open.url)).form(&[("by", "jin")]);
+        let url: reqwest::Url = format!("{}{path}", open.url).parse().unwrap();
+        let request = client.post(url.clone()).form(&[("by", "jin")]);
         let answer = request.header("sec-fetch-site", "same-origin").send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
-        assert!(answer.text().await.unwrap().contains("web.bearer_token"), "{path}");
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
+        let back = answer.headers()["location"].to_str().unwrap().to_owned();
+        assert!(back.ends_with("?problem=barred"), "{back}");
+        let told = reqwest::get(url.join(&back).unwrap()).await.unwrap().text().await.unwrap();
+        assert!(told.contains("it cannot be changed here"), "{path}");
+        assert!(told.contains("web.bearer_token"), "{path}");
     }
 }
 
@@ -246,6 +251,15 @@ async fn with_a_token_for_changes_the_one_that_scrapes_changes_nothing() {
     ] {
         let answer = change(shown).bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status(), wanted, "{token}: {}", answer.text().await.unwrap());
+    }
+    for (name, wanted) in [("reads", true), ("operates", false)] {
+        let alerts = client.get(format!("{}/api/v1/alerts", both.url)).bearer_auth(name);
+        let alerts: serde_json::Value = alerts.send().await.unwrap().json().await.unwrap();
+        let id = alerts["alerts"][0]["id"].as_str().unwrap();
+        let page = client.get(format!("{}/alerts/{id}", both.url)).basic_auth("jin", Some(name));
+        let page = page.send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("<form"), "{name}");
+        assert_eq!(page.contains("You signed in with the token that reads"), wanted, "{name}");
     }
     // A browser is asked for the other password, and only its own page changes anything.
     let basic = change(&both).basic_auth("jin", Some("reads")).send().await.unwrap();

@@ -1,6 +1,8 @@
 //! Views of alerts, sources and the forecast record: what each says, in both languages, of names that
 //! mean harm and of what is not known.
 
+use costband::domain::identity::SourceId;
+use costband::domain::lease::Leadership;
 use reqwest::StatusCode;
 
 use super::world::{HOSTILE, Shown, snapshot};
@@ -89,7 +91,9 @@ async fn sources_tell_what_fails_and_what_to_do() {
         "azure-main not read yet",
         "0.24 USD of a cap of 30.00 USD",
         "nothing spent , no cap",
-        "gpu-cellar on premises video 1",
+        "gpu-cellar read well on premises video 1",
+        "gpu-lost cannot be read no answer in time Google Cloud video unknown not yet",
+        "gpu-new not read yet Azure video unknown not yet",
     ] {
         assert!(list.contains(part) || list.contains(&part.replace(" ,", ",")), "{part}: {list}");
     }
@@ -120,6 +124,51 @@ async fn sources_tell_what_fails_and_what_to_do() {
     assert!(never.contains("It was never read: what it costs is unknown."), "{never}");
     assert!(!never.contains(" 0 USD"), "unknown is not zero: {never}");
     assert_eq!(shown.get("/sources/nothing", &[]).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn telemetry_tells_why_it_fails_and_that_its_gpus_are_unknown() {
+    let shown = Shown::start().await;
+    let lost = words(&shown.text("/sources/gpu-lost").await);
+    for part in [
+        "GPU telemetry cannot be read",
+        "failed to read &lt;script&gt;",
+        "see whether the exporter runs and can be reached",
+        "It has failed since Oct 16, 2025, 9:30 AM UTC",
+        "What its GPUs do is unknown meanwhile, never idle.",
+        "GPU unknown",
+    ] {
+        assert!(lost.contains(part), "{part}: {lost}");
+    }
+    let well = words(&shown.text("/sources/gpu-aws").await);
+    assert!(well.contains("GPU telemetry read well") && well.contains("GPU 3"), "{well}");
+    let notice = "GPU telemetry cannot be read: gpu-lost (timeout).";
+    assert!(words(&shown.text("/gpu").await).contains(notice));
+
+    let mut world = snapshot();
+    let telemetry = std::sync::Arc::make_mut(&mut world.gpu_sources);
+    telemetry[1].source = SourceId::new("gpu-empty");
+    shown.publish(world.clone());
+    let empty = words(&shown.text("/sources/gpu-empty").await);
+    assert!(empty.contains("It answers and tells of no GPU."), "{empty}");
+
+    std::sync::Arc::make_mut(&mut world.gpu_sources).clear();
+    shown.publish(world);
+    let none = words(&shown.text("/sources").await);
+    assert!(none.contains("No GPU telemetry is configured."), "{none}");
+}
+
+#[tokio::test]
+async fn a_replica_that_follows_says_that_another_one_reads() {
+    let shown = Shown::made(|face| {
+        face.shares_ledger = true;
+        face.leadership = std::sync::Arc::new(|| Leadership::Follower { holder: None });
+    })
+    .await;
+    shown.publish(snapshot());
+    let list = words(&shown.text("/sources").await);
+    assert!(list.contains("gpu-new read by another replica"), "{list}");
+    assert!(!list.contains("gpu-new not read yet"), "{list}");
 }
 
 #[tokio::test]

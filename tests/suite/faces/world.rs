@@ -17,7 +17,8 @@ use costband::domain::forecast::{
     PROBABILITIES, PathDay, Quantile,
 };
 use costband::domain::gpu::{
-    DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, Utilization,
+    DropReason, DroppedSamples, GpuKey, GpuReport, GpuSample, GpuSourceFailure, GpuSourceStatus,
+    Utilization,
 };
 use costband::domain::gpu_money::{
     Beside, ClusterTier, Coverage, Expected, FleetCost, FleetMoney, FleetNow, GpuHourPrice,
@@ -34,7 +35,7 @@ use costband::domain::period::{BillingPeriod, BillingZone, Window, next_day};
 use costband::domain::ports::{
     GpuHistory, HistoryError, PollObserver, SpendHistory, SpendHistoryError,
 };
-use costband::domain::price::{CapacityType, SkuPrice};
+use costband::domain::price::{CapacityType, PriceNote, SkuPrice};
 use costband::domain::reason::BandReason;
 use costband::domain::record::{BandRecord, PastForecast};
 use costband::domain::report::{Completeness, NativeBudget, SourceErrorKind};
@@ -425,7 +426,7 @@ fn picture() -> GpuPicture {
     let price = |source, price: &str| GpuHourPrice {
         source,
         price: money(price),
-        note: "as told".to_owned(),
+        note: PriceNote::Told("as told".to_owned()),
     };
     let workload = |name: &str, cost: &str, idle: &str| WorkloadMoney {
         of: Workload { namespace: "ml".to_owned(), name: name.to_owned() },
@@ -595,6 +596,33 @@ fn gpus() -> Vec<GpuReport> {
     ]
 }
 
+fn gpu_sources() -> Vec<GpuSourceStatus> {
+    let status = |source: &str, provider, up| GpuSourceStatus {
+        source: SourceId::new(source),
+        provider,
+        cluster: "video".to_owned(),
+        up,
+        last_success: up.map(|_| "2025-10-16T11:59:45Z".parse().unwrap()),
+        failure: None,
+    };
+    let failure = GpuSourceFailure {
+        kind: SourceErrorKind::Timeout,
+        text: format!("failed to read {HOSTILE}"),
+        since: "2025-10-16T09:30:00Z".parse().unwrap(),
+    };
+    let lost = GpuSourceStatus {
+        failure: Some(failure),
+        last_success: None,
+        ..status("gpu-lost", Some(Provider::Gcp), Some(false))
+    };
+    vec![
+        status("gpu-aws", Some(Provider::Aws), Some(true)),
+        status("gpu-cellar", None, Some(true)),
+        lost,
+        status("gpu-new", Some(Provider::Azure), None),
+    ]
+}
+
 fn sources() -> Vec<SourceStatus> {
     let status = |source: &str, provider, up| SourceStatus {
         source: SourceId::new(source),
@@ -670,6 +698,7 @@ pub(crate) fn snapshot() -> Snapshot {
         gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
         gpu: Arc::new(picture()),
         trends: Arc::new(vec![trends()]),
+        gpu_sources: Arc::new(gpu_sources()),
         sources: Arc::new(sources()),
     }
 }
@@ -816,16 +845,25 @@ impl Shown {
         bearer_token: Option<SecretRef>,
         operator_token: Option<SecretRef>,
     ) -> Self {
+        Self::made(|face| {
+            face.bearer_token = bearer_token;
+            face.operator_token = operator_token;
+        })
+        .await
+    }
+
+    /// A face that differs in something, before its first snapshot.
+    pub(crate) async fn made(change: impl FnOnce(&mut Face)) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (published, snapshots) = watch::channel(None);
         let readiness = Arc::new(Readiness::default());
         let desk = Desk::default();
-        let face = Face {
+        let mut face = Face {
             published: snapshots,
             readiness: readiness.clone(),
             self_metrics: self_metrics(),
-            bearer_token,
-            operator_token,
+            bearer_token: None,
+            operator_token: None,
             language: Language::En,
             alerts: Arc::new(desk),
             wording: costband::app::alerts::wording,
@@ -835,6 +873,7 @@ impl Shown {
             leadership: Arc::new(|| Leadership::Alone),
             shares_ledger: false,
         };
+        change(&mut face);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router(watch::channel(face).1)).await });

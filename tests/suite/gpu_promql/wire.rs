@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use costband::app::gpu::Reading;
+use costband::app::gpu_now::GpuNow;
 use costband::app::setup::Setup;
 use costband::collect::gpu::promql::{self, Pace, PromqlTarget};
 use costband::config::secret::SecretRef;
@@ -308,14 +309,14 @@ async fn a_step_that_is_longer_than_the_time_between_two_looks_makes_no_gpu_vani
     let setup = Setup::from_text(&text, std::iter::empty()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Seconds(Mutex::new(at("2026-11-16T10:00:00Z"))));
     let (reading, _) = Reading::new(&setup.config.gpu[0], None, &clock).unwrap();
-    let (reports, mut seen) = watch::channel(Default::default());
+    let (now, mut seen) = watch::channel(GpuNow::new(&setup.config.gpu));
     let (heard, mut hearing) = mpsc::channel(100);
-    let task = tokio::spawn(reading.run(client(), clock, reports, heard, SelfMetrics::new()));
+    let task = tokio::spawn(reading.run(client(), clock, now, heard, SelfMetrics::new()));
     tokio::spawn(async move { while hearing.recv().await.is_some() {} });
     let twice = async {
         while server.asked().len() < 2 {
             seen.changed().await.unwrap();
-            assert!(!seen.borrow_and_update().is_empty(), "its GPUs are forgotten");
+            assert!(seen.borrow_and_update().reports().next().is_some(), "its GPUs are forgotten");
         }
     };
     tokio::time::timeout(Duration::from_secs(120), twice).await.unwrap();

@@ -127,6 +127,7 @@ impl Agent {
                 bands,
                 spend: Arc::new(reading.spend.iter().flatten().cloned().collect()),
                 sources: Arc::new(reading.sources.clone()),
+                gpu_sources: Arc::default(),
                 gpu,
                 gpu_window: None,
                 trends: Some(trends).filter(|told| !told.is_empty()),

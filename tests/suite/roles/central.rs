@@ -80,7 +80,7 @@ async fn a_node_s_document_is_read_and_its_name_stays_one_part_of_the_path() {
     assert_eq!(told.node.gpus, Some(8), "its machine's, not those that are seen");
     let [price] = &told.prices[..] else { panic!("{told:?}") };
     assert_eq!((price.source, price.price.to_string().as_str()), (PriceSource::Billed, "3.5 USD"));
-    assert_eq!(price.note, "told by the central agent: 7 days");
+    assert_eq!(price.note.to_string(), "told by the central agent: 7 days");
 
     let mut guessed = node();
     guessed["instance_type_is_guessed"] = json!(true);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::breakdown::Amounts;
+use crate::domain::gpu::{GpuSourceFailure, GpuSourceStatus};
 use crate::domain::report::SourceErrorKind;
 use crate::domain::spend::{FallenDay, PeriodSpend, RestatedPeriod};
 
@@ -61,6 +62,43 @@ fn a_source_that_fails_and_one_that_refuses_are_two_alerts() {
         *told.details.figures.get(FigureName::ErrorKind).unwrap(),
         Figure::Text("auth".to_owned())
     );
+}
+
+fn telemetry(up: Option<bool>) -> GpuSourceStatus {
+    GpuSourceStatus {
+        source: SourceId::new("dcgm"),
+        provider: None,
+        cluster: "video".to_owned(),
+        up,
+        last_success: None,
+        failure: (up == Some(false)).then(|| GpuSourceFailure {
+            kind: SourceErrorKind::Timeout,
+            text: "no answer within 10s".to_owned(),
+            since: "2026-11-15T10:00:00Z".parse().unwrap(),
+        }),
+    }
+}
+
+#[test]
+fn telemetry_that_cannot_be_read_is_a_failing_source_of_its_cluster() {
+    let world =
+        |up| World { sources: Vec::new(), gpu_sources: vec![telemetry(up)], ..World::new() };
+    for (up, verdict) in
+        [(None, Verdict::Unknown), (Some(true), Verdict::Clear), (Some(false), Verdict::Met)]
+    {
+        assert_eq!(world(up).verdict(AlertRule::SourceFailing), verdict);
+    }
+    let mut failing = world(Some(false));
+    let told = failing.one(AlertRule::SourceFailing);
+    let key = AlertKey::new(AlertRule::SourceFailing)
+        .of(Subject::Source, "dcgm")
+        .of(Subject::Cluster, "video");
+    assert_eq!(told.key, key);
+    let text = Figure::Text("no answer within 10s".to_owned());
+    assert_eq!(*told.details.figures.get(FigureName::Error).unwrap(), text);
+    assert_eq!(failing.absent(&key).0, Verdict::Unknown);
+    failing.gpu_sources.clear();
+    assert_eq!(failing.absent(&key), (Verdict::Clear, AlertEnd::NotConfigured));
 }
 
 #[test]

@@ -1,8 +1,28 @@
+use std::time::Duration;
+
+use crate::config::GpuFrom;
+use crate::config::address::Address;
 use crate::config::validate::alerts::*;
+use crate::domain::identity::SourceId;
+use crate::domain::price::CapacityType;
+
+fn dcgm() -> GpuSource {
+    GpuSource {
+        name: SourceId::new("dcgm"),
+        from: GpuFrom::Page("http://127.0.0.1:9400/metrics".parse::<Address>().unwrap()),
+        provider: None,
+        cluster: "video".to_owned(),
+        instance_type: None,
+        region_id: None,
+        capacity_type: CapacityType::Unknown,
+        every: Duration::from_secs(15),
+        timeout: Duration::from_secs(10),
+    }
+}
 
 fn read(text: &str) -> (AlertPolicies, Vec<String>) {
     let receivers = Known { names: vec!["chat", "pager"], complete: true };
-    let names = Names { bands: &[], sources: &[], receivers: &receivers };
+    let names = Names { bands: &[], sources: &[], gpu: &[dcgm()], receivers: &receivers };
     let file: AlertsFile = serde_json::from_str(text).unwrap();
     let mut findings = Findings::default();
     let policies = alerts(Some(&file), &names, &mut findings);
@@ -73,4 +93,15 @@ fn every_problem_is_told_with_its_path() {
         ]
     );
     assert!(problems[0].contains("`pager`"), "{}", problems[0]);
+}
+
+#[test]
+fn telemetry_is_a_source_of_the_one_rule_that_looks_at_it() {
+    let (policies, problems) = read(
+        r#"{"source_failing": [{"sources": ["dcgm"], "severity": "critical"}],
+            "identity_wrong": [{"sources": ["dcgm"]}]}"#,
+    );
+    assert_eq!(policies.source_failing.entries[0].0.sources, ["dcgm"]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("alerts.identity_wrong[0].sources"), "{}", problems[0]);
 }

@@ -50,7 +50,7 @@ pub(super) fn body(name: &str, snapshot: &Snapshot, past: &Past, visit: &Visit) 
         }
         (gpus(name, snapshot, visit))
         h2 { (reader.word("This month", "이번 달")) " · " (reader.month(open_month(snapshot, reader))) }
-        (cost(past, &money, reader))
+        (cost(past, &money, visit))
         @if times.is_empty() {
             p.empty { (reader.word("No time is counted of it this month.", "이번 달에 집계된 시간이 없습니다.")) }
         }
@@ -95,7 +95,7 @@ fn about(node: &NodeNow, snapshot: &Snapshot, reader: &Reader) -> Markup {
                     @for (index, price) in prices.iter().enumerate() {
                         @if index > 0 { br; }
                         (reader.money_to(price.price, 2)) " " (reader.language.price_source(price.source))
-                        " " small lang="en" { (price.note) }
+                        " " small { bdi { (reader.price_note(&price.note)) } }
                     }
                 }
                 dt { (reader.word("Now", "현재")) }
@@ -192,10 +192,11 @@ fn pod(pod: &Pod, visit: &Visit) -> Markup {
     html! { a href=(link) { bdi { (pod.namespace) } "/" bdi { (pod.name) } } }
 }
 
-fn cost(past: &Past, money: &[&PartMoney<(String, Fleet)>], reader: &Reader) -> Markup {
+fn cost(past: &Past, money: &[&PartMoney<(String, Fleet)>], visit: &Visit) -> Markup {
+    let reader = &visit.reader;
     html! {
         @match past {
-            Some(Err(error)) => (no_past(error, reader)),
+            Some(Err(error)) => (no_past(error, visit)),
             Some(Ok(GpuRange { .. })) if money.is_empty() => p.soft {
                 (reader.word("What it cost is unknown: its time has no price.", "단가가 없어 비용을 알 수 없습니다."))
             },

@@ -51,7 +51,7 @@ pub(super) fn body(
         div.cards { @for (period, money) in &periods { @for one in money { (card(period, one, reader)) } } }
         h2 { (reader.word("Its pods", "파드")) " · " (reader.month(open_month(snapshot, reader))) }
         @match past {
-            Some(Err(error)) => (no_past(error, reader)),
+            Some(Err(error)) => (no_past(error, visit)),
             _ => (table(&pods, visit)),
         }
         (now(&held, snapshot, visit))

@@ -140,16 +140,21 @@ fn age(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let complete = snapshot.spend.iter().filter_map(|spend| spend.complete_days.last()).min();
     html! {
         h2 { a href=(place.to(&["sources"], &[])) { (reader.word("Oldest bill was read", "가장 오래된 청구 읽기")) } }
-        strong {
-            @match oldest.filter(|_| !never) {
-                Some(at) => (reader.ago(at)),
-                None => (reader.word("not yet", "아직 없음")),
+        @if snapshot.sources.is_empty() {
+            strong { (reader.word("none", "없음")) }
+            p { (reader.word("no bill is configured", "설정된 청구 소스가 없음")) }
+        } @else {
+            strong {
+                @match oldest.filter(|_| !never) {
+                    Some(at) => (reader.ago(at)),
+                    None => (reader.word("not yet", "아직 없음")),
+                }
             }
-        }
-        p {
-            @match complete {
-                Some(day) => { (reader.word("days are complete up to ", "완결일: ")) (reader.day(*day)) },
-                None => (reader.word("no day is complete yet", "아직 완결된 날이 없음")),
+            p {
+                @match complete {
+                    Some(day) => { (reader.word("days are complete up to ", "완결일: ")) (reader.day(*day)) },
+                    None => (reader.word("no day is complete yet", "아직 완결된 날이 없음")),
+                }
             }
         }
     }

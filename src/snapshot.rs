@@ -27,7 +27,7 @@ pub struct Snapshot {
     /// One entry for each GPU telemetry source that was read lately.
     pub gpus: Arc<Vec<Arc<GpuReport>>>,
     /// One entry for each configured GPU telemetry source.
-    pub gpu_sources: Arc<Vec<GpuSourceStatus>>,
+    pub gpu_sources: Arc<Vec<Arc<GpuSourceStatus>>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
     /// What every source that has rows costs from day to day; read beside the bands, a little later.

@@ -14,6 +14,7 @@ pub mod state;
 pub mod tell;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -47,7 +48,7 @@ pub struct AlertFacts<'a> {
     /// How polling goes, of every configured billing source.
     pub sources: &'a [SourceStatus],
     /// How the reading of every configured GPU telemetry source goes.
-    pub gpu_sources: &'a [GpuSourceStatus],
+    pub gpu_sources: &'a [Arc<GpuSourceStatus>],
     /// GPU time and money.
     pub gpu: &'a GpuPicture,
     /// GPU time and money of the last whole days; none until they were read first.

@@ -262,7 +262,10 @@ fn embedded(machine: &Machine, region: Option<&str>) -> Option<(GpuHourPrice, bo
     let price = GpuHourPrice {
         source: PriceSource::List,
         price: Money::new(price, Currency::USD),
-        note: PriceNote::Embedded { listed_on: listed_on(machine.provider), own_region: own },
+        note: PriceNote::Embedded {
+            listed_on: listed_on(machine.provider).parse().ok(),
+            own_region: own,
+        },
     };
     Some((price, own))
 }

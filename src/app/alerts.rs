@@ -62,7 +62,7 @@ pub struct AlertInput {
     /// How polling goes.
     pub sources: Arc<Vec<SourceStatus>>,
     /// How the reading of GPU telemetry goes.
-    pub gpu_sources: Arc<Vec<GpuSourceStatus>>,
+    pub gpu_sources: Arc<Vec<Arc<GpuSourceStatus>>>,
     /// GPU time and money.
     pub gpu: Arc<GpuPicture>,
     /// GPU time and money of the newest whole days; none until they were read first.

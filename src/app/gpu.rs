@@ -263,8 +263,8 @@ impl Reading {
             if !self.reader.is_behind() {
                 ticks.tick().await;
             }
-            // On the heap, so that thousands of sources at rest hold no room for reading.
             let at = clock.now();
+            // On the heap, so that thousands of sources at rest hold no room for reading.
             let reading = Box::pin(self.reader.read(&client, at));
             let said: Vec<Heard> = match reading.await {
                 // A step of a Prometheus may be longer than the time between two looks.

@@ -8,15 +8,15 @@ use jiff::Timestamp;
 use crate::config::GpuSource;
 use crate::domain::gpu::{GpuReport, GpuSourceFailure, GpuSourceStatus};
 use crate::domain::identity::SourceId;
-use crate::domain::report::SourceError;
+use crate::domain::report::{SourceError, SourceErrorKind};
 
 /// The present, by source.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GpuNow {
     /// The newest report of each source and cluster that was read lately.
     reports: BTreeMap<(SourceId, String), Arc<GpuReport>>,
     /// Every configured source.
-    sources: BTreeMap<SourceId, GpuSourceStatus>,
+    sources: BTreeMap<SourceId, Arc<GpuSourceStatus>>,
 }
 
 impl GpuNow {
@@ -31,7 +31,7 @@ impl GpuNow {
                 last_success: None,
                 failure: None,
             };
-            (source.name.clone(), status)
+            (source.name.clone(), Arc::new(status))
         };
         Self { reports: BTreeMap::new(), sources: configured.iter().map(unread).collect() }
     }
@@ -42,7 +42,7 @@ impl GpuNow {
     }
 
     /// How each source's reading goes, by name.
-    pub fn sources(&self) -> impl Iterator<Item = &GpuSourceStatus> {
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<GpuSourceStatus>> {
         self.sources.values()
     }
 
@@ -50,12 +50,8 @@ impl GpuNow {
     /// before where there are none.
     pub fn read(&mut self, id: &SourceId, reports: &[GpuReport], now: Timestamp) {
         if let Some(status) = self.sources.get_mut(id) {
-            *status = GpuSourceStatus {
-                up: Some(true),
-                last_success: Some(now),
-                failure: None,
-                ..status.clone()
-            };
+            let status = Arc::make_mut(status);
+            (status.up, status.last_success, status.failure) = (Some(true), Some(now), None);
         }
         let Some(newest) = reports.last().map(|report| report.observed_at) else { return };
         self.forget(id);
@@ -66,11 +62,12 @@ impl GpuNow {
         }));
     }
 
-    /// Notes that a source could not be read.
+    /// Notes that a source could not be read, or had nothing to read.
     pub fn failed(&mut self, id: &SourceId, error: &SourceError, now: Timestamp) {
         let Some(status) = self.sources.get_mut(id) else { return };
+        let status = Arc::make_mut(status);
         let since = status.failure.as_ref().map_or(now, |failure| failure.since);
-        status.up = Some(false);
+        status.up = (error.kind != SourceErrorKind::NotReady).then_some(false);
         status.failure =
             Some(GpuSourceFailure { kind: error.kind, text: error.to_string(), since });
     }

@@ -242,7 +242,7 @@ impl Publisher {
     }
 
     /// The newest reports, and how the reading of each source goes.
-    fn gpus_now(&mut self) -> (Vec<Arc<GpuReport>>, Arc<Vec<GpuSourceStatus>>) {
+    fn gpus_now(&mut self) -> (Vec<Arc<GpuReport>>, Arc<Vec<Arc<GpuSourceStatus>>>) {
         let now = self.gpus.borrow_and_update();
         (now.reports().cloned().collect(), Arc::new(now.sources().cloned().collect()))
     }

@@ -39,7 +39,7 @@ pub struct Policy<T> {
 pub struct AlertScope {
     /// Bands by name.
     pub bands: Vec<String>,
-    /// Billing sources by name.
+    /// Sources by name.
     pub sources: Vec<String>,
     /// Clouds; `none` is one's own hardware.
     pub providers: Vec<String>,

@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::breakdown::{ChargeCategory, Dimension};
+use crate::domain::exchange::UsedRate;
 use crate::domain::forecast::BandOutlook;
 use crate::domain::identity::{Provider, SourceId};
 use crate::domain::money::{CostBasis, Currency, Money};
@@ -249,8 +250,8 @@ pub struct BandJudgement {
     pub views: Vec<ViewJudgement>,
     /// When the oldest source of the scope was last read well.
     pub as_of: Option<Timestamp>,
-    /// Exchange rates that were used, in words: `1 EUR = 1.08 USD (Azure CostUSD)`.
-    pub exchange_rates: Vec<String>,
+    /// Exchange rates that were used.
+    pub exchange_rates: Vec<UsedRate>,
     /// Who is asked.
     pub owner: Option<String>,
     /// What to do.

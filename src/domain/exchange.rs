@@ -1,10 +1,13 @@
 //! Exchange rates as a person configured them: a dated table, exact, nothing between its lines.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
+use serde::Serialize;
 
+use crate::domain::identity::SourceId;
 use crate::domain::money::Currency;
 
 /// A dated table of exchange rates.
@@ -43,6 +46,40 @@ impl ExchangeRates {
     /// Whether the table has no line.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A rate that a band's money was made with. Its display is the API's English.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum UsedRate {
+    /// The provider's own: it tells its cost in US dollars too.
+    Told {
+        /// The billing currency.
+        from: Currency,
+        /// The source that tells it.
+        source: SourceId,
+    },
+    /// A line of the table.
+    Configured {
+        /// The billing currency.
+        from: Currency,
+        /// The band's currency.
+        to: Currency,
+        /// How much of `to` one unit of `from` is worth.
+        rate: Decimal,
+        /// From when on.
+        date: Date,
+    },
+}
+
+impl fmt::Display for UsedRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told { from, source } => write!(f, "{from} to USD as `{source}` tells it"),
+            Self::Configured { from, to, rate, date } => {
+                write!(f, "1 {from} = {} {to} (configured for {date})", rate.normalize())
+            }
+        }
     }
 }
 

@@ -374,6 +374,14 @@ pub struct PathDay {
     pub quantiles: Vec<Decimal>,
 }
 
+impl PathDay {
+    /// The amount at one of [`PROBABILITIES`].
+    pub fn at(&self, probability: f64) -> Option<Decimal> {
+        let place = PROBABILITIES.iter().position(|held| (held - probability).abs() < 1e-9)?;
+        self.quantiles.get(place).copied()
+    }
+}
+
 /// Why no forecast can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForecastError {

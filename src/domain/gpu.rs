@@ -241,16 +241,16 @@ pub struct GpuSourceStatus {
     pub provider: Option<Provider>,
     /// The configured cluster name.
     pub cluster: String,
-    /// Whether the newest reading did well; none before the first one ended, or where another replica
-    /// reads it.
+    /// Whether the newest reading did well; none before the first one ended, where another replica
+    /// reads it, and where there is nothing to read now, as in a cluster of no node.
     pub up: Option<bool>,
     /// The newest good reading since the agent started.
     pub last_success: Option<Timestamp>,
-    /// Why readings fail since then.
+    /// Why readings fail, or find nothing to read, since then.
     pub failure: Option<GpuSourceFailure>,
 }
 
-/// Why a GPU telemetry source cannot be read.
+/// Why a GPU telemetry source is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuSourceFailure {
     /// What kind, at the newest reading.

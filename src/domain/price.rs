@@ -132,8 +132,8 @@ pub enum PriceNote {
     },
     /// The program's own table.
     Embedded {
-        /// The day of the table, as it is written there.
-        listed_on: &'static str,
+        /// The day of the table.
+        listed_on: Option<Date>,
         /// Whether it is the price of the very region.
         own_region: bool,
     },
@@ -172,8 +172,11 @@ impl fmt::Display for PriceNote {
                 }
             }
             Self::Embedded { listed_on, own_region } => {
-                let region = if *own_region { "" } else { ", of its usual region" };
-                write!(f, "on demand, embedded {listed_on}{region}")
+                f.write_str("on demand, embedded")?;
+                if let Some(day) = listed_on {
+                    write!(f, " {day}")?;
+                }
+                f.write_str(if *own_region { "" } else { ", of its usual region" })
             }
             Self::Configured => f.write_str("as configured"),
             Self::Told(note) => write!(f, "told by the central agent: {note}"),

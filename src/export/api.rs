@@ -91,7 +91,7 @@ fn band(judged: &BandJudgement) -> Band {
             })
             .collect(),
         data_as_of: judged.as_of.map(|at| at.to_string()),
-        exchange_rates: judged.exchange_rates.clone(),
+        exchange_rates: judged.exchange_rates.iter().map(ToString::to_string).collect(),
         owner: judged.owner.clone(),
         runbook_url: judged.runbook_url.clone(),
     }
@@ -187,7 +187,7 @@ pub fn sources(snapshot: &Snapshot) -> Sources {
     Sources {
         as_of: snapshot.at.to_string(),
         sources: snapshot.sources.iter().map(source).collect(),
-        gpu_sources: snapshot.gpu_sources.iter().map(gpu_source_status).collect(),
+        gpu_sources: snapshot.gpu_sources.iter().map(|status| gpu_source_status(status)).collect(),
     }
 }
 

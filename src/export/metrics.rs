@@ -70,7 +70,6 @@ impl Renderer {
             Role::Sidecar(pod) => {
                 gpu::own_workload(&mut page, &snapshot.gpu, pod);
                 gpu::info(&mut page, &snapshot.gpus, Some(pod));
-                gpu::sources(&mut page, &snapshot.gpu_sources);
                 return page.finish();
             }
         }

@@ -22,6 +22,9 @@ const RENEW_BEFORE: Duration = Duration::from_secs(60);
 /// the kubeconfig may have been exchanged.
 const OLD_AFTER: Duration = Duration::from_secs(600);
 
+/// So many characters of a server's own words are repeated: pages and messages show them.
+const LONGEST_WORDS: usize = 500;
+
 /// A connection to a cluster's API server.
 #[derive(Clone)]
 pub struct Connection {
@@ -176,8 +179,8 @@ impl Connection {
             _ => SourceErrorKind::Config,
         };
         let name = resource.name();
-        let reason = match status.message.as_deref().map(str::trim).filter(|text| !text.is_empty())
-        {
+        let said = status.message.as_deref().map(on_one_line).filter(|text| !text.is_empty());
+        let reason = match said {
             Some(message) => format!("it answers {code} for `{name}`: {message}"),
             None => format!("it answers {code} for `{name}`"),
         };
@@ -268,6 +271,12 @@ impl Connection {
     pub(super) fn error(&self, kind: SourceErrorKind, reason: &str) -> SourceError {
         told(&self.cluster, kind, reason)
     }
+}
+
+/// A server's words on one line, short.
+fn on_one_line(text: &str) -> String {
+    let short = text.trim().chars().take(LONGEST_WORDS);
+    short.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 pub(super) fn failed(cluster: &Cluster, kind: SourceErrorKind, reason: &str) -> SourceError {

@@ -17,8 +17,8 @@ use crate::domain::lease::Leadership;
 pub(super) struct SignedIn {
     /// What they call themselves where they signed in with a browser.
     pub(super) name: Option<String>,
-    /// Whether the token may change things too.
-    pub(super) operates: bool,
+    /// Whether a browser will be asked for the other token where something is changed.
+    pub(super) only_reads: bool,
 }
 
 /// Why nothing may be changed.
@@ -82,7 +82,8 @@ pub(super) async fn require_token(
         return json(StatusCode::FORBIDDEN, &serde_json::json!({"error": error}));
     }
     let operates = operator.is_none() || matches!(lets_in(&[operator]), Ok(true));
-    request.extensions_mut().insert(SignedIn { name: sent.name, operates });
+    let only_reads = sent.by_itself && !operates;
+    request.extensions_mut().insert(SignedIn { name: sent.name, only_reads });
     next.run(request).await
 }
 

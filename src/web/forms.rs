@@ -35,13 +35,31 @@ pub(super) enum Problem {
     Gone,
     /// The ledger keeps nothing now.
     Ledger,
-    /// Nothing can be changed here; the page says why.
-    Barred,
+    /// Nothing can be changed where no token is asked for.
+    NoToken,
+    /// Nor by a replica that follows.
+    Follows,
+}
+
+impl From<Barred> for Problem {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::NoToken => Self::NoToken,
+            Barred::Follows(_) => Self::Follows,
+        }
+    }
 }
 
 impl Problem {
-    const ALL: [Self; 6] =
-        [Self::Name, Self::Comment, Self::Form, Self::Gone, Self::Ledger, Self::Barred];
+    const ALL: [Self; 7] = [
+        Self::Name,
+        Self::Comment,
+        Self::Form,
+        Self::Gone,
+        Self::Ledger,
+        Self::NoToken,
+        Self::Follows,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +68,8 @@ impl Problem {
             Self::Form => "form",
             Self::Gone => "gone",
             Self::Ledger => "ledger",
-            Self::Barred => "barred",
+            Self::NoToken => "no_token",
+            Self::Follows => "follows",
         }
     }
 
@@ -82,10 +101,8 @@ impl Problem {
                 "Nothing was changed: the ledger cannot be written now; see the agent's log.",
                 "변경되지 않았습니다. 지금 원장에 기록할 수 없습니다. 에이전트 로그를 확인하세요.",
             ),
-            Self::Barred => reader.word(
-                "Nothing was changed: it cannot be changed here; the reason stands below.",
-                "변경되지 않았습니다. 여기서는 변경할 수 없으며, 이유는 아래에 있습니다.",
-            ),
+            Self::NoToken => why(&Barred::NoToken, reader),
+            Self::Follows => why(&Barred::Follows(None), reader),
         }
     }
 }
@@ -134,8 +151,8 @@ pub(super) async fn acknowledge(
         };
         Ok(Acknowledgement { by, comment, at: visit.face.alerts.now() })
     };
-    if may_change(&visit.face).is_err() {
-        return back(&visit, &["alerts", &id], Err(Problem::Barred));
+    if let Err(barred) = may_change(&visit.face) {
+        return back(&visit, &["alerts", &id], Err(barred.into()));
     }
     let outcome = match come(form) {
         Ok(taken) => note(&visit, &id, Some(taken)).await,
@@ -146,8 +163,8 @@ pub(super) async fn acknowledge(
 
 /// Gives an alert back.
 pub(super) async fn give_back(visit: Visit, Path(id): Path<String>) -> Response {
-    if may_change(&visit.face).is_err() {
-        return back(&visit, &["alerts", &id], Err(Problem::Barred));
+    if let Err(barred) = may_change(&visit.face) {
+        return back(&visit, &["alerts", &id], Err(barred.into()));
     }
     let outcome = note(&visit, &id, None).await;
     back(&visit, &["alerts", &id], outcome)
@@ -167,8 +184,8 @@ pub(super) async fn silence(
     Path(id): Path<String>,
     form: Result<Form<Silencing>, FormRejection>,
 ) -> Response {
-    if may_change(&visit.face).is_err() {
-        return back(&visit, &["alerts", &id], Err(Problem::Barred));
+    if let Err(barred) = may_change(&visit.face) {
+        return back(&visit, &["alerts", &id], Err(barred.into()));
     }
     let held = visit.snapshot().map(|snapshot| snapshot.alerts.clone()).unwrap_or_default();
     let alert = held.iter().find(|state| state.key.id().as_str() == id);
@@ -210,8 +227,8 @@ fn made(asked: Silencing, alert: &AlertState, visit: &Visit) -> Result<Silence, 
 
 /// Ends a silence.
 pub(super) async fn end_silence(visit: Visit, Path(id): Path<String>) -> Response {
-    if may_change(&visit.face).is_err() {
-        return back(&visit, &["alerts"], Err(Problem::Barred));
+    if let Err(barred) = may_change(&visit.face) {
+        return back(&visit, &["alerts"], Err(barred.into()));
     }
     let outcome = match visit.face.alerts.end_silence(id).await {
         Ok(true) => Ok(()),

@@ -2,6 +2,7 @@
 //! first days, when little is known yet.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use maud::{Markup, html};
@@ -79,9 +80,10 @@ fn failed(source: &SourceStatus, place: &Place, reader: &Reader) -> Markup {
 /// may be as many as nodes.
 fn telemetry(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let known: BTreeSet<&SourceId> = snapshot.gpus.iter().map(|report| &report.source).collect();
-    let is_gone =
-        |status: &&GpuSourceStatus| status.up == Some(false) && !known.contains(&status.source);
-    let gone: Vec<&GpuSourceStatus> = snapshot.gpu_sources.iter().filter(is_gone).collect();
+    let is_gone = |status: &&Arc<GpuSourceStatus>| {
+        status.up == Some(false) && !known.contains(&status.source)
+    };
+    let gone: Vec<&Arc<GpuSourceStatus>> = snapshot.gpu_sources.iter().filter(is_gone).collect();
     html! {
         @if !gone.is_empty() {
             p.notice.problem {

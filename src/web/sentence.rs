@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 
 use super::reader::Reader;
 use crate::config::file::Language;
+use crate::domain::exchange::UsedRate;
 use crate::domain::forecast::ForecastError;
 use crate::domain::gpu_money::{Beside, Expected, FleetCost, Lacking};
 use crate::domain::price::{ListedParts, PriceNote};
@@ -38,6 +39,24 @@ impl Reader {
         }
     }
 
+    /// An exchange rate, and who says it.
+    pub fn used_rate(&self, rate: &UsedRate) -> String {
+        match (self.language, rate) {
+            (Language::En, UsedRate::Told { .. }) => rate.to_string(),
+            (Language::Ko, UsedRate::Told { from, source }) => {
+                format!("{from} → USD, `{source}`이(가) 알려 준 달러 금액 사용")
+            }
+            (language, UsedRate::Configured { from, to, rate, date }) => {
+                let digits = rate.normalize().scale();
+                let (rate, date) = (self.number(*rate, digits), self.day(*date));
+                match language {
+                    Language::En => format!("1 {from} = {rate} {to}, configured from {date} on"),
+                    Language::Ko => format!("1 {from} = {rate} {to} ({date}부터 적용하도록 설정)"),
+                }
+            }
+        }
+    }
+
     /// How the price of a GPU's hour was made.
     pub fn price_note(&self, note: &PriceNote) -> String {
         if self.language == Language::En {
@@ -59,10 +78,11 @@ impl Reader {
             }
             PriceNote::Embedded { listed_on, own_region } => {
                 let region = if *own_region { "" } else { ", 기본 리전 기준" };
-                format!("온디맨드, 내장 가격표 {listed_on}{region}")
+                let day = listed_on.map_or_else(String::new, |day| format!(" {}", self.day(day)));
+                format!("온디맨드, 내장 가격표{day}{region}")
             }
             PriceNote::Configured => "설정한 값".to_owned(),
-            PriceNote::Told(note) => format!("중앙 에이전트 제공: {note}"),
+            PriceNote::Told(_) => note.to_string(),
             PriceNote::Untold(note) => {
                 format!("{}, 중앙 에이전트는 제공하지 않음", self.price_note(note))
             }
@@ -157,6 +177,24 @@ mod tests {
                 "8 more A100-80GB-class GPUs, 1,640 GB more GPU memory, 2,000 GB more fast storage on \
                  the nodes or beside them",
                 "A100-80GB급 GPU 8개, GPU 메모리 1,640GB, 노드 안팎의 고속 스토리지 2,000GB",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_exchange_rate_keeps_every_digit() {
+        let [dollars, euros] = ["USD", "EUR"].map(|code| code.parse().unwrap());
+        let rate = UsedRate::Configured {
+            from: euros,
+            to: dollars,
+            rate: "1.08450".parse().unwrap(),
+            date: "2025-10-01".parse().unwrap(),
+        };
+        assert_eq!(
+            readers().map(|reader| reader.used_rate(&rate)),
+            [
+                "1 EUR = 1.0845 USD, configured from Oct 1, 2025 on",
+                "1 EUR = 1.0845 USD (2025년 10월 1일부터 적용하도록 설정)",
             ]
         );
     }

@@ -4,7 +4,9 @@ use maud::{Markup, html};
 
 use super::reader::Reader;
 use crate::domain::band::{BandStatus, PeriodLabel};
+use crate::domain::breakdown::Dimension;
 use crate::domain::money::Money;
+use crate::snapshot::Snapshot;
 
 pub(super) mod alert;
 pub(super) mod alerts;
@@ -16,7 +18,14 @@ pub(super) mod record;
 pub(super) mod source;
 pub(super) mod sources;
 pub(super) mod spend;
+mod stood_out;
 mod telemetry;
+
+/// What people call a value of a dimension.
+fn name_of(snapshot: &Snapshot, dimension: Dimension, key: &str, reader: &Reader) -> String {
+    let known = snapshot.spend.iter().find_map(|of| of.names.get(&(dimension, key.to_owned())));
+    known.cloned().unwrap_or_else(|| spend::unnamed(dimension, key, reader))
+}
 
 /// A word for a status with a sign of its own, so that nobody has to tell colours apart.
 fn status(status: BandStatus, reader: &Reader) -> Markup {

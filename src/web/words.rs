@@ -158,7 +158,7 @@ impl Language {
             Rule::GpuIdleMoney => ("GPU money that does nothing", "유휴 GPU 비용"),
             Rule::GpuUnderFed => ("GPUs that wait for work", "작업을 기다리는 GPU"),
             Rule::ClusterBelowTier => ("cluster below its tier", "목표 등급 미달 클러스터"),
-            Rule::ReservationNotRunning => ("paid for and not running", "가동되지 않는 유료 장비"),
+            Rule::ReservationNotRunning => ("paid for and not running", "가동되지 않는 유료 머신"),
             Rule::BillingDataLate => ("billing data late", "청구 데이터 지연"),
             Rule::SourceFailing => ("source cannot be read", "소스 읽기 실패"),
             Rule::IdentityWrong => ("credentials refused", "자격 증명 거부"),

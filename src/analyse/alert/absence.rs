@@ -1,7 +1,8 @@
 //! What is so of alerts that nothing was observed of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::source::telemetry_key;
 use super::{AlertFacts, cost, gpu};
 use crate::domain::alert::{AlertEnd, AlertKey, AlertRule, Subject, Verdict};
 use crate::domain::alert_policy::AlertPolicies;
@@ -15,8 +16,9 @@ pub struct Absence<'a> {
     policies: &'a AlertPolicies,
     /// Whether each judged band is final in a period, and which period that is.
     bands: BTreeMap<(&'a str, BillingPeriod), (bool, PeriodLabel)>,
-    /// Sources of bills and of GPU telemetry: no two have one name.
     sources: BTreeSet<&'a str>,
+    /// What alerts of GPU telemetry are about.
+    telemetry: HashSet<AlertKey>,
     receivers: BTreeSet<&'a str>,
     /// The series of sources that were read.
     read: BTreeMap<&'a str, &'a SourceTrends>,
@@ -38,8 +40,6 @@ impl<'a> Absence<'a> {
         let trends = facts.trends.into_iter().flatten();
         let fleets = facts.gpu_window.into_iter().flat_map(|range| &range.money.fleets);
         let now = facts.gpu.clusters.iter().map(|of| of.cluster.as_str());
-        let bills = facts.sources.iter().map(|status| status.source.as_str());
-        let telemetry = facts.gpu_sources.iter().map(|status| status.source.as_str());
         Self {
             facts,
             policies,
@@ -48,7 +48,8 @@ impl<'a> Absence<'a> {
                 .iter()
                 .map(|band| ((band.band.as_str(), band.period), (band.is_final, band.label)))
                 .collect(),
-            sources: bills.chain(telemetry).collect(),
+            sources: facts.sources.iter().map(|status| status.source.as_str()).collect(),
+            telemetry: facts.gpu_sources.iter().map(|status| telemetry_key(status)).collect(),
             receivers: facts.receivers.iter().map(|receiver| receiver.name.as_str()).collect(),
             read: trends.map(|of| (of.source.as_str(), of)).collect(),
             clusters: fleets.map(|of| of.fleet.cluster.as_str()).chain(now).collect(),
@@ -113,6 +114,10 @@ impl<'a> Absence<'a> {
     fn is_configured(&self, key: &AlertKey) -> bool {
         let known =
             |subject, is_known: &dyn Fn(&str) -> bool| key.about(subject).is_none_or(is_known);
+        if key.rule == AlertRule::SourceFailing && key.about(Subject::Cluster).is_some() {
+            // One whose cluster or cloud was changed is another.
+            return self.telemetry.contains(key);
+        }
         known(Subject::Band, &|band| self.policies.bands.contains(band))
             && known(Subject::Source, &|source| self.sources.contains(source))
             && known(Subject::Receiver, &|receiver| self.receivers.contains(receiver))

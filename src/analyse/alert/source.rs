@@ -109,14 +109,23 @@ fn source_failing(eye: &mut Eye<'_>, status: &SourceStatus) {
     eye.tell(key, policy, unreadable(status.up), None, details);
 }
 
-/// Where telemetry fails, what its GPUs do is unknown, and rules of GPUs say nothing.
-fn telemetry_failing(eye: &mut Eye<'_>, status: &GpuSourceStatus) {
-    let mut key = AlertKey::new(AlertRule::SourceFailing)
+/// How long telemetry fails before that counts: it is read several times a minute, and one reading that
+/// fails says little.
+const TELEMETRY_SETTLES: SignedDuration = SignedDuration::from_mins(5);
+
+/// An alert of GPU telemetry.
+pub(super) fn telemetry_key(status: &GpuSourceStatus) -> AlertKey {
+    let key = AlertKey::new(AlertRule::SourceFailing)
         .of(Subject::Source, status.source.as_str())
         .of(Subject::Cluster, status.cluster.as_str());
-    if let Some(provider) = status.provider {
-        key = key.of(Subject::Provider, provider.as_str());
+    match status.provider {
+        Some(provider) => key.of(Subject::Provider, provider.as_str()),
+        None => key,
     }
+}
+
+fn telemetry_failing(eye: &mut Eye<'_>, status: &GpuSourceStatus) {
+    let key = telemetry_key(status);
     let Some(policy) = eye.policies.source_failing.on(&key) else { return };
     let failure = status.failure.as_ref();
     let kind = |failure: &GpuSourceFailure| Figure::Text(failure.kind.as_str().to_owned());
@@ -124,7 +133,14 @@ fn telemetry_failing(eye: &mut Eye<'_>, status: &GpuSourceStatus) {
         .with_known(FigureName::LastSuccess, status.last_success.map(Figure::At))
         .with_known(FigureName::ErrorKind, failure.map(kind))
         .with_known(FigureName::Error, failure.map(|failure| Figure::Text(failure.text.clone())));
-    eye.tell(key, policy, unreadable(status.up), None, details);
+    let lasts = |failure: &GpuSourceFailure| {
+        eye.facts.now.duration_since(failure.since) >= TELEMETRY_SETTLES
+    };
+    let verdict = match unreadable(status.up) {
+        Verdict::Met if !failure.is_some_and(lasts) => Verdict::Unknown,
+        verdict => verdict,
+    };
+    eye.tell(key, policy, verdict, None, details);
 }
 
 /// Whether a source that was read so cannot be read.

@@ -40,7 +40,7 @@ struct World {
     bands: Vec<BandJudgement>,
     spend: Vec<SourceSpend>,
     sources: Vec<SourceStatus>,
-    gpu_sources: Vec<GpuSourceStatus>,
+    gpu_sources: Vec<Arc<GpuSourceStatus>>,
     gpu: GpuPicture,
     window: Option<GpuRange>,
     trends: Option<Vec<SourceTrends>>,

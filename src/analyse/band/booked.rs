@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::BandSource;
 use crate::analyse::spend::DayMoney;
 use crate::domain::band::{Band, BandDay};
-use crate::domain::exchange::ExchangeRates;
+use crate::domain::exchange::{ExchangeRates, UsedRate};
 use crate::domain::money::{CostBasis, Currency};
 use crate::domain::period::{BillingPeriod, BillingZone};
 use crate::domain::reason::BandReason;
@@ -22,7 +22,7 @@ pub(super) struct Booked {
     /// What the period's invoice carries of other days; none where it carries nothing.
     pub(super) carried: Option<Decimal>,
     pub(super) problem: Option<BandReason>,
-    pub(super) used_rates: BTreeSet<String>,
+    pub(super) used_rates: BTreeSet<UsedRate>,
 }
 
 impl Booked {
@@ -93,19 +93,16 @@ impl Booked {
         }
         let told = money.usd.and_then(|usd| usd.amounts().on(band.basis));
         if let (Currency::USD, Some(usd)) = (band.currency, told) {
-            self.used_rates.insert(format!("{currency} to USD as `{id}` tells it"));
+            self.used_rates.insert(UsedRate::Told { from: currency, source: id.clone() });
             return Ok(usd);
         }
-        let (rate, of) = rates.rate(currency, band.currency, day).ok_or(BandReason::NoRate {
+        let (rate, date) = rates.rate(currency, band.currency, day).ok_or(BandReason::NoRate {
             from: currency,
             to: band.currency,
             day,
         })?;
-        self.used_rates.insert(format!(
-            "1 {currency} = {} {} (configured for {of})",
-            rate.normalize(),
-            band.currency
-        ));
+        let used = UsedRate::Configured { from: currency, to: band.currency, rate, date };
+        self.used_rates.insert(used);
         own.checked_mul(rate).ok_or(BandReason::TooLarge)
     }
 

@@ -364,7 +364,8 @@ fn a_foreign_bill_takes_the_providers_own_figure_before_the_configured_rate() {
     }
     let configured = world.judge(&band("1", "900"), PeriodLabel::Current, NOON);
     assert_eq!(configured.spend, Some("150 USD".parse().expect("money")));
-    assert_eq!(configured.exchange_rates, ["1 EUR = 1.5 USD (configured for 2026-01-01)"]);
+    let rates: Vec<String> = configured.exchange_rates.iter().map(ToString::to_string).collect();
+    assert_eq!(rates, ["1 EUR = 1.5 USD (configured for 2026-01-01)"]);
     for (_, row) in &mut world.rows {
         row.usd = Some(Amounts { effective: Some(decimal("110")), ..Amounts::default() });
     }

@@ -135,7 +135,11 @@ fn operations(of: &mut SchemaGenerator) -> Vec<Operation> {
             .with(optional("service_name", narrowed, json!({"type": "string"})))
             .with(optional("sub_account_id", narrowed, json!({"type": "string"})))
             .with(optional("region_id", narrowed, json!({"type": "string"}))),
-        Operation::get::<Sources>(of, "/api/v1/sources", "How polling goes"),
+        Operation::get::<Sources>(
+            of,
+            "/api/v1/sources",
+            "How the reading of bills and of GPU telemetry goes",
+        ),
         Operation::get::<Gpus>(
             of,
             "/api/v1/gpu",

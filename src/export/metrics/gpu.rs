@@ -72,7 +72,7 @@ pub(super) fn clusters(page: &mut Series, picture: &GpuPicture) {
 }
 
 /// How the reading of each telemetry source goes.
-pub(super) fn sources(page: &mut Series, sources: &[GpuSourceStatus]) {
+pub(super) fn sources(page: &mut Series, sources: &[Arc<GpuSourceStatus>]) {
     for status in sources {
         let labels = [status.source.as_str(), provider(status.provider), status.cluster.as_str()];
         if let Some(up) = status.up {

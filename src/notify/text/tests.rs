@@ -112,6 +112,28 @@ fn every_rule_is_told_in_every_language_without_gaps() {
 }
 
 #[test]
+fn telemetry_that_fails_is_told_in_words_of_its_own() {
+    let links = Links::default();
+    let told = |telemetry: bool, language| {
+        let mut state = of(AlertRule::SourceFailing, false, None);
+        state.key = AlertKey::new(AlertRule::SourceFailing).of(Subject::Source, "dcgm");
+        if telemetry {
+            state.key = state.key.of(Subject::Cluster, "video");
+        }
+        alert(NoticeKind::Firing, &state, &links, language, now()).plain(&Words::of(language))
+    };
+    for (language, its_own, of_bills) in [
+        (Language::En, "What its GPUs do is unknown meanwhile", "check --online"),
+        (Language::Ko, "이 GPU의 상태는 알 수 없으며", "check --online"),
+    ] {
+        let [telemetry, bill] = [true, false].map(|telemetry| told(telemetry, language));
+        assert!(telemetry.contains(its_own) && !telemetry.contains(of_bills), "{telemetry}");
+        assert!(telemetry.contains("video"), "{telemetry}");
+        assert!(!bill.contains(its_own) && bill.contains(of_bills), "{bill}");
+    }
+}
+
+#[test]
 fn what_happened_once_is_never_called_gone() {
     for (rule, kind, end, language, text) in all() {
         let happened = [

@@ -26,16 +26,26 @@ pub(in crate::web) fn chart(band: &BandJudgement, reader: &Reader) -> Markup {
     drawn(&name(band, reader), &said(band, reader), |size| chart.draw(size, reader))
 }
 
-/// What the marks of the drawing mean.
-pub(in crate::web) fn legend(reader: &Reader) -> Markup {
+/// What the marks of the drawing mean: those that are there.
+pub(in crate::web) fn legend(band: &BandJudgement, reader: &Reader) -> Markup {
     let one = |mark, english, korean| meaning(&mark, reader.word(english, korean));
+    let may_grow = band.days.iter().any(|day| day.completeness == Completeness::Provisional);
+    let crosses =
+        band.outlook.as_ref().is_some_and(|outlook| outlook.against.crossing_p50.is_some());
     html! {
         ul.legend {
             (one(html! { path.actual d="M1 10 L23 2" {} }, "booked, complete days", "청구됨(완결일)"))
-            (one(html! { path.actual.provisional d="M1 10 L23 2" {} }, "booked, may still grow", "청구됨(잠정)"))
-            (one(html! { path.median d="M1 10 L23 2" {} }, "expected", "예상"))
-            (one(html! { path.fan d="M1 10 L23 0 V12 Z" {} path.fan.inner d="M1 10 L23 3 V9 Z" {} },
-                 "80% and 50% likely", "80%, 50% 확률 구간"))
+            @if may_grow {
+                (one(html! { path.actual.provisional d="M1 10 L23 2" {} }, "booked, may still grow", "청구됨(잠정)"))
+            }
+            @if !path_of(band).is_empty() {
+                (one(html! { path.median d="M1 10 L23 2" {} }, "expected", "예상"))
+                (one(html! { path.fan d="M1 10 L23 0 V12 Z" {} path.fan.inner d="M1 10 L23 3 V9 Z" {} },
+                     "80% and 50% likely", "80%, 50% 확률 구간"))
+            }
+            @if crosses {
+                (one(html! { circle.cross cx="12" cy="6" r="4" {} }, "expected to cross the ceiling", "상한 도달 예상"))
+            }
             (one(html! { rect.zone x="0" y="2" width="24" height="8" {} }, "band, floor to ceiling", "예산 범위(하한~상한)"))
         }
     }
@@ -87,7 +97,8 @@ impl<'a> Chart<'a> {
     /// Today, where it is a day of the month.
     fn today(&self, size: &Size, reader: &Reader) -> Markup {
         let today = self.band.zone.day_of(reader.now);
-        let x = self.month.x(size, today);
+        // Over the day's name: lines stand at ends of days, and this one is not over.
+        let x = self.month.x(size, today) - 0.5 * self.month.slot(size);
         html! {
             @if self.band.period.contains(today) {
                 line.today x1=(place(x)) x2=(place(x)) y1=(place(size.up(1.0))) y2=(place(size.up(0.0))) {}
@@ -156,7 +167,9 @@ impl<'a> Chart<'a> {
         let day = self.band.outlook.as_ref().and_then(|outlook| outlook.against.crossing_p50);
         html! {
             @if let Some(day) = day {
-                circle.cross cx=(place(self.month.x(size, day))) cy=(place(self.month.y(size, self.band.ceiling.amount))) r="5" {}
+                // The line crosses within the day.
+                @let x = self.month.x(size, day) - 0.5 * self.month.slot(size);
+                circle.cross cx=(place(x)) cy=(place(self.month.y(size, self.band.ceiling.amount))) r="5" {}
             }
         }
     }

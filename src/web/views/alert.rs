@@ -9,7 +9,7 @@ use rust_decimal::prelude::FromPrimitive;
 
 use super::alerts::{became, problem, severity};
 use crate::domain::alert::{
-    Acknowledgement, AlertId, AlertPhase, AlertState, Figure, FigureName, Subject,
+    Acknowledgement, AlertId, AlertPhase, AlertRule, AlertState, Figure, FigureName, Subject,
 };
 use crate::domain::notice::{AlertEvent, AlertEventKind};
 use crate::web::access::may_change;
@@ -93,7 +93,7 @@ fn body(told: &Told<'_>, words: &crate::web::AlertWords, visit: &Visit) -> Marku
         @if state.details.figures.iter().next().is_none() {
             p.note { (reader.word("It has none.", "없습니다.")) }
         }
-        (receivers(state, reader))
+        (receivers(told, reader))
         (history(told.events, reader))
     }
 }
@@ -155,15 +155,32 @@ fn standing(told: &Told<'_>, visit: &Visit) -> Markup {
 
 fn causes(state: &AlertState, reader: &Reader) -> Markup {
     let causes = &state.details.causes;
+    // Of a band they are what grew since the week before; of others the parts of what is told.
+    use AlertRule::{CeilingExceeded, CeilingForecast, PaceFast, PaceSlow};
+    let of_bands = [CeilingExceeded, CeilingForecast, PaceFast, PaceSlow];
+    let grew = of_bands.contains(&state.key.rule);
+    let (title, amount, share) = if grew {
+        (
+            reader.word("What grew most since the week before", "이전 주보다 가장 많이 늘어난 것"),
+            reader.word("Growth", "증가액"),
+            reader.word("Of all growth", "전체 증가 중 비율"),
+        )
+    } else {
+        (
+            reader.word("Top causes", "주요 원인"),
+            reader.word("Amount", "금액"),
+            reader.word("Share", "비율"),
+        )
+    };
     html! {
         @if !causes.is_empty() {
-            h2 { (reader.word("Top causes", "주요 원인")) }
-            div.scroll tabindex="0" role="region" aria-label=(reader.word("Top causes", "주요 원인")) {
+            h2 { (title) }
+            div.scroll tabindex="0" role="region" aria-label=(title) {
                 table {
                     thead { tr {
                         th scope="col" { (reader.word("What", "내용")) }
-                        th.number scope="col" { (reader.word("Amount", "금액")) }
-                        th.number scope="col" { (reader.word("Share", "비율")) }
+                        th.number scope="col" { (amount) }
+                        th.number scope="col" { (share) }
                         th scope="col" { span.hidden { (reader.word("Share as a bar", "비율 막대")) } }
                     } }
                     tbody {
@@ -225,13 +242,21 @@ fn shown(name: FigureName, figure: &Figure, reader: &Reader) -> Markup {
     }
 }
 
-fn receivers(state: &AlertState, reader: &Reader) -> Markup {
+fn receivers(told: &Told<'_>, reader: &Reader) -> Markup {
+    let state = told.state;
     html! {
         h2 { (reader.word("Who was told", "알림을 받은 곳")) }
         @if state.told.is_empty() {
             p.note {
-                (reader.word("Nobody: it does not fire yet, is held back, or no receiver is configured for it.",
-                             "없습니다. 아직 발생하지 않았거나, 보류되었거나, 설정된 수신처가 없습니다."))
+                @match (state.phase, told.muted) {
+                    (AlertPhase::Pending, _) => (reader.word("Nobody: it does not fire yet.", "없습니다. 아직 발생하지 않았습니다.")),
+                    (_, Some(reason)) => { (reader.word("Nobody: ", "없습니다. ")) (reader.language.mute(reason)) "." }
+                    (AlertPhase::Firing, None) => {
+                        (reader.word("Nobody yet: it was not handed out, or no receiver is configured for it.",
+                                     "아직 없습니다. 전송 전이거나 설정된 수신처가 없습니다."))
+                    }
+                    (AlertPhase::Resolved, None) => (reader.word("Nobody.", "없습니다.")),
+                }
             }
         } @else {
             div.scroll tabindex="0" role="region" aria-label=(reader.word("Who was told", "알림을 받은 곳")) {
@@ -289,7 +314,7 @@ fn changes(told: &Told<'_>, visit: &Visit) -> Markup {
         h2 { (reader.word("Take or silence it", "확인하거나 중지하기")) }
         @match may_change(&visit.face) {
             Ok(()) => {
-                @if visit.signed_in.as_ref().is_some_and(|signed| !signed.operates) {
+                @if visit.signed_in.as_ref().is_some_and(|signed| signed.only_reads) {
                     p.note {
                         (reader.word("You signed in with the token that reads. The browser asks for the other one, web.operator_token, when you send a form.",
                                      "읽기용 토큰으로 로그인했습니다. 양식을 보낼 때 브라우저가 변경용 토큰(web.operator_token)을 묻습니다."))

@@ -3,9 +3,9 @@
 use axum::extract::Path;
 use maud::{Markup, html};
 
-use super::bands::{ending, moved, standing, verdict};
+use super::bands::{daily, ending, moved, standing, verdict};
 use super::cut::Cut;
-use super::status;
+use super::{name_of, spend, status, stood_out};
 use crate::domain::alert::Subject;
 use crate::domain::band::{BandJudgement, PeriodLabel};
 use crate::domain::breakdown::Dimension;
@@ -60,11 +60,12 @@ fn body(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
         div.card {
             (standing(band, reader))
             (ending(band, reader))
+            (daily(band, reader))
             @if band.days.is_empty() {
                 p.empty { (reader.word("No day of this month is known yet.", "이번 달에 알려진 날이 아직 없습니다.")) }
             } @else {
                 (chart::chart(band, reader))
-                (chart::legend(reader))
+                (chart::legend(band, reader))
                 details #table {
                     summary { (reader.word("The same as a table", "표로 보기")) }
                     div.scroll tabindex="0" role="region" aria-label=(reader.word("Days", "날짜별")) { (chart::table(band, reader)) }
@@ -75,8 +76,9 @@ fn body(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
         (views(band, reader))
         (firing(band, snapshot, visit))
         @if band.label == PeriodLabel::Current {
-            @if let Some(change) = moved(snapshot, &band.band, band) { (week(change, snapshot, reader)) }
+            @if let Some(change) = moved(snapshot, &band.band, band) { (week(change, band, snapshot, visit)) }
         }
+        (stood_out::section(band, snapshot, place, reader))
         (about(band, snapshot, visit))
     }
 }
@@ -113,7 +115,7 @@ fn views(band: &BandJudgement, reader: &Reader) -> Markup {
                         tr {
                             th scope="row" { (reader.language.view(view.view)) }
                             td { (status(view.status, reader)) }
-                            td { (reader.reason(&view.reason)) }
+                            td.wide { (reader.reason(&view.reason)) }
                         }
                     }
                 }
@@ -185,7 +187,8 @@ fn firing(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
     }
 }
 
-fn week(change: &Change, snapshot: &Snapshot, reader: &Reader) -> Markup {
+fn week(change: &Change, band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
+    let reader = &visit.reader;
     let moved = change.after.checked_sub(change.before).unwrap_or_default();
     html! {
         h2 { (reader.word("What moved since last week", "지난주 대비 변화")) }
@@ -195,11 +198,37 @@ fn week(change: &Change, snapshot: &Snapshot, reader: &Reader) -> Markup {
             strong { (reader.difference(Money::new(moved, change.currency))) }
             (reader.word(" against the 7 days before.", " (이전 7일 대비)."))
         }
-        div.columns { @for along in &change.along { (parts(along, change, snapshot, reader)) } }
+        div.columns { @for along in &change.along { (parts(along, change, band, snapshot, visit)) } }
     }
 }
 
-fn parts(along: &ChangeAlong, change: &Change, snapshot: &Snapshot, reader: &Reader) -> Markup {
+/// A value of a dimension, which leads to its spend where the band has one source.
+fn value(
+    of: Dimension,
+    key: &str,
+    band: &BandJudgement,
+    snapshot: &Snapshot,
+    visit: &Visit,
+) -> Markup {
+    let name = name_of(snapshot, of, key, &visit.reader);
+    html! {
+        @match band.sources.as_slice() {
+            [source] if spend::leads_down(of) => {
+                a href=(visit.place.to(&["spend", source.as_str()], &[(of.as_str(), key)])) { bdi { (name) } }
+            }
+            _ => bdi { (name) },
+        }
+    }
+}
+
+fn parts(
+    along: &ChangeAlong,
+    change: &Change,
+    band: &BandJudgement,
+    snapshot: &Snapshot,
+    visit: &Visit,
+) -> Markup {
+    let reader = &visit.reader;
     let moved: Vec<_> =
         along.parts.iter().filter(|part| !part.change.is_zero()).take(MOST_PARTS).collect();
     html! {
@@ -213,7 +242,7 @@ fn parts(along: &ChangeAlong, change: &Change, snapshot: &Snapshot, reader: &Rea
                 tbody {
                     @for part in moved {
                         tr {
-                            th scope="row" { bdi { (name_of(snapshot, along.dimension, &part.key)) } }
+                            th scope="row" { (value(along.dimension, &part.key, band, snapshot, visit)) }
                             td.number { (reader.small_money(Money::new(part.after, change.currency))) }
                             td.number { (reader.difference(Money::new(part.change, change.currency))) }
                         }
@@ -222,13 +251,6 @@ fn parts(along: &ChangeAlong, change: &Change, snapshot: &Snapshot, reader: &Rea
             } }
         }
     }
-}
-
-/// What people call a value of a dimension.
-pub(super) fn name_of(snapshot: &Snapshot, dimension: Dimension, key: &str) -> String {
-    let known = snapshot.spend.iter().find_map(|of| of.names.get(&(dimension, key.to_owned())));
-    let key = if key.is_empty() { "–" } else { key };
-    known.map_or(key, String::as_str).to_owned()
 }
 
 fn about(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
@@ -256,12 +278,12 @@ fn about(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
                 dd { (band.complete_days) ", " (reader.word("up to ", "최근 ")) (reader.day(day)) }
             }
             @if let Some(expected) = expected {
-                dt { (reader.word("What the nodes of now cost in a month", "현재 노드의 한 달 비용")) }
+                dt { (reader.word("What the GPU nodes of now cost in a month", "현재 GPU 노드의 한 달 비용")) }
                 dd { (reader.money(expected.cost)) " " span.soft { (reader.expected(expected)) } }
             }
             @for rate in &band.exchange_rates {
                 dt { (reader.word("Exchange rate", "환율")) }
-                dd lang="en" { (rate) }
+                dd { bdi { (reader.used_rate(rate)) } }
             }
             @if let Some(owner) = &band.owner {
                 dt { (reader.word("Owner", "담당")) }

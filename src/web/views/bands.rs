@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
 
 use super::cut::Cut;
-use super::{Figure, signed, status};
+use super::{Figure, name_of, signed, status, stood_out};
 use crate::domain::alert::{AlertState, Severity};
 use crate::domain::band::{BandJudgement, BandStatus, BandView, PeriodLabel};
 use crate::domain::change::Change;
 use crate::domain::forecast::ForecastMethod;
+use crate::domain::gpu_money::{GpuPicture, Residual};
 use crate::domain::money::{Currency, Money};
+use crate::domain::node::Fleet;
 use crate::domain::period::BillingPeriod;
 use crate::snapshot::Snapshot;
+use crate::web::chart::float;
 use crate::web::chart::track::track;
 use crate::web::link::Place;
 use crate::web::page::{Shown, View, Visit};
@@ -88,8 +92,8 @@ fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
         p {
             @if firing().next().is_none() { (reader.word("Nothing fires.", "발생한 알림이 없습니다.")) }
             @else {
-                (reader.count(grave)) " " (reader.word("critical", "긴급")) ", "
-                (reader.count(taken)) " " (reader.word("taken", "확인됨")) "."
+                (reader.word("", "긴급 ")) (reader.count(grave)) (reader.word(" critical, ", "건, 확인 "))
+                (reader.count(taken)) (reader.word(" taken.", "건."))
             }
             @for alert in firing().take(MOST_NAMED) {
                 br; a href=(place.to(&["alerts", &alert.key.id().to_string()], &[])) {
@@ -107,31 +111,78 @@ fn firing(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
 
 fn idle(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let current = snapshot.gpu.periods.iter().find(|period| period.label == PeriodLabel::Current);
-    let mut sums: BTreeMap<Currency, (Decimal, Decimal)> = BTreeMap::new();
+    // What was idle, what was watched, and what was billed besides while nobody watched.
+    let mut sums: BTreeMap<Currency, [Decimal; 3]> = BTreeMap::new();
     for ((_, currency), money) in current.into_iter().flat_map(|period| &period.money.by_provider) {
-        let (idle, all) = sums.entry(*currency).or_default();
-        *idle = idle.saturating_add(money.idle());
-        *all = all.saturating_add(money.total());
+        let unseen = [Residual::UnobservedDay, Residual::WithoutTelemetry];
+        let unseen = unseen.iter().filter_map(|of| money.residuals.get(of)).sum();
+        let held = sums.entry(*currency).or_default();
+        for (sum, more) in held.iter_mut().zip([money.idle(), money.total(), unseen]) {
+            *sum = sum.saturating_add(more);
+        }
     }
+    let is_counted = sums.values().any(|[_, all, _]| !all.is_zero());
     html! {
         h2 { a href=(place.to(&["gpu"], &[])) { (reader.word("GPU money that did nothing this month", "이번 달 유휴 GPU 비용")) } }
-        @if sums.values().all(|(_, all)| all.is_zero()) {
+        @if !is_counted {
             strong { (reader.word("unknown", "알 수 없음")) }
             p {
-                (reader.word("No GPU telemetry has been priced this month; see `gpu` in the configuration.",
-                             "이번 달에 비용이 매겨진 GPU 텔레메트리가 없습니다. 설정의 `gpu`를 확인하세요."))
-            }
-        }
-        @for (currency, (idle, all)) in sums.into_iter().filter(|(_, (_, all))| !all.is_zero()) {
-            strong { (reader.small_money(Money::new(idle, currency))) }
-            p {
-                @if let Some(share) = idle.checked_div(all) {
-                    (reader.percent(crate::web::chart::float(share), 0))
-                    (reader.word(" of ", " / 전체 ")) (reader.money(Money::new(all, currency)))
+                @if snapshot.gpu.fleets.is_empty() {
+                    (reader.word("No GPU telemetry is read; see `gpu` in the configuration.",
+                                 "읽는 GPU 텔레메트리가 없습니다. 설정의 `gpu`를 확인하세요."))
+                } @else if snapshot.gpu.fleets.iter().all(|now| now.prices.is_empty()) {
+                    (reader.word("GPU time has no price this month yet.", "이번 달 GPU 시간에 아직 단가가 없습니다."))
+                } @else {
+                    (reader.word("GPU time is counted since a moment ago; its money follows.",
+                                 "방금 GPU 시간 집계를 시작했으며, 비용은 곧 표시됩니다."))
                 }
             }
         }
+        @for (currency, [idle, all, unseen]) in sums {
+            @if !all.is_zero() {
+                strong { (reader.small_money(Money::new(idle, currency))) }
+                p {
+                    @if let Some(share) = idle.checked_div(all) {
+                        (reader.percent(float(share), 0)) (reader.word(" of ", " / 관측한 "))
+                        (reader.small_money(Money::new(all, currency)))
+                        (reader.word(" that telemetry watched", ""))
+                    }
+                }
+            }
+            @if unseen > Decimal::ZERO {
+                p.note {
+                    (reader.word("", "관측하지 못한 GPU 청구액: ")) (reader.money(Money::new(unseen, currency)))
+                    (reader.word(" more were billed for GPUs that nobody watched", ""))
+                }
+            }
+        }
+        @for (currency, [gpus, cost]) in idle_now(&snapshot.gpu) {
+            p.note {
+                (reader.word("Idle now: ", "현재 유휴: ")) (reader.number(gpus, u32::from(!gpus.fract().is_zero())))
+                (reader.word(" GPUs, about ", "개 GPU, 하루 약 "))
+                (reader.money(Money::new(cost, currency))) (reader.word(" a day", ""))
+            }
+        }
     }
+}
+
+/// How many GPUs are idle now and what they cost in a day, at the price that is used first. One without
+/// a price is in neither.
+fn idle_now(picture: &GpuPicture) -> BTreeMap<Currency, [Decimal; 2]> {
+    let price = |of: &Fleet| {
+        let now = picture.fleets.iter().find(|now| now.fleet == *of)?;
+        now.prices.first().map(|price| price.price)
+    };
+    let mut sums: BTreeMap<Currency, [Decimal; 2]> = BTreeMap::new();
+    for node in &picture.nodes {
+        let idle = node.states.iter().filter(|(state, _)| state.is_idle());
+        let gpus = Decimal::from_f64(idle.map(|(_, gpus)| gpus).sum()).unwrap_or_default();
+        let Some(price) = price(&node.fleet).filter(|_| gpus > Decimal::ZERO) else { continue };
+        let [count, cost] = sums.entry(price.currency).or_default();
+        let more = price.amount.saturating_mul(gpus).saturating_mul(Decimal::from(24));
+        (*count, *cost) = (count.saturating_add(gpus), cost.saturating_add(more));
+    }
+    sums
 }
 
 fn age(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
@@ -139,21 +190,21 @@ fn age(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let never = snapshot.sources.iter().any(|source| source.last_success.is_none());
     let complete = snapshot.spend.iter().filter_map(|spend| spend.complete_days.last()).min();
     html! {
-        h2 { a href=(place.to(&["sources"], &[])) { (reader.word("Oldest bill was read", "가장 오래된 청구 읽기")) } }
+        h2 { a href=(place.to(&["sources"], &[])) { (reader.word("Bills are complete up to", "청구 데이터 완결일")) } }
         @if snapshot.sources.is_empty() {
             strong { (reader.word("none", "없음")) }
             p { (reader.word("no bill is configured", "설정된 청구 소스가 없음")) }
         } @else {
             strong {
-                @match oldest.filter(|_| !never) {
-                    Some(at) => (reader.ago(at)),
-                    None => (reader.word("not yet", "아직 없음")),
+                @match complete {
+                    Some(day) => (reader.day(*day)),
+                    None => (reader.word("no day yet", "아직 없음")),
                 }
             }
             p {
-                @match complete {
-                    Some(day) => { (reader.word("days are complete up to ", "완결일: ")) (reader.day(*day)) },
-                    None => (reader.word("no day is complete yet", "아직 완결된 날이 없음")),
+                @match oldest.filter(|_| !never) {
+                    Some(at) => { (reader.word("every bill was read; the first ", "모든 청구를 읽음, 가장 먼저 읽은 시각 ")) (reader.ago(at)) },
+                    None => (reader.word("not every bill was read yet", "아직 읽지 않은 청구가 있음")),
                 }
             }
         }
@@ -178,7 +229,9 @@ fn card(
             (standing(band, reader))
             (track(band, reader))
             (ending(band, reader))
+            (daily(band, reader))
             @if let Some(change) = moved(snapshot, &band.band, band) { (why(change, snapshot, reader)) }
+            (stood_out::newest(band, snapshot, place, reader))
         }
     }
 }
@@ -251,7 +304,7 @@ pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
             strong { (figure("band_month_end", band).money(end, reader)) }
             @if let Some(outlook) = outlook {
                 @if let (Some(low), Some(high)) = (outlook.forecast.at(0.1), outlook.forecast.at(0.9)) {
-                    " (" (reader.number(low, 0)) " – " (reader.number(high, 0)) ")"
+                    " (80%: " (reader.number(low, 0)) " – " (reader.number(high, 0)) ")"
                 }
             }
             "."
@@ -260,14 +313,15 @@ pub(super) fn ending(band: &BandJudgement, reader: &Reader) -> Markup {
             p {
                 (reader.word("Above the ceiling: ", "상한 초과 확률 "))
                 strong { (chance(outlook.against.above_ceiling, "band_above_ceiling")) }
+                @if let Some(day) = outlook.against.crossing_p50 {
+                    (reader.word(", crossing about ", ", 도달 예상 ")) strong { (reader.short_day(day)) }
+                }
                 @match (outlook.against.crossing_p80, outlook.against.crossing_p50) {
-                    (Some(early), Some(day)) if early != day => {
-                        (reader.word(", crossing between ", ", 교차 예상 ")) (reader.short_day(early))
-                        (reader.word(" and ", " ~ ")) strong { (reader.short_day(day)) }
+                    (Some(early), day) if Some(early) != day => {
+                        (reader.word(", perhaps on ", ", 이르면 ")) (reader.short_day(early))
+                        @if day.is_some() { (reader.word(" already", "")) }
                     }
-                    (_, Some(day)) => { (reader.word(", crossing on ", ", 교차 예상 ")) strong { (reader.short_day(day)) } }
-                    (Some(early), None) => { (reader.word(", crossing as early as ", ", 이르면 ")) (reader.short_day(early)) }
-                    (None, None) => {}
+                    _ => {}
                 }
                 "."
                 @if outlook.against.below_floor >= WORTH_TELLING {
@@ -302,22 +356,50 @@ pub(super) fn moved<'a>(
     own.map(|held| &held.change).or_else(whole)
 }
 
+/// What a day is expected to cost against what a day may cost, or should: why the month ends where it
+/// does.
+pub(super) fn daily(band: &BandJudgement, reader: &Reader) -> Markup {
+    let Some(outlook) = band.outlook.as_ref().filter(|_| !band.is_final) else { return html! {} };
+    let [first, .., last] = outlook.path.as_slice() else { return html! {} };
+    let Some((from, to)) = first.at(0.5).zip(last.at(0.5)) else { return html! {} };
+    let days = Decimal::from(outlook.path.len() - 1);
+    let a_day = |amount: Decimal| amount.checked_sub(from)?.checked_div(days);
+    let Some(expected) = a_day(to) else { return html! {} };
+    let money = |amount| reader.money(Money::new(amount, band.ceiling.currency));
+    html! {
+        p.note {
+            (reader.word("Expected from here: about ", "앞으로 예상 하루 약 ")) strong { (money(expected)) }
+            (reader.word(" a day", ""))
+            @match band.status(BandView::Forecast) {
+                BandStatus::Below => @if let Some(wanted) = a_day(band.floor.amount) {
+                    (reader.word("; the floor wants ", ", 하한까지 필요한 하루 금액 ")) strong { (money(wanted)) }
+                },
+                _ => @match outlook.against.allowed_per_day {
+                    Some(allowed) if allowed.is_sign_negative() => {
+                        (reader.word("; nothing is left up to the ceiling", ", 상한까지 남은 금액 없음"))
+                    }
+                    Some(allowed) => {
+                        (reader.word("; the ceiling allows ", ", 상한까지 하루 허용액 ")) strong { (money(allowed)) }
+                    }
+                    None => {}
+                },
+            }
+            "."
+        }
+    }
+}
+
 fn why(change: &Change, snapshot: &Snapshot, reader: &Reader) -> Markup {
     let moved = change.after.checked_sub(change.before).unwrap_or_default();
     let first = change.along.first();
     let part = first.and_then(|along| along.parts.iter().find(|part| !part.change.is_zero()));
-    let name = |key: &str| {
-        let dimension = first.map(|along| along.dimension)?;
-        let names = snapshot.spend.iter().find_map(|of| of.names.get(&(dimension, key.to_owned())));
-        names.cloned()
-    };
     html! {
         p.note {
             (reader.word("Last 7 days: ", "최근 7일 "))
             (reader.difference(Money::new(moved, change.currency)))
             (reader.word(" against the 7 before", " (이전 7일 대비)"))
-            @if let Some(part) = part {
-                ", " (reader.word("most from ", "주로 ")) bdi { (name(&part.key).unwrap_or_else(|| part.key.clone())) }
+            @if let (Some(along), Some(part)) = (first, part) {
+                ", " (reader.word("most from ", "주로 ")) bdi { (name_of(snapshot, along.dimension, &part.key, reader)) }
                 " (" (reader.difference(Money::new(part.change, change.currency))) ")"
             }
             "."

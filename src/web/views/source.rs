@@ -239,7 +239,7 @@ fn prices(spend: &SourceSpend, place: &Place, reader: &Reader) -> Markup {
             h2 { (reader.word("List prices", "정가")) }
             p {
                 (reader.count(spend.list_prices.len()))
-                (reader.word(" list prices of GPU machines are known", "개의 GPU 장비 정가를 알고 있습니다"))
+                (reader.word(" list prices of GPU machines are known", "개의 GPU 머신 정가를 알고 있습니다"))
                 @if let Some(at) = newest { (reader.word(", read ", ", 읽은 시각 ")) (reader.ago(at)) }
                 ". "
                 a href=(place.to(&["gpu"], &[])) { (reader.word("What GPUs cost", "GPU 비용 보기")) }

@@ -26,6 +26,13 @@ mod parts;
 mod source;
 mod told;
 
+pub(super) use source::unnamed;
+
+/// Whether there is a page of what a dimension's value costs.
+pub(super) fn leads_down(of: Dimension) -> bool {
+    asked::WAY.contains(&of)
+}
+
 /// The view.
 pub(in crate::web) async fn show(visit: Visit) -> axum::response::Response {
     visit.answer(View::Spend, |snapshot| Shown::view(cards::body(snapshot, &visit)))

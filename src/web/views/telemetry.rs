@@ -1,7 +1,7 @@
 //! Where GPU telemetry comes from: every configured source with its state, and one of them with why it
 //! fails and what of its GPUs is known meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use maud::{Markup, html};
@@ -10,7 +10,6 @@ use super::cut::Cut;
 use super::sources::sign_of;
 use crate::domain::gpu::{GpuReport, GpuSourceStatus};
 use crate::domain::lease::Leadership;
-use crate::domain::report::SourceErrorKind;
 use crate::snapshot::Snapshot;
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
@@ -28,7 +27,7 @@ fn told(snapshot: &Snapshot) -> Vec<Told<'_>> {
         reports.entry(&report.source).or_default().push(report);
     }
     let of = |status| {
-        let status: &GpuSourceStatus = status;
+        let status: &Arc<GpuSourceStatus> = status;
         Told { status, reports: reports.remove(&status.source).unwrap_or_default() }
     };
     let mut all: Vec<Told<'_>> = snapshot.gpu_sources.iter().map(of).collect();
@@ -95,7 +94,7 @@ fn row(told: &Told<'_>, visit: &Visit) -> Markup {
                     bdi { (cluster) }
                 }
             }
-            td.number { (gpus(reports, reader)) }
+            td.number { (gpus(status, reports, reader)) }
             td {
                 @match status.last_success {
                     Some(at) => (reader.ago(at)),
@@ -107,12 +106,17 @@ fn row(told: &Told<'_>, visit: &Visit) -> Markup {
     }
 }
 
-/// How many GPUs it tells of; unknown where it was not read lately.
-fn gpus(reports: &[&Arc<GpuReport>], reader: &Reader) -> String {
+/// How many GPUs it tells of, each device once; unknown where it was not read lately.
+fn gpus(status: &GpuSourceStatus, reports: &[&Arc<GpuReport>], reader: &Reader) -> String {
     match reports {
-        [] => reader.word("unknown", "알 수 없음").to_owned(),
-        reports => reader.count(reports.iter().map(|report| report.gpus.len()).sum()),
+        [] if status.up != Some(true) => reader.word("unknown", "알 수 없음").to_owned(),
+        reports => reader.count(devices(reports)),
     }
+}
+
+fn devices(reports: &[&Arc<GpuReport>]) -> usize {
+    let samples = reports.iter().flat_map(|report| &report.gpus);
+    samples.map(|sample| &sample.key.uuid).collect::<BTreeSet<_>>().len()
 }
 
 /// Whether it can be read, with a sign of its own.
@@ -146,11 +150,11 @@ pub(super) fn body(status: &GpuSourceStatus, snapshot: &Snapshot, visit: &Visit)
                 dt { (reader.word("Read", "읽은 시각")) }
                 dd { @match status.last_success { Some(at) => (reader.ago(at)), None => (reader.word("not yet", "아직 없음")) } }
                 dt { "GPU" }
-                dd { (gpus(&reports, reader)) }
+                dd { (gpus(status, &reports, reader)) }
             }
             p { a href=(place.to(&["gpu"], &[])) { (reader.word("What the GPUs do", "GPU 상태 보기")) } }
         }
-        @if status.up == Some(true) && reports.is_empty() {
+        @if status.up == Some(true) && devices(&reports) == 0 {
             p.empty {
                 (reader.word("It answers and tells of no GPU.", "응답하지만 알려 주는 GPU가 없습니다."))
             }
@@ -161,12 +165,17 @@ pub(super) fn body(status: &GpuSourceStatus, snapshot: &Snapshot, visit: &Visit)
 fn failure(status: &GpuSourceStatus, is_forgotten: bool, reader: &Reader) -> Markup {
     html! {
         @if let Some(failure) = &status.failure {
-            div.notice.problem {
+            div.notice.problem[status.up == Some(false)] {
                 h2 { (reader.language.error_kind(failure.kind)) }
                 p { bdi lang="en" { (failure.text) } }
-                p { (remedy(failure.kind, reader)) }
+                p {
+                    (reader.word("It is tried again by itself. docs/gpu.md says what each kind of source is read by.",
+                                 "자동으로 다시 시도합니다. 소스 종류별로 읽는 방법은 docs/gpu.md에 있습니다."))
+                }
                 p.note {
-                    (reader.word("It has failed since ", "실패 시작: ")) (reader.time(failure.since)) ". "
+                    @if status.up == Some(false) { (reader.word("It has failed since ", "실패 시작: ")) }
+                    @else { (reader.word("So since ", "시작: ")) }
+                    (reader.time(failure.since)) ". "
                     @if is_forgotten {
                         (reader.word("What its GPUs do is unknown meanwhile, never idle.",
                                      "그동안 이 GPU의 상태는 유휴가 아니라 알 수 없음입니다."))
@@ -177,26 +186,5 @@ fn failure(status: &GpuSourceStatus, is_forgotten: bool, reader: &Reader) -> Mar
                 }
             }
         }
-    }
-}
-
-/// What to do about an exporter or a Prometheus that cannot be read.
-fn remedy(kind: SourceErrorKind, reader: &Reader) -> &'static str {
-    match kind {
-        SourceErrorKind::Auth | SourceErrorKind::Forbidden => reader.word(
-            "Correct what is configured of it under `gpu`: the token, the password or the tenant.",
-            "설정의 `gpu`에서 토큰, 비밀번호 또는 테넌트를 바로잡으세요.",
-        ),
-        SourceErrorKind::Malformed | SourceErrorKind::Config => reader.word(
-            "See whether the address under `gpu` is that of an exporter's metrics or of a Prometheus; docs/gpu.md says what is read there.",
-            "설정의 `gpu` 주소가 익스포터의 메트릭 또는 프로메테우스인지 확인하세요. 읽는 내용은 docs/gpu.md에 있습니다.",
-        ),
-        SourceErrorKind::RateLimited
-        | SourceErrorKind::Timeout
-        | SourceErrorKind::Unavailable
-        | SourceErrorKind::NotReady => reader.word(
-            "It is tried again by itself. Where it lasts, see whether the exporter runs and can be reached from here.",
-            "자동으로 다시 시도합니다. 계속되면 익스포터가 실행 중이며 여기서 접속할 수 있는지 확인하세요.",
-        ),
     }
 }

@@ -163,7 +163,7 @@ async fn prometheus_answers_with_the_figures_of_the_api() {
         (evaluated && !rules.is_empty()).then_some(rules)
     })
     .await;
-    assert_eq!(rules.len(), 38);
+    assert_eq!(rules.len(), 39);
     assert!(rules.iter().all(|rule| rule["health"] == "ok"), "{rules:#?}");
     for rule in rules.iter().filter(|rule| rule["type"] == "recording") {
         let name = rule["name"].as_str().unwrap();

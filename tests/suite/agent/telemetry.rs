@@ -33,7 +33,7 @@ async fn exporter() -> (String, Arc<AtomicU16>) {
 
 fn is_up(now: &Published, up: bool) -> bool {
     let of = |status: &GpuSourceStatus| status.source.as_str() == "dcgm" && status.up == Some(up);
-    now.snapshot.gpu_sources.iter().any(of)
+    now.snapshot.gpu_sources.iter().any(|status| of(status))
 }
 
 async fn told(agent: &RunningAgent) -> serde_json::Value {

@@ -7,12 +7,13 @@ use costband::domain::alert::AlertRule;
 use super::{files, read};
 
 /// What only Prometheus can tell: of an agent that is gone or does not act.
-const OF_PROMETHEUS_ALONE: [&str; 6] = [
+const OF_PROMETHEUS_ALONE: [&str; 7] = [
     "CostbandAbsent",
     "CostbandScrapeFailing",
     "CostbandNobodyLeads",
     "CostbandConfigurationRefused",
     "CostbandMessageDropped",
+    "CostbandGpuTelemetryFailing",
     "CostbandHeartbeat",
 ];
 

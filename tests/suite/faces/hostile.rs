@@ -88,11 +88,11 @@ pub(super) fn world() -> Snapshot {
     let telemetry = Arc::make_mut(&mut world.gpu_sources);
     let lost = telemetry[2].clone();
     for index in 0..MANY {
-        let mut one = lost.clone();
+        let mut one = lost.as_ref().clone();
         one.source = SourceId::new(name(index));
         one.cluster = name(index + 1);
         one.failure.as_mut().unwrap().text = name(index).repeat(9);
-        telemetry.push(one);
+        telemetry.push(Arc::new(one));
     }
     let bands = Arc::make_mut(&mut world.bands);
     let judged = bands.clone();

@@ -1,6 +1,8 @@
 //! The page's frame and its views of bands, as a browser asks for them.
 
+use costband::domain::forecast::PathDay;
 use reqwest::StatusCode;
+use rust_decimal::Decimal;
 
 use super::world::{Shown, snapshot};
 
@@ -148,4 +150,30 @@ async fn a_band_that_heads_below_its_floor_says_how_likely_that_is() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_band_says_what_a_day_costs_and_what_it_may_cost() {
+    let shown = Shown::start().await;
+    let mut world = snapshot();
+    let band = &mut std::sync::Arc::make_mut(&mut world.bands)[0];
+    let outlook = band.outlook.as_mut().unwrap();
+    let day = |day: &str, amount: i64| PathDay {
+        day: day.parse().unwrap(),
+        quantiles: vec![Decimal::from(amount); 7],
+    };
+    outlook.path =
+        vec![day("2025-10-29", 90_000), day("2025-10-30", 94_000), day("2025-10-31", 99_000)];
+    outlook.against.allowed_per_day = Some(Decimal::from(2_500));
+    shown.publish(world.clone());
+    let says = "Expected from here: about <strong>4,500\u{a0}USD</strong> a day; the ceiling allows \
+                <strong>2,500\u{a0}USD</strong>.";
+    for path in ["/", "/bands/aws"] {
+        let page = shown.text(path).await;
+        assert!(page.contains(says), "{path}: {page}");
+    }
+    let band = &mut std::sync::Arc::make_mut(&mut world.bands)[0];
+    band.outlook.as_mut().unwrap().against.allowed_per_day = Some(Decimal::from(-1));
+    shown.publish(world);
+    assert!(shown.text("/").await.contains("nothing is left up to the ceiling"));
 }

@@ -183,12 +183,9 @@ async fn the_way_down_asks_the_ledger_and_says_where_it_ends() {
     assert!(early.contains("<p class=\"amount\">unknown"), "no 0 for what nobody knows: {early}");
 
     let ended = shown.text("/spend/aws-main?service_name=x&sub_account_id=y").await;
-    assert!(
-        ended.contains("The provider tells nothing that this could be told apart by"),
-        "{ended}"
-    );
+    assert!(ended.contains("Nothing is read that this could be told apart by"), "{ended}");
     let untold = shown.text("/spend/aws-main?service_name=x&by=region_id").await;
-    let why = "do not tell service × region together, so this is not known. \
+    let why = "does not tell service × region together, so this is not known. \
                What is told: service × account; region.";
     assert!(untold.contains(why), "{untold}");
     assert!(untold.contains("sub_account_id=111122223333"), "what can be told is shown");
@@ -278,4 +275,23 @@ async fn ten_thousand_accounts_fit_on_pages() {
     assert!(page.contains(">Page through all 10,000</a>"), "{page}");
     let first = "<a href=\"../spend/aws-main?by=sub_account_id\">Fewer</a>";
     assert!(all.contains(first), "{all}");
+}
+
+#[tokio::test]
+async fn a_month_that_was_never_read_is_unknown_and_not_free() {
+    let shown = Shown::start().await;
+    for (language, said) in [("en", "No day of it was ever read"), ("ko", "읽은 날이 없어")] {
+        let page = shown.text(&format!("/spend/aws-main?period=2019-03&lang={language}")).await;
+        assert!(page.contains(said), "{page}");
+        assert!(!page.contains("a cost of nothing") && !page.contains("비용이 0"), "{page}");
+        assert!(!page.contains("period=2019-02"), "nothing is before it");
+        assert!(page.contains("period=2019-04"), "the way forward");
+    }
+    let ahead = shown.text("/spend/aws-main?day=2025-10-16").await;
+    assert!(!ahead.contains("was ever read"), "{ahead}");
+    // Every month up to the open one has its link.
+    let june = shown.text("/spend/aws-main?period=2025-06").await;
+    for month in ["2025-05", "2025-07", "2025-08", "2025-09"] {
+        assert!(june.contains(&format!("period={month}")), "{month}");
+    }
 }

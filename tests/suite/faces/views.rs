@@ -133,7 +133,7 @@ async fn telemetry_tells_why_it_fails_and_that_its_gpus_are_unknown() {
     for part in [
         "GPU telemetry cannot be read",
         "failed to read &lt;script&gt;",
-        "see whether the exporter runs and can be reached",
+        "It is tried again by itself.",
         "It has failed since Oct 16, 2025, 9:30 AM UTC",
         "What its GPUs do is unknown meanwhile, never idle.",
         "GPU unknown",
@@ -147,7 +147,7 @@ async fn telemetry_tells_why_it_fails_and_that_its_gpus_are_unknown() {
 
     let mut world = snapshot();
     let telemetry = std::sync::Arc::make_mut(&mut world.gpu_sources);
-    telemetry[1].source = SourceId::new("gpu-empty");
+    std::sync::Arc::make_mut(&mut telemetry[1]).source = SourceId::new("gpu-empty");
     shown.publish(world.clone());
     let empty = words(&shown.text("/sources/gpu-empty").await);
     assert!(empty.contains("It answers and tells of no GPU."), "{empty}");

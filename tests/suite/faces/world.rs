@@ -12,6 +12,7 @@ use costband::domain::band::{
     BandDay, BandJudgement, BandStatus, BandView, BurnRates, PeriodLabel, ViewJudgement,
 };
 use costband::domain::breakdown::{Amounts, ChargeCategory, Dimension};
+use costband::domain::exchange::UsedRate;
 use costband::domain::forecast::{
     BandForecast, BandOutlook, CostDay, CostSeries, Forecast, ForecastInputs, ForecastMethod,
     PROBABILITIES, PathDay, Quantile,
@@ -283,7 +284,12 @@ fn bands() -> Vec<BandJudgement> {
             },
         ),
         as_of: Some("2025-10-16T12:00:00Z".parse().unwrap()),
-        exchange_rates: vec!["1 EUR = 1.08 USD (configured for 2025-10-01)".to_owned()],
+        exchange_rates: vec![UsedRate::Configured {
+            from: "EUR".parse().unwrap(),
+            to: Currency::USD,
+            rate: "1.08".parse().unwrap(),
+            date: "2025-10-01".parse().unwrap(),
+        }],
         owner: Some("platform@example.com".to_owned()),
         runbook_url: Some("https://wiki.example.com/costband?band=aws&view=all".to_owned()),
     };
@@ -698,7 +704,7 @@ pub(crate) fn snapshot() -> Snapshot {
         gpus: Arc::new(gpus().into_iter().map(Arc::new).collect()),
         gpu: Arc::new(picture()),
         trends: Arc::new(vec![trends()]),
-        gpu_sources: Arc::new(gpu_sources()),
+        gpu_sources: Arc::new(gpu_sources().into_iter().map(Arc::new).collect()),
         sources: Arc::new(sources()),
     }
 }
@@ -776,6 +782,20 @@ impl SpendHistory for Past {
             "busy" => return Err(HistoryError::Busy.into()),
             "broken" => return Err(HistoryError::Ledger("/var/lib/costband".to_owned()).into()),
             _ => return Err(SpendHistoryError::NoSource { wanted: question.source, known }),
+        }
+        if question.window.end < "2020-01-01".parse().unwrap() {
+            // Before the ledger began.
+            return Ok(SpendRange {
+                as_of: "2025-10-16T12:00:00Z".parse().unwrap(),
+                provider: Provider::Aws,
+                filter_names: BTreeMap::new(),
+                days: Vec::new(),
+                totals: BTreeMap::new(),
+                parts: Vec::new(),
+                folded: 0,
+                tells,
+                question,
+            });
         }
         if question.by == Some(Dimension::RegionId) && !question.filters.is_empty() {
             let reason = "`aws-main` does not tell them together".to_owned();

@@ -114,7 +114,7 @@ async fn a_source_that_fails_tells_its_secrets_to_no_log_and_no_reader() {
             assert!(matches!(hearing.recv().await, Some(Heard::Failed(_))));
             task.abort();
             let status = told.borrow().sources().find(|one| one.source == source.name).cloned();
-            let failure = status.unwrap().failure.expect("it says why it fails");
+            let failure = status.unwrap().failure.clone().expect("it says why it fails");
             assert!(failure.text.contains("`http://127.0.0.1:"), "{failure:?}");
             assert_sealed(&format!("{failure:?}"));
             let page = metrics.encode();

@@ -80,9 +80,25 @@ fn telemetry(up: Option<bool>) -> GpuSourceStatus {
 }
 
 #[test]
+fn one_reading_that_fails_says_nothing_of_telemetry() {
+    let since: jiff::Timestamp = "2026-11-15T10:00:00Z".parse().unwrap();
+    let after = |minutes| {
+        let mut world =
+            World { gpu_sources: vec![Arc::new(telemetry(Some(false)))], ..World::new() };
+        world.sources.clear();
+        world.now = since + jiff::SignedDuration::from_mins(minutes);
+        world.verdict(AlertRule::SourceFailing)
+    };
+    assert_eq!([after(0), after(4), after(5)], [Verdict::Unknown, Verdict::Unknown, Verdict::Met]);
+}
+
+#[test]
 fn telemetry_that_cannot_be_read_is_a_failing_source_of_its_cluster() {
-    let world =
-        |up| World { sources: Vec::new(), gpu_sources: vec![telemetry(up)], ..World::new() };
+    let world = |up| World {
+        sources: Vec::new(),
+        gpu_sources: vec![Arc::new(telemetry(up))],
+        ..World::new()
+    };
     for (up, verdict) in
         [(None, Verdict::Unknown), (Some(true), Verdict::Clear), (Some(false), Verdict::Met)]
     {
@@ -97,8 +113,11 @@ fn telemetry_that_cannot_be_read_is_a_failing_source_of_its_cluster() {
     let text = Figure::Text("no answer within 10s".to_owned());
     assert_eq!(*told.details.figures.get(FigureName::Error).unwrap(), text);
     assert_eq!(failing.absent(&key).0, Verdict::Unknown);
+    let gone = (Verdict::Clear, AlertEnd::NotConfigured);
+    Arc::make_mut(&mut failing.gpu_sources[0]).cluster = "renders".to_owned();
+    assert_eq!(failing.absent(&key), gone, "what is configured of another cluster is another");
     failing.gpu_sources.clear();
-    assert_eq!(failing.absent(&key), (Verdict::Clear, AlertEnd::NotConfigured));
+    assert_eq!(failing.absent(&key), gone);
 }
 
 #[test]

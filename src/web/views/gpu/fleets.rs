@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 
 use super::{cloud, percent_of, place_of, states, unknown};
-use crate::domain::band::PeriodLabel;
+use crate::domain::band::{BandStatus, PeriodLabel};
 use crate::domain::gpu_money::{Coverage, FleetMoney, FleetNow, GpuPicture};
 use crate::domain::gpu_time::GpuState;
 use crate::domain::machine::model_name;
@@ -19,6 +19,7 @@ use crate::web::chart::{float, shares};
 use crate::web::page::Visit;
 use crate::web::reader::Reader;
 use crate::web::views::cut::Cut;
+use crate::web::views::signed;
 
 /// GPUs by what they do now; parts of one where it is split.
 type StatesNow = BTreeMap<GpuState, Decimal>;
@@ -141,14 +142,14 @@ fn coverage(picture: &GpuPicture, visit: &Visit) -> Markup {
                 th scope="row" { (cloud(of.provider, reader)) " · " bdi { (of.cluster) } }
                 td.number {
                     (reader.number(of.seen.into(), 0)) " / " (reader.number(of.expected.into(), 0))
-                    @if let Some(share) = share { (shares::share(float(share))) }
+                    @if let Some(share) = share.filter(|_| of.seen <= of.expected) { (shares::share(float(share))) }
                 }
                 td.some {
                     @if of.seen < of.expected {
                         (reader.word("GPUs without telemetry: ", "텔레메트리 없는 GPU: "))
                         (reader.number((of.expected - of.seen).into(), 0))
                     } @else if of.seen > of.expected {
-                        (reader.word("none; more are seen than nodes tell of", "없음 (노드 정보보다 많이 관측됨)"))
+                        (signed(BandStatus::Above, reader.word("more are seen than the known nodes have", "알려진 노드보다 많이 관측됨")))
                     } @else { (reader.word("none", "없음")) }
                 }
             }

@@ -372,7 +372,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                 table {
                     thead { tr {
                         th scope="col" { (reader.word("Band", "예산 범위")) }
-                        th.number scope="col" { (reader.word("Expected", "예상")) }
+                        th.number scope="col" { (reader.word("GPU machines alone", "GPU 머신만")) }
                         th.number scope="col" { (reader.word("Floor", "하한")) }
                         th.number scope="col" { (reader.word("Ceiling", "상한")) }
                         th scope="col" { (reader.word("How", "산출")) }
@@ -386,7 +386,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
                                 td.number { (reader.money(of.cost)) }
                                 td.number { (limit(band.map(|band| band.floor))) }
                                 td.number { (limit(band.map(|band| band.ceiling))) }
-                                td { (reader.expected(of)) }
+                                td.wide { (reader.expected(of)) }
                             }
                         }
                     }

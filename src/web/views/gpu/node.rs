@@ -13,6 +13,7 @@ use crate::domain::gpu_money::{GpuHourPrice, GpuRange, NodeNow, PartMoney};
 use crate::domain::gpu_time::{StateTime, Workload};
 use crate::domain::machine::{GpuModel, model_name};
 use crate::domain::node::Fleet;
+use crate::domain::price::PriceNote;
 use crate::snapshot::Snapshot;
 use crate::web::chart::shares::{patterns, share};
 use crate::web::page::Visit;
@@ -52,7 +53,8 @@ pub(super) fn body(name: &str, snapshot: &Snapshot, past: &Past, visit: &Visit) 
         h2 { (reader.word("This month", "이번 달")) " · " (reader.month(open_month(snapshot, reader))) }
         (cost(past, &money, visit))
         @if times.is_empty() {
-            p.empty { (reader.word("No time is counted of it this month.", "이번 달에 집계된 시간이 없습니다.")) }
+            p.empty { (reader.word("No time is counted of it this month: no telemetry of it was read. What it cost is unknown.",
+                                       "이번 달에 집계된 시간이 없습니다. 읽은 텔레메트리가 없어 비용을 알 수 없습니다.")) }
         }
         @for (fleet, time) in &times {
             @if times.len() > 1 { h3 { bdi { (model_name(&fleet.model)) } " · " bdi { (fleet.cluster) } } }
@@ -95,7 +97,7 @@ fn about(node: &NodeNow, snapshot: &Snapshot, reader: &Reader) -> Markup {
                     @for (index, price) in prices.iter().enumerate() {
                         @if index > 0 { br; }
                         (reader.money_to(price.price, 2)) " " (reader.language.price_source(price.source))
-                        " " small { bdi { (reader.price_note(&price.note)) } }
+                        " " small { (price_note(&price.note, reader)) }
                     }
                 }
                 dt { (reader.word("Now", "현재")) }
@@ -190,6 +192,12 @@ fn pod(pod: &Pod, visit: &Visit) -> Markup {
     let workload = Workload::of_pod(pod);
     let link = visit.place.to(&["gpu", "workloads", &workload.namespace, &workload.name], &[]);
     html! { a href=(link) { bdi { (pod.namespace) } "/" bdi { (pod.name) } } }
+}
+
+/// How a price was made; what the central agent says of it is its own English.
+fn price_note(note: &PriceNote, reader: &Reader) -> Markup {
+    let english = matches!(note, PriceNote::Told(_)).then_some("en");
+    html! { bdi lang=[english] { (reader.price_note(note)) } }
 }
 
 fn cost(past: &Past, money: &[&PartMoney<(String, Fleet)>], visit: &Visit) -> Markup {

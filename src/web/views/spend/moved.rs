@@ -5,12 +5,13 @@ use maud::{Markup, html};
 use super::source::unnamed;
 use super::told::{End, Moved};
 use super::{Page, against};
-use crate::domain::anomaly::{Anomaly, AnomalyKind};
+use crate::domain::anomaly::{Anomaly, Cause};
 use crate::domain::breakdown::Dimension;
 use crate::domain::change::Change;
 use crate::domain::money::Money;
 use crate::domain::trend::SourceTrends;
 use crate::web::reader::Reader;
+use crate::web::views::stood_out;
 
 /// So many values that moved most are named.
 const MOST_PARTS: usize = 3;
@@ -148,34 +149,9 @@ fn week(change: &Change, page: &Page<'_>) -> Markup {
 
 fn told(anomaly: &Anomaly, page: &Page<'_>) -> Markup {
     let reader = page.reader();
-    let excess = reader.difference(Money::new(anomaly.excess, anomaly.currency));
     let day = |of| {
         html! { a href=(page.asked.on(Some(of)).link(&page.visit.place)) { (reader.day(of)) } }
     };
-    let is_shift = anomaly.kind == AnomalyKind::LevelShift;
-    let lasts = anomaly.ended.is_none() || anomaly.is_settled();
-    html! {
-        @if is_shift && lasts {
-            (reader.word("since ", "")) (day(anomaly.first)) (reader.word(": ", "부터: "))
-        } @else {
-            (day(anomaly.first))
-            @if anomaly.last != anomaly.first { " – " (day(anomaly.last)) }
-            ": "
-        }
-        @if is_shift {
-            (reader.word("", "예상 대비 하루 ")) strong { (excess) }
-            (reader.word(" a day against what was expected", ""))
-        } @else {
-            (reader.word("", "예상 대비 ")) strong { (excess) } (reader.word(" against what was expected", ""))
-        }
-        @if let Some(cause) = &anomaly.cause {
-            " (" (reader.language.dimension(cause.dimension)) " " (link(cause.dimension, &cause.key, page)) " "
-            (reader.difference(Money::new(cause.excess, anomaly.currency))) ")"
-        }
-        @if anomaly.is_settled() {
-            " · " (reader.word("the level since then", "이후 새 수준"))
-        } @else if anomaly.ended.is_none() {
-            " · " (reader.word("lasts", "지속 중"))
-        }
-    }
+    let cause = |cause: &Cause| link(cause.dimension, &cause.key, page);
+    stood_out::told(anomaly, day, cause, reader)
 }

@@ -37,8 +37,8 @@ pub(super) fn show(page: &Page<'_>, content: &Content) -> Markup {
                 }
             }
             None => p.empty {
-                (reader.word("The provider tells nothing that this could be told apart by; its days are in the table above.",
-                             "더 나누어 볼 수 있는 정보를 공급자가 알려 주지 않습니다. 날짜별 금액은 위 표에 있습니다."))
+                (reader.word("Nothing is read that this could be told apart by; its days are in the table above.",
+                             "더 나누어 볼 수 있는 정보를 읽지 않습니다. 날짜별 금액은 위 표에 있습니다."))
             }
         }
     }

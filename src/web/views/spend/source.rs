@@ -11,12 +11,16 @@ use super::{
 };
 use crate::domain::breakdown::Dimension;
 use crate::domain::money::{CostBasis, Money};
+use crate::domain::period::BillingPeriod;
 use crate::domain::report::NativeBudget;
 use crate::domain::spend::{RestatedPeriod, SourceSpend};
 use crate::web::chart::days::Days;
 use crate::web::page::{Shown, Visit};
 use crate::web::reader::Reader;
 use crate::web::views::cut::Cut;
+
+/// So many months from the one that is shown on lead to each; the open one always does.
+const MOST_LATER: usize = 4;
 
 /// What a page has to show.
 pub(super) struct Content {
@@ -26,6 +30,8 @@ pub(super) struct Content {
     pub by: Option<Dimension>,
     /// The dimensions that can be listed.
     pub tellable: Vec<Dimension>,
+    /// Whether any of the days was read: on one that was, what has no row costs nothing.
+    pub is_read: bool,
 }
 
 /// The page.
@@ -42,17 +48,22 @@ pub(super) fn show(page: &Page<'_>, answer: Option<&Answer>) -> Shown {
         }
         _ => Vec::new(),
     };
+    let is_read = match answer {
+        Some(Answer::Range(range)) => !range.days.is_empty(),
+        _ => page.held().is_some(),
+    };
     let body = html! {
         (crumbs(page, answer))
         h1 { (title(page, answer)) }
-        (choices(page, &told))
+        (choices(page, &told, is_read))
         @match (page.held(), answer) {
             (Some(_), _) => {
                 @let tellable = vec![Dimension::ServiceName, Dimension::SubAccountId, Dimension::RegionId];
-                (content(page, &Content { told, by: Some(page.listed()), tellable }))
+                (content(page, &Content { told, by: Some(page.listed()), tellable, is_read }))
             }
             (None, Some(answer @ Answer::Range(range))) => {
-                @let content_of = Content { told, by: range.question.by, tellable: answer.tellable(page) };
+                @let tellable = answer.tellable(page);
+                @let content_of = Content { told, by: range.question.by, tellable, is_read };
                 (instead(page, range.question.by, &range.tells))
                 (content(page, &content_of))
                 p.note {
@@ -112,7 +123,7 @@ pub(super) fn called(page: &Page<'_>, of: Dimension, key: &str, answer: Option<&
 }
 
 /// A value without a name of its own.
-pub(super) fn unnamed(of: Dimension, key: &str, reader: &Reader) -> String {
+pub(in crate::web::views) fn unnamed(of: Dimension, key: &str, reader: &Reader) -> String {
     match (key, of) {
         ("", Dimension::RegionId) => reader.word("no region", "리전 없음").to_owned(),
         ("", Dimension::SubAccountId) => reader.word("no account", "계정 없음").to_owned(),
@@ -180,13 +191,14 @@ fn shown_basis(page: &Page<'_>, told: &[Told]) -> Option<CostBasis> {
 }
 
 /// Other months, or days beside the one that is shown, and the other basis.
-fn choices(page: &Page<'_>, told: &[Told]) -> Markup {
+fn choices(page: &Page<'_>, told: &[Told], is_read: bool) -> Markup {
     let (place, reader) = (&page.visit.place, page.reader());
-    let mut months = vec![page.month.previous(), page.month];
-    if page.month < page.open {
-        months.push(page.month.next());
-    }
-    if page.month.next() < page.open {
+    // Before a month of which nothing was read there is nothing.
+    let mut months: Vec<BillingPeriod> =
+        is_read.then(|| page.month.previous()).into_iter().collect();
+    let later = std::iter::successors(Some(page.month), |month| Some(month.next()));
+    months.extend(later.take_while(|month| *month <= page.open.max(page.month)).take(MOST_LATER));
+    if months.last().is_some_and(|last| *last < page.open) {
         months.push(page.open);
     }
     let basis = shown_basis(page, told);
@@ -233,19 +245,38 @@ fn choices(page: &Page<'_>, told: &[Told]) -> Markup {
 fn content(page: &Page<'_>, content: &Content) -> Markup {
     html! {
         @if content.told.is_empty() {
-            p.empty {
-                (page.reader().word("Nothing is booked for this. On days that are complete that is a cost of nothing; \
-                                     later days are not known yet.",
-                                    "해당하는 청구가 없습니다. 완결된 날은 비용이 0이고, 이후 날짜는 아직 알 수 없습니다."))
-            }
+            p.empty { (nothing(page, content.is_read)) }
         }
         @for (index, told) in content.told.iter().enumerate() {
             @if content.told.len() > 1 { h2 { (told.currency) } }
             (standing(page, told, index))
         }
-        @if content.told.iter().any(|told| told.days.iter().any(|day| day.amount.is_some())) || content.by.is_some() {
-            (parts::show(page, content))
-        }
+        @let has_days = content.told.iter().any(|told| told.days.iter().any(|day| day.amount.is_some()));
+        @if content.is_read && (has_days || content.by.is_some()) { (parts::show(page, content)) }
+    }
+}
+
+/// Why there is no figure.
+fn nothing(page: &Page<'_>, is_read: bool) -> &'static str {
+    let reader = page.reader();
+    let first = page.asked.day.unwrap_or_else(|| page.month.first_day());
+    let newest = page.spend.and_then(|spend| spend.complete_days.last().copied());
+    if is_read {
+        reader.word(
+            "Nothing is booked for this. On days that are complete that is a cost of nothing; later days \
+             are not known yet.",
+            "해당하는 청구가 없습니다. 완결된 날은 비용이 0이고, 이후 날짜는 아직 알 수 없습니다.",
+        )
+    } else if newest.is_none_or(|newest| newest < first) {
+        reader.word(
+            "No cost of it has arrived yet: what it is is unknown.",
+            "아직 들어온 비용이 없어 금액을 알 수 없습니다.",
+        )
+    } else {
+        reader.word(
+            "No day of it was ever read, so that its cost is unknown. `costband backfill` reads older months.",
+            "읽은 날이 없어 비용을 알 수 없습니다. 이전 달은 `costband backfill`로 읽을 수 있습니다.",
+        )
     }
 }
 
@@ -309,10 +340,12 @@ fn not_told(page: &Page<'_>, wanted: Option<Dimension>, tells: &[Vec<Dimension>]
     let told = told.join("; ");
     let why = match language {
         crate::config::file::Language::En => {
-            format!("The provider's answers do not tell {asked} together, so this is not known.")
+            format!(
+                "What is read of the provider does not tell {asked} together, so this is not known."
+            )
         }
         crate::config::file::Language::Ko => {
-            format!("공급자의 응답은 {asked} 조합을 알려 주지 않아 알 수 없습니다.")
+            format!("공급자에서 읽는 내용에는 {asked} 조합이 없어 알 수 없습니다.")
         }
     };
     match told.is_empty() {

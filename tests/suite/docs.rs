@@ -475,6 +475,10 @@ fn pictures_are_small_and_each_readme_shows_its_own() {
         assert!(picture.starts_with(b"\x89PNG"), "{path}");
         assert!(picture.len() < 150_000, "{path}: {} bytes; see scripts/pictures", picture.len());
     }
+    let shown: Vec<String> = READMES.iter().flat_map(|readme| links(&read(readme))).collect();
+    for path in &pictures {
+        assert!(shown.contains(path), "no README shows {path}");
+    }
     for (readme, own) in
         READMES.into_iter().zip(["docs/pictures/bands.png", "docs/pictures/bands-ko.png"])
     {

@@ -105,7 +105,7 @@ impl Said<'_> {
                 }
                 @if said.iter().any(|one| one.told_at.is_none()) {
                     (one(html! { circle.point.again cx="12" cy="6" r="4" {} },
-                         "expected end, made again from the days known then", "그때까지의 날로 다시 계산한 월말 예상"))
+                         "expected end, recomputed from the days known then", "그때까지의 날로 다시 계산한 월말 예상"))
                 }
                 @if said.len() > 1 {
                     (one(html! { path.fan d="M1 12 L1 1 L23 4 V9 Z" {} }, "80% likely", "80% 확률 구간"))
@@ -146,7 +146,7 @@ impl Said<'_> {
                 td {
                     @match said.told_at {
                         Some(at) => (reader.time(at)),
-                        None => span.soft { (reader.word("made again", "다시 계산")) },
+                        None => span.soft { (reader.word("recomputed", "다시 계산")) },
                     }
                 }
                 td.number { (reader.number(said.expected, 0)) }

@@ -7,6 +7,8 @@ use super::float;
 use crate::domain::band::{BandJudgement, BandStatus, BandView};
 use crate::web::reader::Reader;
 
+/// How wide a digit of a label is, in percent of a phone's drawing.
+const DIGIT: f64 = 2.7;
 /// The scale ends so far past the largest of its amounts.
 const ROOM: f64 = 1.06;
 
@@ -22,8 +24,12 @@ pub(in crate::web) fn track(band: &BandJudgement, reader: &Reader) -> Markup {
     let at = |amount: f64| format!("{:.2}%", share(amount));
     let wide = |from: f64, to: f64| format!("{:.2}%", (share(to) - share(from)).max(0.0));
     let status = band.status(BandView::Actual);
-    // The two labels must not touch.
-    let close = share(ceiling) - share(floor) < 34.0;
+    // The two labels must not touch, on a phone neither.
+    let wide_of = |amount| reader.number(amount, 0).chars().count() as f64 * DIGIT;
+    let [low_label, high_label] = [band.floor.amount, band.ceiling.amount].map(wide_of);
+    let at_end = share(ceiling) > 85.0;
+    let aside = if at_end { high_label } else { high_label / 2.0 };
+    let close = share(ceiling) - share(floor) < low_label / 2.0 + aside + DIGIT;
     html! {
         svg.track width="100%" height="52" role="img" aria-label=(said(band, reader)) {
             rect.rail x="0" y="16" width="100%" height="12" rx="3" {}
@@ -41,7 +47,7 @@ pub(in crate::web) fn track(band: &BandJudgement, reader: &Reader) -> Markup {
             @if !close {
                 text.label x=(at(floor)) y="49" text-anchor="middle" { (reader.number(band.floor.amount, 0)) }
             }
-            text.label x=(at(ceiling)) y="49" text-anchor=(if share(ceiling) > 85.0 { "end" } else { "middle" }) {
+            text.label x=(at(ceiling)) y="49" text-anchor=(if at_end { "end" } else { "middle" }) {
                 @if close { (reader.number(band.floor.amount, 0)) " – " }
                 (reader.number(band.ceiling.amount, 0))
             }

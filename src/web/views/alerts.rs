@@ -136,7 +136,7 @@ fn card(
             }
             p { bdi { (words.summary) } }
             p.note {
-                (reader.word("Fires since ", "발생: ")) (reader.ago(state.fired_at.unwrap_or(state.since)))
+                (reader.word("Firing since ", "발생: ")) (reader.ago(state.fired_at.unwrap_or(state.since)))
                 " · "
                 @match &state.acknowledged {
                     Some(taken) => { (reader.word("taken by ", "확인: ")) bdi { (taken.by) } }

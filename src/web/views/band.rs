@@ -278,7 +278,7 @@ fn about(band: &BandJudgement, snapshot: &Snapshot, visit: &Visit) -> Markup {
                 dd { (band.complete_days) ", " (reader.word("up to ", "최근 ")) (reader.day(day)) }
             }
             @if let Some(expected) = expected {
-                dt { (reader.word("What the GPU nodes of now cost in a month", "현재 GPU 노드의 한 달 비용")) }
+                dt { (reader.word("What the GPU nodes that run now cost in a month", "현재 GPU 노드의 한 달 비용")) }
                 dd { (reader.money(expected.cost)) " " span.soft { (reader.expected(expected)) } }
             }
             @for rate in &band.exchange_rates {

@@ -58,10 +58,11 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
             div.cards { @for band in cut.shown { (card(band, shown, snapshot, place, reader)) } }
             (cut.links(place, reader))
             p.note {
-                (reader.word("The shaded zone is the band from floor to ceiling, the bar what was spent so far; the circle is \
-                              the expected month end, the line through it where it falls with 80% probability.",
-                             "음영은 하한부터 상한까지의 예산 범위, 막대는 현재까지의 지출입니다. 원은 예상 월말 금액, \
-                              선은 80% 확률 구간입니다."))
+                (reader.word("The shaded zone is the band from floor to ceiling; the bar is what was spent so far, blue below \
+                              the floor, green within, red above. The circle is the expected month end, the line through it \
+                              where it falls with 80% probability.",
+                             "음영은 하한부터 상한까지의 예산 범위이고, 막대는 현재까지의 지출입니다(하한 미만 파란색, 범위 안 \
+                              초록색, 상한 초과 빨간색). 원은 예상 월말 금액, 선은 80% 확률 구간입니다."))
             }
         }
         (last_month(&of(PeriodLabel::Previous).collect::<Vec<_>>(), place, reader))
@@ -127,9 +128,11 @@ fn idle(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
         @if !is_counted {
             strong { (reader.word("unknown", "알 수 없음")) }
             p {
-                @if snapshot.gpu.fleets.is_empty() {
-                    (reader.word("No GPU telemetry is read; see `gpu` in the configuration.",
-                                 "읽는 GPU 텔레메트리가 없습니다. 설정의 `gpu`를 확인하세요."))
+                @if snapshot.gpu_sources.is_empty() && snapshot.gpu.fleets.is_empty() {
+                    (reader.word("No GPU telemetry is configured; see `gpu` in the configuration.",
+                                 "설정된 GPU 텔레메트리가 없습니다. 설정의 `gpu`를 확인하세요."))
+                } @else if snapshot.gpu.fleets.is_empty() {
+                    (reader.word("No GPU telemetry was read yet.", "아직 읽은 GPU 텔레메트리가 없습니다."))
                 } @else if snapshot.gpu.fleets.iter().all(|now| now.prices.is_empty()) {
                     (reader.word("GPU time has no price this month yet.", "이번 달 GPU 시간에 아직 단가가 없습니다."))
                 } @else {
@@ -203,7 +206,7 @@ fn age(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
             }
             p {
                 @match oldest.filter(|_| !never) {
-                    Some(at) => { (reader.word("every bill was read; the first ", "모든 청구를 읽음, 가장 먼저 읽은 시각 ")) (reader.ago(at)) },
+                    Some(at) => { (reader.word("oldest reading: ", "가장 오래된 읽기: ")) (reader.ago(at)) },
                     None => (reader.word("not every bill was read yet", "아직 읽지 않은 청구가 있음")),
                 }
             }

@@ -57,7 +57,7 @@ fn body(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
         p {
             (reader.word("The mean error says by how much past forecasts over as many days as are left now missed, whichever way: \
                           at 5% an expected 100,000 ended between 95,000 and 105,000 in the mean. \
-                          The interval says where the month ends with 80% probability; a narrow one was earned by small errors.",
+                          The interval says where the month ends with 80% probability; it is narrow where errors were small.",
                          "평균 오차는 남은 일수만큼 앞을 내다본 과거 예측이 평균적으로 얼마나 빗나갔는지를 뜻합니다. \
                           5%라면 100,000으로 예측했을 때 평균 95,000~105,000에서 끝났습니다. \
                           구간은 월말 금액이 80% 확률로 들어갈 범위이며, 오차가 작을수록 좁습니다."))
@@ -227,7 +227,7 @@ fn last_month(
                     th scope="col" { (reader.word("Status", "상태")) }
                     th scope="col" { (reader.word("Bill", "청구")) }
                     th.number scope="col" { (reader.word("Forecasts", "예측")) }
-                    th.number scope="col" { (reader.word("Off by, in the mean", "평균 오차")) }
+                    th.number scope="col" { (reader.word("Mean error", "평균 오차")) }
                     th.number scope="col" { (reader.word("80% interval held", "80% 구간 적중")) }
                 } }
                 tbody {

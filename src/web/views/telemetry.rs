@@ -58,7 +58,7 @@ pub(super) fn section(snapshot: &Snapshot, visit: &Visit) -> Markup {
                         th scope="col" { (reader.word("Cluster", "클러스터")) }
                         th.number scope="col" { "GPU" }
                         th scope="col" { (reader.word("Read", "읽은 시각")) }
-                        th.number scope="col" { (reader.word("Values not taken", "제외한 값")) }
+                        th.number scope="col" { (reader.word("Values left out", "제외한 값")) }
                     } }
                     tbody { @for told in cut.shown { (row(told, visit)) } }
                 }

@@ -192,7 +192,7 @@ async fn the_record_shows_what_was_told_and_what_was_made_again_day_by_day() {
     let open = shown.text("/record").await;
     let said = words(&open);
     for part in [
-        "Oct 12, 2025 made again 85,000 81,000 89,000 25% 0%",
+        "Oct 12, 2025 recomputed 85,000 81,000 89,000 25% 0%",
         "Oct 14, 2025 Oct 16, 2025, 12:00 PM UTC 86,000 82,000 90,000 25% 0%",
     ] {
         assert!(said.contains(part), "{part}: {said}");
@@ -203,7 +203,7 @@ async fn the_record_shows_what_was_told_and_what_was_made_again_day_by_day() {
     let said = words(&over);
     for part in [
         "In the mean they were off by 3,166 USD ; the 80% interval held the end in 2 of 3.",
-        "Aug 31, 2025 made again 98,000 94,000 102,000 25% 0% -6,000 USD",
+        "Aug 31, 2025 recomputed 98,000 94,000 102,000 25% 0% -6,000 USD",
         "Sep 29, 2025 Oct 1, 2025, 9:30 AM UTC 103,500 99,500 107,500 25% 0% -500 USD",
     ] {
         assert!(said.contains(part), "{part}: {said}");

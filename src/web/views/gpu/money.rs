@@ -362,7 +362,7 @@ fn expected(snapshot: &Snapshot, visit: &Visit) -> Markup {
     let reader = &visit.reader;
     let rows = Cut::of(&snapshot.gpu.expected, "expected", &visit.place);
     let title = reader.word(
-        "What the nodes of now cost in a month, beside the bands",
+        "What the GPU nodes that run now cost in a month, beside the bands",
         "현재 노드의 한 달 비용과 예산 범위",
     );
     html! {

@@ -13,7 +13,7 @@ const PICTURES = [
   { name: "bands-phone", path: "/", width: 360, height: 740 },
   { name: "band", path: "a:bands/", width: 1080, height: 760 },
   { name: "spend", path: "/spend", width: 1000, height: 660 },
-  { name: "gpu-dark", path: "/gpu", width: 1080, height: 760, dark: true },
+  { name: "gpu", path: "/gpu", width: 1080, height: 760 },
   { name: "alerts", path: "/alerts", width: 1080, height: 760 },
   { name: "record", path: "/record?band=aws#days", width: 1080, height: 700 },
   { name: "band-ko", path: "a:bands/", width: 1080, height: 760, language: "ko" },

@@ -116,7 +116,8 @@ fn idle(snapshot: &Snapshot, place: &Place, reader: &Reader) -> Markup {
     let mut sums: BTreeMap<Currency, [Decimal; 3]> = BTreeMap::new();
     for ((_, currency), money) in current.into_iter().flat_map(|period| &period.money.by_provider) {
         let unseen = [Residual::UnobservedDay, Residual::WithoutTelemetry];
-        let unseen = unseen.iter().filter_map(|of| money.residuals.get(of)).sum();
+        let unseen = unseen.iter().filter_map(|of| money.residuals.get(of));
+        let unseen = unseen.fold(Decimal::ZERO, |sum, more| sum.saturating_add(*more));
         let held = sums.entry(*currency).or_default();
         for (sum, more) in held.iter_mut().zip([money.idle(), money.total(), unseen]) {
             *sum = sum.saturating_add(more);

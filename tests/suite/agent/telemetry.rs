@@ -8,11 +8,11 @@ use axum::Router;
 use axum::http::StatusCode;
 use costband::domain::gpu::GpuSourceStatus;
 use costband::domain::ports::Clock;
+use costband::runtime::clock::SystemClock;
 use costband::web::Published;
 use tokio::net::TcpListener;
 
 use super::house::{RunningAgent, start};
-use crate::clock::SetClock;
 
 /// Five GPUs.
 const PAGE: &str = include_str!("../../fixtures/gpu/h100_mig_pod.txt");
@@ -51,7 +51,7 @@ async fn telemetry_that_fails_is_told_with_its_reason_until_it_is_back() {
          provider: aws\n  cluster: video\n  every: 1s\n",
         folder.path().join("ledger.db").display(),
     );
-    let clock: Arc<dyn Clock> = SetClock::at("2025-10-16T12:00:00Z");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut agent = start(&text, clock).await;
     let lost = "What these GPUs do is unknown, not idle.";
     let series = r#"costband_gpu_source_up{source="dcgm",provider="aws",cluster="video"}"#;
